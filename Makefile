@@ -1,0 +1,45 @@
+# laionet_assets: two commands to a result are `make demo` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-fast ui bench check lint clean
+
+help:  ## What there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+setup: $(STAMP)  ## Create .venv with everything in it (about four minutes, once)
+
+$(STAMP): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable ".[s3,dev]"
+	touch $(STAMP)
+
+demo: $(STAMP)  ## A small synthetic web becomes LAIONet, and what came of it
+	$(BIN)/laionet run
+	$(BIN)/laionet sql "select recipe, count(*) as images, count(distinct wnid) as classes from core.laionet group by all order by all"
+	@echo "Next: make ui, or $(BIN)/laionet sql \"from marts.matching_gain\""
+
+test: $(STAMP)  ## All tests (those on real data where LAIONET_REAL_DATA names it)
+	$(BIN)/python -m pytest
+
+test-fast: $(STAMP)  ## Unit tests alone
+	$(BIN)/python -m pytest tests/unit
+
+ui: $(STAMP)  ## The Dagster UI on http://127.0.0.1:3000
+	$(BIN)/laionet ui
+
+bench: $(STAMP)  ## Every stage beside the published way; writes docs/benchmarks.md
+	$(BIN)/python -m tests.bench
+
+check: $(STAMP) lint  ## Settings, yml, SQL, dependencies, documentation, unit tests of SQL
+	$(BIN)/laionet check
+
+lint: $(STAMP)  ## Formatting and lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+clean:  ## Forget the warehouse and Dagster's state; keep .venv
+	rm -rf warehouse .dagster

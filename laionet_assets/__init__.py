@@ -1,0 +1,1 @@
+"""Recreate ImageNet from web captions and measure how the copy differs."""
