@@ -1,0 +1,320 @@
+"""One model of `laionet.yaml` and the environment: everything a user can choose, checked in one place.
+
+Belongs here: the keys, their defaults, their checks, and where the file is found. Does not belong here: what a key makes happen.
+
+A key of the file can be overridden by an environment variable, `LAIONET_` + the key's path in capitals joined by two underscores
+(`LAIONET_WAREHOUSE`, `LAIONET_DUCKDB__THREADS`). Relative paths are relative to the folder of the file.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from laionet_assets.errors import UserError
+
+CONFIG_NAME = "laionet.yaml"
+CONFIG_VARIABLE = "LAIONET_CONFIG"
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+Matching = Literal["paper", "corrected"]
+NsfwTag = Literal["UNLIKELY", "UNSURE", "NSFW"]
+QueryTemplate = Literal[
+    "name",
+    "name_def",
+    "lemmas",
+    "a_photo_of_name",
+    "a_photo_of_name_def",
+    "a_clear_photo_of_name_def",
+    "a_photo_of_lemmas",
+]
+
+
+class SettingsError(UserError):
+    """The settings cannot be used. The message names every wrong key by its path."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SourceSettings(_Strict):
+    """Web image-text metadata: files of one format under one path."""
+
+    name: Name = Field(description="Short name; the first half of every partition key.")
+    adapter: str = Field("auto", description="Format of the files, or `auto` to detect it from the columns.")
+    path: str = Field(description="Local glob, folder or file, URL of a filesystem (s3://...), or sample://web.")
+    storage_options: dict[str, Any] = Field(
+        default_factory=dict, description="Options of the fsspec filesystem of a URL."
+    )
+    when_removed: Literal["keep", "drop"] = Field(
+        "keep", description="What happens to the rows of a part whose file is gone: kept, or retired by the sensor."
+    )
+
+
+class ModelSettings(_Strict):
+    """A model: `provider:name[@revision]`, with `weights` when they come from a local file."""
+
+    name: Name
+    model: str = Field(description="`provider:name[@revision]`, such as sentence-transformers:all-MiniLM-L6-v2.")
+    weights: Path | None = Field(None, description="Local file or folder of weights.")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps.")
+
+
+class TextEncoderSettings(ModelSettings):
+    """A text encoder and the template of the class query that it compares captions with."""
+
+    query_template: QueryTemplate = Field("name_def", description="Published template; the paper's is name_def.")
+
+
+class ImageSetSettings(_Strict):
+    """A local set of labelled images."""
+
+    name: Name
+    layout: Literal["imagefolder", "ilsvrc2012-val", "imagenetv2", "webdataset"]
+    path: Path
+
+
+class RecipeSettings(_Strict):
+    """How LAIONet is chosen from the candidates: a row of settings, never code."""
+
+    name: Name
+    matching: Matching = Field("paper", description="Profile of the caption match.")
+    encoder: Name = Field(description="Name of one of `text_encoders`.")
+    text_threshold: float = Field(ge=-1, le=1, description="Caption-to-query cosine must be strictly above this.")
+    image_threshold: float | None = Field(None, ge=-1, le=1, description="Image-to-query cosine, strictly above.")
+    multi_label: Literal["drop", "keep"] = Field("drop", description="Captions that name several classes.")
+    nsfw: tuple[NsfwTag, ...] = Field(("UNLIKELY",), min_length=1, description="Tags allowed; unknown is not safe.")
+    max_punsafe: float = Field(0.45, ge=0, le=1, description="Highest allowed probability of unsafe, where published.")
+    top_k: int | None = Field(None, ge=1, description="At most this many captions a class, the most similar first.")
+    drop_text_in_image: bool = Field(False, description="Drop images that have the name of the class written in them.")
+
+
+class DuckDBSettings(_Strict):
+    """Limits of the engine. Without a value, DuckDB's own default."""
+
+    threads: int | None = Field(None, ge=1)
+    memory_limit: str | None = Field(None, description="Such as 8GB; above it DuckDB spills to disk.")
+
+
+class RefreshSettings(_Strict):
+    """What runs by itself while `laionet ui` (or a Dagster daemon) is up."""
+
+    enabled: bool = Field(False, description="Sensor, schedule and automation start switched on.")
+    interval_seconds: int = Field(30, ge=5, description="How often the sensor looks for new, changed, removed parts.")
+    nightly_cron: str = Field("0 3 * * *", description="When everything that is out of date is refreshed.")
+
+
+class Settings(BaseSettings):
+    """All of `laionet.yaml`."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        env_prefix="LAIONET_",
+        env_nested_delimiter="__",
+        nested_model_default_partial_update=True,
+    )
+
+    warehouse: str = Field("./warehouse", description="Folder or URL of the lake of Parquet files.")
+    sources: tuple[SourceSettings, ...] = Field(min_length=1)
+    taxonomy: str = Field("imagenet-1k", description="imagenet-1k, imagenet-21k, or a file of wnids.")
+    text_encoders: tuple[TextEncoderSettings, ...] = Field(min_length=1)
+    image_encoders: tuple[ModelSettings, ...] = ()
+    predictors: tuple[ModelSettings, ...] = ()
+    image_sets: tuple[ImageSetSettings, ...] = ()
+    recipes: tuple[RecipeSettings, ...] = Field(min_length=1)
+    duckdb: DuckDBSettings = DuckDBSettings()
+    refresh: RefreshSettings = RefreshSettings()
+    storage_options: dict[str, Any] = Field(
+        default_factory=dict, description="Options of the fsspec filesystem of the warehouse's URL."
+    )
+    config_path: Path = Field(exclude=True, description="The file these settings were read from.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings
+
+    @field_validator("taxonomy")
+    @classmethod
+    def _taxonomy_is_known(cls, value: str) -> str:
+        if value not in ("imagenet-1k", "imagenet-21k") and "/" not in value and "." not in value:
+            raise ValueError(f"found {value!r}, expected imagenet-1k, imagenet-21k or the path of a file of wnids")
+        return value
+
+    @model_validator(mode="after")
+    def _names_are_consistent(self) -> "Settings":
+        problems = []
+        for key in ("sources", "text_encoders", "image_encoders", "predictors", "image_sets", "recipes"):
+            names = [item.name for item in getattr(self, key)]
+            problems += [
+                f"{key}: the name {n!r} is used twice" for n in sorted({n for n in names if names.count(n) > 1})
+            ]
+        encoders = [encoder.name for encoder in self.text_encoders]
+        problems += [
+            f"recipes[{i}].encoder: found {recipe.encoder!r}, expected one of text_encoders: {', '.join(encoders)}"
+            for i, recipe in enumerate(self.recipes)
+            if recipe.encoder not in encoders
+        ]
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    @property
+    def home(self) -> Path:
+        """Folder of the configuration file: what relative paths are relative to."""
+        return self.config_path.parent
+
+    def resolve(self, path: str | Path) -> str:
+        """`path` as given if it is a URL, otherwise absolute, relative to the configuration file."""
+        text = str(path)
+        return text if "://" in text else str((self.home / Path(text).expanduser()).resolve())
+
+    @property
+    def warehouse_root(self) -> str:
+        """Absolute folder or URL of the warehouse, without a trailing slash."""
+        return self.resolve(self.warehouse).rstrip("/")
+
+    @property
+    def taxonomy_source(self) -> str:
+        """Name of a bundled taxonomy, or the absolute path of a file of wnids."""
+        return self.taxonomy if self.taxonomy.startswith("imagenet-") else self.resolve(self.taxonomy)
+
+    def unused_keys(self) -> list[str]:
+        """What is set but not acted on by this version, one sentence each, for the user to see."""
+        notices = [
+            f"{key}: read and checked, but no table of this version uses it"
+            for key in ("image_encoders", "predictors", "image_sets")
+            if getattr(self, key)
+        ]
+        for i, recipe in enumerate(self.recipes):
+            if recipe.drop_text_in_image:
+                notices.append(
+                    f"recipes[{i}].drop_text_in_image: no text is read from images yet, so nothing is dropped"
+                )
+            if recipe.image_threshold is not None:
+                notices.append(f"recipes[{i}].image_threshold: no image is embedded yet, so nothing is dropped")
+        return notices
+
+
+def find_config(path: str | Path | None = None) -> Path:
+    """The configuration file: `path`, else the environment's LAIONET_CONFIG, else laionet.yaml in the working directory.
+
+    Raises SettingsError if it does not exist.
+    """
+    if path is not None:
+        found, origin = Path(path), "--config"
+    elif os.environ.get(CONFIG_VARIABLE):
+        found, origin = Path(os.environ[CONFIG_VARIABLE]), CONFIG_VARIABLE
+    else:
+        found, origin = Path.cwd() / CONFIG_NAME, "the working directory"
+    found = found.expanduser().absolute()
+    if not found.is_file():
+        raise SettingsError(
+            f"no configuration: {found} (from {origin}) is not a file. "
+            f"Run where a {CONFIG_NAME} lies, or name one with --config or {CONFIG_VARIABLE}."
+        )
+    return found
+
+
+def load_settings(path: str | Path | None = None) -> Settings:
+    """Read, check and freeze the settings. Raises SettingsError with every problem, each with its key's path."""
+    config = find_config(path)
+    try:
+        data = yaml.safe_load(config.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{config}: not readable as YAML: {error}") from None
+    if data is None:
+        data = {}
+    if not isinstance(data, Mapping):
+        raise SettingsError(f"{config}: expected keys such as `sources:` at the top, found {type(data).__name__}")
+    if "config_path" in data:
+        raise SettingsError(f"{config}: config_path: unknown key")
+    try:
+        settings = Settings(**{str(key): value for key, value in data.items()}, config_path=config)
+    except ValidationError as error:
+        problems = [line for item in _root_causes(error.errors()) for line in _describe(item)]
+        raise SettingsError(_listing(config, problems)) from None
+    missing = _missing_files(settings)
+    if missing:
+        raise SettingsError(_listing(config, missing))
+    return settings
+
+
+def _missing_files(settings: Settings) -> list[str]:
+    problems = []
+    if settings.taxonomy not in ("imagenet-1k", "imagenet-21k") and not Path(settings.taxonomy_source).is_file():
+        problems.append(
+            f"taxonomy: {settings.taxonomy_source} is not a file; expected imagenet-1k, imagenet-21k or a file of wnids"
+        )
+    for key in ("text_encoders", "image_encoders", "predictors"):
+        for i, model in enumerate(getattr(settings, key)):
+            if model.weights is not None and not Path(settings.resolve(model.weights)).exists():
+                problems.append(f"{key}[{i}].weights: {settings.resolve(model.weights)} does not exist")
+    for i, image_set in enumerate(settings.image_sets):
+        if not Path(settings.resolve(image_set.path)).exists():
+            problems.append(f"image_sets[{i}].path: {settings.resolve(image_set.path)} does not exist")
+    return problems
+
+
+def _listing(config: Path, problems: Sequence[str]) -> str:
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    return f"{config}: {count}\n" + "\n".join(f"  {problem}" for problem in problems)
+
+
+def _root_causes(items: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Without the errors of a list that is wrong only because an entry of it is."""
+    locations = [item["loc"] for item in items]
+    return [
+        item
+        for item in items
+        if not any(len(loc) > len(item["loc"]) and loc[: len(item["loc"])] == item["loc"] for loc in locations)
+    ]
+
+
+def _describe(item: Mapping[str, Any]) -> list[str]:
+    location = _key_path(item["loc"])
+    kind, message = item["type"], item["msg"].removeprefix("Value error, ")
+    if not item["loc"]:
+        return message.split("\n")
+    if kind == "extra_forbidden":
+        known = _known_keys(item["loc"])
+        close = get_close_matches(str(item["loc"][-1]), known, n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        return [f"{location}: unknown key; {hint}known keys here: {', '.join(known)}"]
+    if kind == "missing":
+        return [f"{location}: missing; it has no default"]
+    if kind == "string_pattern_mismatch":
+        message = "expected letters, digits, '_', '-' and '.', beginning with a letter or digit"
+    return [f"{location}: {message} (found {repr(item.get('input'))[:80]})"]
+
+
+def _key_path(location: Sequence[str | int]) -> str:
+    path = ""
+    for step in location:
+        path += f"[{step}]" if isinstance(step, int) else (f".{step}" if path else str(step))
+    return path
+
+
+def _known_keys(location: Sequence[str | int]) -> list[str]:
+    """Keys that the model at the parent of `location` accepts."""
+    model: Any = Settings
+    for step in location[:-1]:
+        if isinstance(step, int):
+            continue
+        annotation = model.model_fields[step].annotation
+        arguments = [a for a in getattr(annotation, "__args__", ()) if isinstance(a, type) and issubclass(a, BaseModel)]
+        model = arguments[0] if arguments else annotation
+    return [name for name in model.model_fields if name != "config_path"]

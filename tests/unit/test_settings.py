@@ -1,0 +1,118 @@
+"""laionet.yaml: defaults, where it is found, the environment, and one clear message for every wrong key."""
+
+from pathlib import Path
+
+import pytest
+
+from laionet_assets.settings import SettingsError, find_config, load_settings
+
+MINIMAL = """
+sources: [{name: s, path: ./parts}]
+text_encoders: [{name: e, model: "sentence-transformers:all-MiniLM-L6-v2"}]
+recipes: [{name: r, encoder: e, text_threshold: 0.5}]
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "laionet.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_defaults_and_paths_relative_to_the_file(tmp_path: Path) -> None:
+    settings = load_settings(write(tmp_path, MINIMAL))
+    assert settings.warehouse_root == str(tmp_path / "warehouse")
+    assert settings.taxonomy_source == "imagenet-1k"
+    assert settings.resolve("s3://bucket/x") == "s3://bucket/x"
+    assert settings.recipes[0].nsfw == ("UNLIKELY",)
+    assert settings.recipes[0].top_k is None
+    assert settings.refresh.enabled is False
+
+
+def test_every_problem_is_named_by_its_path(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        """
+warehous: x
+sources: [{name: "a b", path: x}]
+text_encoders: [{name: e, modell: x}]
+recipes: [{name: r, encoder: e, text_threshold: 3, nsfw: [SAFE]}]
+""",
+    )
+    with pytest.raises(SettingsError) as error:
+        load_settings(path)
+    message = str(error.value)
+    assert "5 problems" not in message
+    for part in (
+        "warehous: unknown key; did you mean warehouse?",
+        "sources[0].name: expected letters, digits",
+        "text_encoders[0].model: missing",
+        "text_encoders[0].modell: unknown key; did you mean model?",
+        "recipes[0].text_threshold:",
+        "recipes[0].nsfw[0]:",
+    ):
+        assert part in message
+
+
+def test_recipe_naming_an_unknown_encoder(tmp_path: Path) -> None:
+    path = write(tmp_path, MINIMAL.replace("encoder: e", "encoder: clip"))
+    with pytest.raises(SettingsError, match=r"recipes\[0\]\.encoder: found 'clip', expected one of text_encoders: e"):
+        load_settings(path)
+
+
+def test_names_used_twice(tmp_path: Path) -> None:
+    path = write(tmp_path, MINIMAL.replace("recipes: [", "recipes: [{name: r, encoder: e, text_threshold: 0.1}, "))
+    with pytest.raises(SettingsError, match="recipes: the name 'r' is used twice"):
+        load_settings(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (MINIMAL + "taxonomy: imagenet-2k\n", "taxonomy: found 'imagenet-2k'"),
+        (MINIMAL + "taxonomy: ./wnids.txt\n", "taxonomy: .*wnids.txt is not a file"),
+        (
+            MINIMAL.replace('L6-v2"}', 'L6-v2", weights: ./nothing}'),
+            r"text_encoders\[0\]\.weights: .*nothing does not exist",
+        ),
+        ("- just\n- a list\n", "expected keys such as `sources:`"),
+        ("sources: [\n", "not readable as YAML"),
+        ("", "sources: missing"),
+    ],
+)
+def test_unusable_files(tmp_path: Path, text: str, expected: str) -> None:
+    with pytest.raises(SettingsError, match=expected):
+        load_settings(write(tmp_path, text))
+
+
+def test_environment_overrides_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAIONET_WAREHOUSE", "/elsewhere")
+    monkeypatch.setenv("LAIONET_DUCKDB__THREADS", "3")
+    settings = load_settings(write(tmp_path, MINIMAL + "duckdb: {memory_limit: 2GB}\n"))
+    assert settings.warehouse_root == "/elsewhere"
+    assert (settings.duckdb.threads, settings.duckdb.memory_limit) == (3, "2GB")
+
+
+def test_where_the_file_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("option", "variable", "working"):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name, MINIMAL)
+    monkeypatch.chdir(tmp_path / "working")
+    monkeypatch.delenv("LAIONET_CONFIG", raising=False)
+    assert find_config() == tmp_path / "working" / "laionet.yaml"
+    monkeypatch.setenv("LAIONET_CONFIG", str(tmp_path / "variable" / "laionet.yaml"))
+    assert find_config() == tmp_path / "variable" / "laionet.yaml"
+    assert find_config(tmp_path / "option" / "laionet.yaml") == tmp_path / "option" / "laionet.yaml"
+    with pytest.raises(SettingsError, match="is not a file"):
+        find_config(tmp_path / "nowhere.yaml")
+
+
+def test_what_is_set_but_not_used_is_said(tmp_path: Path) -> None:
+    settings = load_settings(write(tmp_path, MINIMAL.replace("0.5}", "0.5, drop_text_in_image: true}")))
+    assert [notice.split(":")[0] for notice in settings.unused_keys()] == ["recipes[0].drop_text_in_image"]
+
+
+def test_the_profile_of_this_repository_is_valid() -> None:
+    settings = load_settings(Path(__file__).parents[2] / "laionet.yaml")
+    assert settings.sources[0].path == "sample://web"
+    assert settings.unused_keys() == []
