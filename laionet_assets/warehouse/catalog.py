@@ -1,0 +1,137 @@
+"""The catalog: a database of views that people open read-only, also while runs write; and the release, a database of native tables.
+
+Both are built in a file of their own and swapped in whole. The catalog is rebuilt when the tables there are, their columns, their comments or the
+place of the warehouse differ from what it says; new rows and new parts need no rebuild, because views read through globs.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from laionet_assets.warehouse.lake import is_alive, replace
+from laionet_assets.warehouse.sql import identifier, literal
+from laionet_assets.warehouse.table import Table
+from laionet_assets.warehouse.warehouse import Warehouse, digest
+
+STORAGE_VERSION = "v1.5.0"  # files written so open in DuckDB 1.5 and later; 2.0's own format does not
+CATALOG_COMMENT = "laionet catalog"
+
+
+def refresh_catalog(warehouse: Warehouse) -> bool:
+    """Make the catalog say what is published. Returns whether it had to be rebuilt.
+
+    Processes take turns on one machine; what is published is read inside the turn, so nobody's table is lost.
+    """
+    with warehouse.lake.turn("catalog"), warehouse.connect() as connection:
+        selects = _catalog_selects(warehouse)
+        signature = _signature(warehouse, selects, connection)
+        if _signature_of(warehouse.catalog_path) == signature:
+            return False
+        with _database(warehouse, warehouse.catalog_path, connection) as database:
+            for name, select in selects.items():
+                table = warehouse.table(name)
+                connection.execute(f"create schema if not exists {database}.{identifier(table.schema)}")
+                connection.execute(f"create view {database}.{identifier(name)} as {select}")
+                _comment(connection, database, table, "view")
+            connection.execute(f"create table {database}.main.catalog as select {literal(signature)} as signature")
+            connection.execute(f"comment on table {database}.main.catalog is {literal(CATALOG_COMMENT)}")
+    return True
+
+
+def write_release(warehouse: Warehouse, target: str, *, version: str) -> dict[str, int]:
+    """Write every published table, but for vectors and views over sources, as one self-contained database.
+
+    Returns the rows of each table. The file appears whole or not at all.
+    """
+    rows: dict[str, int] = {}
+    with warehouse.connect() as connection, _database(warehouse, target, connection) as database:
+        for name, table in sorted(warehouse.tables.items()):
+            if table.is_view or not table.is_in_release or not warehouse.is_published(name):
+                continue
+            connection.execute(f"create schema if not exists {database}.{identifier(table.schema)}")
+            order = ", ".join(identifier(column) for column in table.grain)
+            select = f"select * from ({warehouse.select(name)})" + (f" order by {order}" if order else "")
+            connection.execute(f"create table {database}.{identifier(name)} as {select}")
+            _comment(connection, database, table, "table")
+            row = connection.execute(f"select count(*) from {database}.{identifier(name)}").fetchone()
+            rows[name] = row[0] if row else 0
+        connection.execute(f"create table {database}.main.release as select {literal(version)} as version")
+    return rows
+
+
+def _catalog_selects(warehouse: Warehouse) -> dict[str, str]:
+    selects = {}
+    for name, table in sorted(warehouse.tables.items()):
+        if not warehouse.is_published(name):
+            continue
+        if table.is_view:
+            selects[name] = warehouse.select(name)
+        else:
+            source = f"read_parquet({literal(warehouse.lake.glob(table))}, hive_partitioning = false)"
+            selects[name] = f"select * from {source}"
+    return selects
+
+
+def _signature(warehouse: Warehouse, selects: dict[str, str], connection: duckdb.DuckDBPyConnection) -> str:
+    """Digest of the views, of the columns that they have now, and of their documentation."""
+    said = []
+    for name, select in selects.items():
+        columns = connection.execute(f"describe {select}").fetchall()
+        table = warehouse.table(name)
+        said += [name, select, repr([column[:2] for column in columns]), table.description]
+        said += [f"{column.name}: {column.description}" for column in table.columns]
+    return digest(*said)
+
+
+def _signature_of(path: str) -> str | None:
+    """Signature that the catalog at `path` was built for; None if it has to be built."""
+    if "://" in path or not Path(path).is_file():
+        return None
+    try:
+        connection = duckdb.connect(path, read_only=True)
+    except duckdb.Error:
+        return None
+    try:
+        row = connection.execute("select signature from main.catalog").fetchone()
+    except duckdb.CatalogException:
+        return None
+    finally:
+        connection.close()
+    return row[0] if row else None
+
+
+@contextmanager
+def _database(warehouse: Warehouse, target: str, connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
+    """Attach a new database file under a name to write to; at the end put it in place of `target` whole."""
+    is_local = "://" not in target
+    folder = Path(target).parent if is_local else Path(tempfile.mkdtemp(prefix="laionet-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    name = target.rsplit("/", 1)[-1]
+    building = folder / f".{name}.{os.getpid()}.building"
+    for leftover in folder.glob(f".{name}.*.building*"):
+        if not is_alive(int(leftover.name.removeprefix(f".{name}.").split(".")[0])):
+            leftover.unlink(missing_ok=True)
+    building.unlink(missing_ok=True)
+    try:
+        connection.execute(f"attach {literal(str(building))} as building (storage_version {literal(STORAGE_VERSION)})")
+        try:
+            yield "building"
+        finally:
+            connection.execute("detach building")
+        if is_local:
+            replace(building, Path(target))
+        else:
+            warehouse.lake.filesystem.put_file(str(building), target)
+    finally:
+        building.unlink(missing_ok=True)
+
+
+def _comment(connection: duckdb.DuckDBPyConnection, database: str, table: Table, kind: str) -> None:
+    connection.execute(f"comment on {kind} {database}.{identifier(table.name)} is {literal(table.description)}")
+    for column in table.columns:
+        target = f"{database}.{identifier(table.name)}.{identifier(column.name)}"
+        connection.execute(f"comment on column {target} is {literal(column.description)}")

@@ -1,0 +1,196 @@
+"""The lake: where the Parquet file of a table lies, and the one way to put it there.
+
+A file is written to a hidden staged file, audited there, and published with one `os.replace` (on object storage: one put). Until then
+readers see the file that was there before; a killed process leaves a staged file that the next writer sweeps away.
+
+    <root>/<schema>/<table>/data.parquet
+    <root>/<schema>/<table>/source=<source>/part=<part>/data.parquet
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import socket
+import tempfile
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+from laionet_assets.warehouse.table import PartKey, Table
+
+DATA_FILE = "data.parquet"
+REJECTED_FILE = ".rejected.parquet"
+STAGED_SUFFIX = ".staged"
+_HOST = socket.gethostname().replace(".", "-")
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A file being written. `path` is always local, so that any library can write and audit it."""
+
+    path: Path
+    target: str
+
+
+class Lake:
+    """A folder, or a URL of an fsspec filesystem, full of Parquet tables."""
+
+    def __init__(self, root: str, storage_options: Mapping[str, Any] | None = None) -> None:
+        self.root = root.rstrip("/")
+        self.storage_options = dict(storage_options or {})
+        self.is_local = "://" not in self.root or self.root.startswith("file://")
+        if self.is_local:
+            self.root = os.path.abspath(self.root.removeprefix("file://"))
+
+    @cached_property
+    def filesystem(self) -> fsspec.AbstractFileSystem:
+        """The filesystem of the root."""
+        return fsspec.core.url_to_fs(self.root, **self.storage_options)[0]
+
+    def folder(self, table: Table, part: PartKey | None = None) -> str:
+        """Folder of a table, or of one part of it."""
+        base = f"{self.root}/{table.name.replace('.', '/')}"
+        return f"{base}/{part.folder}" if part else base
+
+    def path(self, table: Table, part: PartKey | None = None) -> str:
+        """Path or URL of the published file."""
+        self._check_partitioning(table, part)
+        return f"{self.folder(table, part)}/{DATA_FILE}"
+
+    def glob(self, table: Table) -> str:
+        """What matches all published files of a table, and nothing else."""
+        pattern = "source=*/part=*/" if table.is_partitioned else ""
+        return f"{self.folder(table)}/{pattern}{DATA_FILE}"
+
+    def parts(self, table: Table) -> list[PartKey]:
+        """Published parts of a partitioned table, sorted."""
+        self._forget_listings()
+        found = self.filesystem.glob(self.glob(table))
+        return sorted(PartKey.of_folder("/".join(path.split("/")[-3:-1])) for path in found)
+
+    def exists(self, table: Table, part: PartKey | None = None) -> bool:
+        """Whether the file is published."""
+        self._forget_listings()
+        return self.filesystem.exists(self.path(table, part))
+
+    def is_published(self, table: Table) -> bool:
+        """Whether any file of the table is published."""
+        return bool(self.parts(table)) if table.is_partitioned else self.exists(table)
+
+    @contextmanager
+    def stage(self, table: Table, part: PartKey | None = None) -> Iterator[Staged]:
+        """A local file to write to. It is gone at the end of the block unless `publish` or `reject` took it."""
+        target = self.path(table, part)
+        name = f".{DATA_FILE}.{_HOST}.{os.getpid()}.{uuid.uuid4().hex[:8]}{STAGED_SUFFIX}"
+        if self.is_local:
+            folder = Path(self.folder(table, part))
+            folder.mkdir(parents=True, exist_ok=True)
+            _sweep(folder)
+        else:
+            folder = Path(tempfile.mkdtemp(prefix="laionet-"))
+        staged = Staged(folder / name, target)
+        try:
+            yield staged
+        finally:
+            staged.path.unlink(missing_ok=True)
+            if not self.is_local:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def publish(self, staged: Staged) -> None:
+        """Put the staged file in place of the published one, at once, and forget the file rejected before, if any."""
+        aside = staged.target.removesuffix(DATA_FILE) + REJECTED_FILE
+        if self.is_local:
+            replace(staged.path, Path(staged.target))
+            Path(aside).unlink(missing_ok=True)
+            return
+        self.filesystem.put_file(str(staged.path), staged.target)
+        if self.filesystem.exists(aside):
+            self.filesystem.rm_file(aside)
+
+    def reject(self, staged: Staged) -> str:
+        """Keep the staged file aside for inspection, unseen by readers. Returns where."""
+        aside = staged.target.removesuffix(DATA_FILE) + REJECTED_FILE
+        if self.is_local:
+            os.replace(staged.path, aside)
+        else:
+            self.filesystem.put_file(str(staged.path), aside)
+        return aside
+
+    @contextmanager
+    def turn(self, name: str) -> Iterator[None]:
+        """One process of this machine at a time for whatever `name` stands for."""
+        folder = Path(self.root) if self.is_local else Path(tempfile.gettempdir()) / f"laionet-{_digest(self.root)}"
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(folder / f".{name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def read_small(self, name: str) -> str | None:
+        """Text of a small file at the root, or None if it is not there."""
+        self._forget_listings()
+        path = f"{self.root}/{name}"
+        return self.filesystem.cat_file(path).decode() if self.filesystem.exists(path) else None
+
+    def write_small(self, name: str, text: str) -> None:
+        """Write a small file at the root, whole."""
+        if not self.is_local:
+            self.filesystem.pipe_file(f"{self.root}/{name}", text.encode())
+            return
+        Path(self.root).mkdir(parents=True, exist_ok=True)
+        staged = Path(self.root) / f".{name}.{os.getpid()}{STAGED_SUFFIX}"
+        staged.write_text(text, encoding="utf-8")
+        replace(staged, Path(self.root) / name)
+
+    def _forget_listings(self) -> None:
+        if not self.is_local:
+            self.filesystem.invalidate_cache()
+
+    @staticmethod
+    def _check_partitioning(table: Table, part: PartKey | None) -> None:
+        if table.is_partitioned != (part is not None):
+            expected = "one part at a time" if table.is_partitioned else "as a whole"
+            raise ValueError(f"{table.name} is stored {expected}")
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def replace(source: Path, target: Path) -> None:
+    """Flush `source` to disk and put it in place of `target` with one rename."""
+    descriptor = os.open(source, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.replace(source, target)
+
+
+def _sweep(folder: Path) -> None:
+    """Delete the staged files of processes of this host that are gone."""
+    for path in _staged_files(folder):
+        host, process = path.name.removesuffix(STAGED_SUFFIX).rsplit(".", 3)[-3:-1]
+        if host == _HOST and not is_alive(int(process)):
+            path.unlink(missing_ok=True)
+
+
+def _staged_files(folder: Path) -> Sequence[Path]:
+    return sorted(folder.glob(f".{DATA_FILE}.*{STAGED_SUFFIX}"))
+
+
+def is_alive(process: int) -> bool:
+    """Whether a process of this host runs."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,62 @@
+"""The Dagster resource of the warehouse, built on dagster-duckdb's.
+
+Closes three gaps of `DuckDBResource`: the connection is closed after an exception too, the database is private and in memory (so that nothing
+is ever locked), and filesystems of the lake and the sources are known to it.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import fsspec
+from dagster_duckdb import DuckDBResource
+from pydantic import Field
+
+from laionet_assets.warehouse.lake import Lake
+from laionet_assets.warehouse.table import Table
+from laionet_assets.warehouse.warehouse import SourceView, Warehouse, memory_connection
+
+
+class WarehouseResource(DuckDBResource):
+    """Where the warehouse is, and private DuckDB connections to work on it.
+
+    `get_connection` (of dagster-duckdb) gives an in-memory connection; `open` gives the `Warehouse` that assets use.
+    """
+
+    database: str = Field(default=":memory:", description="Always in memory: no process writes a shared database file.")
+    root: str = Field(description="Folder or URL of the lake of Parquet files.")
+    storage_options: dict[str, Any] = Field(default={}, description="Options of the filesystem of `root`.")
+    docs: str = Field(description="Local folder of Data Docs.")
+    filesystems: dict[str, dict[str, Any]] = Field(
+        default={}, description="Other filesystems that the sources are on: options by URL."
+    )
+
+    @contextmanager
+    def get_connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        with memory_connection({"custom_user_agent": "dagster", **self.connection_config}) as connection:
+            for filesystem in self._filesystems():
+                connection.register_filesystem(filesystem)
+            yield connection
+
+    def open(self, tables: Mapping[str, Table], views: Mapping[str, SourceView] | None = None) -> Warehouse:
+        """The warehouse with these tables."""
+        return Warehouse(
+            lake=Lake(self.root, self.storage_options),
+            tables=tables,
+            connect=self.get_connection,
+            docs=Path(self.docs),
+            views=views or {},
+        )
+
+    def _filesystems(self) -> list[fsspec.AbstractFileSystem]:
+        """One filesystem a protocol that is not local, the warehouse's first."""
+        wanted = {self.root: self.storage_options, **self.filesystems}
+        found: dict[str, fsspec.AbstractFileSystem] = {}
+        for url, options in wanted.items():
+            if "://" in url and not url.startswith("file://"):
+                filesystem = fsspec.core.url_to_fs(url, **options)[0]
+                protocol = filesystem.protocol if isinstance(filesystem.protocol, str) else filesystem.protocol[0]
+                found.setdefault(protocol, filesystem)
+        return list(found.values())

@@ -1,0 +1,73 @@
+"""What the warehouse knows of a table: its name, grain, columns and where it is partitioned.
+
+Belongs here: the description of a table and of a part. The yml that it is read from is `sqlmodels`' business.
+"""
+
+from dataclasses import dataclass
+from urllib.parse import quote, unquote
+
+
+@dataclass(frozen=True, order=True)
+class PartKey:
+    """A part of a source: the unit of work of every partitioned table."""
+
+    source: str
+    part: str
+
+    @property
+    def key(self) -> str:
+        """Dagster's partition key, `<source>/<part>`."""
+        return f"{self.source}/{self.part}"
+
+    @classmethod
+    def parse(cls, key: str) -> "PartKey":
+        """The part of a partition key. Raises ValueError if there is no slash in it."""
+        source, slash, part = key.partition("/")
+        if not (source and slash and part):
+            raise ValueError(f"found {key!r}, expected <source>/<part>")
+        return cls(source, part)
+
+    @property
+    def folder(self) -> str:
+        """Hive-style folder of this part, safe for file systems and globs."""
+        return f"source={quote(self.source, safe='')}/part={quote(self.part, safe='')}"
+
+    @classmethod
+    def of_folder(cls, folder: str) -> "PartKey":
+        """The inverse of `folder`."""
+        source, part = folder.split("/")
+        return cls(unquote(source.removeprefix("source=")), unquote(part.removeprefix("part=")))
+
+
+@dataclass(frozen=True)
+class Column:
+    """A documented column. `type` is DuckDB's name of the type, as `describe` prints it."""
+
+    name: str
+    type: str
+    description: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the warehouse, as documented.
+
+    `grain` is the primary key: files are sorted by it. `is_view` says that the rows stay in the
+    sources and are read through a view.
+    """
+
+    name: str
+    description: str
+    grain: tuple[str, ...]
+    columns: tuple[Column, ...]
+    is_partitioned: bool = False
+    is_view: bool = False
+    is_in_release: bool = True
+
+    @property
+    def schema(self) -> str:
+        return self.name.split(".")[0]
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)

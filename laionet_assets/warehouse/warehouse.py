@@ -1,0 +1,164 @@
+"""The warehouse: the lake, the tables in it, and DuckDB connections that see them.
+
+No process ever writes a shared database file. Work is done on private in-memory connections; `bind` gives such a connection views of just the
+files that a piece of work reads.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+
+from laionet_assets.errors import UserError
+from laionet_assets.warehouse.lake import Lake
+from laionet_assets.warehouse.sql import identifier, literal, literals
+from laionet_assets.warehouse.table import PartKey, Table
+
+VERSION_KEY = "laionet_version"
+
+ConnectionFactory = Callable[[], "contextmanager[duckdb.DuckDBPyConnection]"]
+
+
+class MissingTableError(UserError):
+    """Something that has to be read is not published yet."""
+
+
+SourceView = Callable[["Warehouse", Collection[PartKey] | None], str]
+"""How a table whose rows stay in the sources is read: a SELECT of the rows of these parts (of all, with None).
+
+Such a table has files too, one a part: without rows, stamped with the version at which its rows passed their audit.
+"""
+
+
+@dataclass(frozen=True)
+class Warehouse:
+    """Everything that reads or writes tables goes through one of these. `docs` is the local folder of Data Docs."""
+
+    lake: Lake
+    tables: Mapping[str, Table]
+    connect: ConnectionFactory
+    docs: Path
+    views: Mapping[str, SourceView] = field(default_factory=dict)
+
+    def table(self, name: str) -> Table:
+        """The table of that name. Raises UserError naming the known ones."""
+        try:
+            return self.tables[name]
+        except KeyError:
+            known = ", ".join(sorted(self.tables))
+            raise UserError(f"found table {name!r}, expected one of: {known}") from None
+
+    def parts(self, name: str) -> list[PartKey]:
+        """Parts of a partitioned table that can be read now, sorted."""
+        return self.lake.parts(self.table(name))
+
+    def select(self, name: str, part: PartKey | None = None) -> str:
+        """A SELECT over the published rows: of one part, or of all. Raises MissingTableError."""
+        table = self.table(name)
+        if (table.is_partitioned and part and part not in self.parts(name)) or not self.is_published(name):
+            where = f"{name} for the part {part.key}" if part else name
+            raise MissingTableError(
+                f"{where} is not there yet. Materialize it first: laionet run --select 'key:\"{name.replace('.', '/')}\"'"
+            )
+        if name in self.views:
+            return self.views[name](self, [part] if part else None)
+        if part or not table.is_partitioned:
+            files = [self.lake.path(table, part)]
+        else:
+            files = [self.lake.path(table, each) for each in self.parts(name)]
+        return f"select * from read_parquet({literals(files)}, hive_partitioning = false)"
+
+    def is_published(self, name: str) -> bool:
+        """Whether there is anything to read."""
+        return self.lake.is_published(self.table(name))
+
+    def bind(self, connection: duckdb.DuckDBPyConnection, names: Iterable[str], part: PartKey | None = None) -> None:
+        """Give the connection a view of each table: of `part` alone where the table is partitioned and a part is given."""
+        for name in sorted(names):
+            table = self.table(name)
+            select = self.select(name, part if table.is_partitioned else None)
+            connection.execute(f"create schema if not exists {identifier(table.schema)}")
+            connection.execute(f"create or replace view {identifier(name)} as {select}")
+
+    def versions(self, name: str) -> dict[PartKey | None, str]:
+        """Versions of every published file of a table, by part (None for a table that is not partitioned)."""
+        table = self.table(name)
+        parts: list[PartKey | None] = list(self.lake.parts(table)) if table.is_partitioned else [None]
+        files = {self.lake.path(table, part): part for part in parts}
+        if not table.is_partitioned and not self.lake.exists(table):
+            return {}
+        if not files:
+            return {}
+        with self.connect() as connection:
+            rows = connection.execute(
+                f"select file_name, value::varchar from parquet_kv_metadata({literals(files)}) where key = ?",
+                [VERSION_KEY.encode()],
+            ).fetchall()
+        return {files[path]: value for path, value in rows}
+
+    @property
+    def scratch(self) -> Path:
+        """Local folder of unfinished work that can be taken up again."""
+        lake = self.lake
+        return Path(lake.root) / ".unfinished" if lake.is_local else self.docs.parent / ".unfinished"
+
+    @property
+    def release_path(self) -> str:
+        """The self-contained database at the end of the graph."""
+        return f"{self.lake.root}/release.duckdb"
+
+    @property
+    def catalog_path(self) -> str:
+        """The database of views that anyone may open read-only at any time."""
+        return f"{self.lake.root}/laionet.duckdb"
+
+    def write_sql(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        path: Path,
+        select: str,
+        *,
+        order_by: Collection[str],
+        version: str,
+        parameters: Mapping[str, object] | None = None,
+    ) -> None:
+        """Write the rows of `select`, sorted, to a local Parquet file stamped with `version`."""
+        order = ", ".join(identifier(name) for name in order_by)
+        ordered = f"select * from ({select}\n)" + (f" order by {order}" if order else "")
+        connection.execute(
+            f"copy ({ordered}) to {literal(str(path))} "
+            f"(format parquet, compression zstd, kv_metadata {{{VERSION_KEY}: {literal(version)}}})",
+            dict(parameters) if parameters else None,
+        )
+
+
+def digest(*values: str) -> str:
+    """Short stable digest of texts: what versions are made of."""
+    import hashlib
+
+    joined = "\x00".join(values).encode()
+    return hashlib.blake2b(joined, digest_size=8).hexdigest()
+
+
+def database_version(path: str) -> str | None:
+    """Version that a release database was stamped with, or None if it is not there."""
+    if "://" in path or not Path(path).is_file():
+        return None
+    connection = duckdb.connect(path, read_only=True)
+    try:
+        row = connection.execute("select version from main.release").fetchone()
+    finally:
+        connection.close()
+    return row[0] if row else None
+
+
+@contextmanager
+def memory_connection(config: Mapping[str, object] | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A private in-memory DuckDB, closed whatever happens."""
+    connection = duckdb.connect(":memory:", config=dict(config or {}))
+    try:
+        yield connection
+    finally:
+        connection.close()

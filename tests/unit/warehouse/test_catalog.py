@@ -1,0 +1,99 @@
+"""The catalog is rebuilt when what is there differs from what it says, and never disturbs who reads."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import duckdb
+
+from laionet_assets.warehouse.catalog import refresh_catalog, write_release
+from laionet_assets.warehouse.table import PartKey
+from laionet_assets.warehouse.warehouse import Warehouse, database_version
+from tests.unit.warehouse.conftest import Write
+
+A, B = PartKey("s", "a"), PartKey("s", "b")
+
+
+def rows(path: str, query: str) -> list[tuple[object, ...]]:
+    connection = duckdb.connect(path, read_only=True)
+    try:
+        return connection.execute(query).fetchall()
+    finally:
+        connection.close()
+
+
+def test_views_and_comments(warehouse: Warehouse, write: Write) -> None:
+    write("raw.animals", "select 'cat' as animal, 4::int as legs")
+    assert refresh_catalog(warehouse) is True
+    assert refresh_catalog(warehouse) is False
+    path = warehouse.catalog_path
+    assert rows(path, "from raw.animals") == [("cat", 4)]
+    comment = rows(path, "select comment from duckdb_views() where view_name = 'animals'")
+    assert comment == [("One row per animal: it's a test.",)]
+    columns = rows(path, "select column_name, comment from duckdb_columns() where table_name = 'animals' order by all")
+    assert columns == [("animal", 'Name of the animal, the "key".'), ("legs", "Count of legs.")]
+
+
+def test_new_parts_need_no_rebuild_and_new_columns_do(warehouse: Warehouse, write: Write) -> None:
+    write("core.sightings", "select 's' as source, 'a' as part, 1::int as n", A)
+    assert refresh_catalog(warehouse) is True
+    write("core.sightings", "select 's' as source, 'b' as part, 2::int as n", B)
+    assert refresh_catalog(warehouse) is False
+    assert rows(warehouse.catalog_path, "select n from core.sightings order by n") == [(1,), (2,)]
+    write("raw.animals", "select 'cat' as animal, 4::int as legs")
+    assert refresh_catalog(warehouse) is True
+    write("raw.animals", "select 'cat' as animal, 4::bigint as legs")
+    assert refresh_catalog(warehouse) is True
+    assert rows(warehouse.catalog_path, "select legs from raw.animals") == [(4,)]
+
+
+def test_an_open_reader_blocks_no_one_and_sees_whole_tables(warehouse: Warehouse, write: Write) -> None:
+    write("raw.animals", "select 'a' || i as animal, 0::int as legs from range(20000) t (i)")
+    refresh_catalog(warehouse)
+    code = (
+        "import duckdb, sys, time\n"
+        "path, until = sys.argv[1], time.time() + float(sys.argv[2])\n"
+        "reads, held = 0, duckdb.connect(path, read_only=True)\n"
+        "while time.time() < until:\n"
+        "    for connection in (held, duckdb.connect(path, read_only=True)):\n"
+        "        n, kinds = connection.execute('select count(*), count(distinct legs) from raw.animals').fetchone()\n"
+        "        assert (n, kinds) == (20000, 1), (n, kinds)\n"
+        "        reads += 1\n"
+        "print(reads)\n"
+    )
+    reader = subprocess.Popen(
+        [sys.executable, "-c", code, warehouse.catalog_path, "3"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    published, until = 0, time.time() + 3
+    while time.time() < until:
+        published += 1
+        write("raw.animals", f"select 'a' || i as animal, {published}::int as legs from range(20000) t (i)")
+        if published % 2:
+            write("core.sightings", "select 's' as source, 'a' as part, 1::int as n", A)
+        else:
+            shutil.rmtree(f"{warehouse.lake.root}/core")
+        assert refresh_catalog(warehouse) is True
+    out, err = reader.communicate(timeout=30)
+    assert reader.returncode == 0, err
+    assert int(out) > 10
+    assert published > 10
+
+
+def test_release_is_self_contained(warehouse: Warehouse, write: Write, tmp_path: Path) -> None:
+    write("raw.animals", "select 'cat' as animal, 4::int as legs")
+    write("core.sightings", "select 's' as source, 'a' as part, 1::int as n", A)
+    target = str(tmp_path / "copy" / "release.duckdb")
+    assert write_release(warehouse, target, version="abc") == {"core.sightings": 1, "raw.animals": 1}
+    os.rename(warehouse.lake.root, warehouse.lake.root + ".moved")
+    assert rows(target, "from raw.animals") == [("cat", 4)]
+    assert rows(target, "select comment from duckdb_tables() where table_name = 'animals'") == [
+        ("One row per animal: it's a test.",)
+    ]
+    assert database_version(target) == "abc"
+    assert [path.name for path in Path(target).parent.iterdir()] == ["release.duckdb"]

@@ -1,0 +1,96 @@
+"""Staged writes: published at once, swept when their writer died, kept aside when rejected."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from laionet_assets.warehouse.lake import Lake
+from laionet_assets.warehouse.table import PartKey
+from laionet_assets.warehouse.warehouse import Warehouse
+from tests.unit.warehouse.conftest import ANIMALS, SIGHTINGS
+
+PART = PartKey("laion", "part-00000")
+
+
+def test_nothing_is_visible_until_published(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    with lake.stage(ANIMALS) as staged:
+        staged.path.write_bytes(b"rows")
+        assert not lake.exists(ANIMALS)
+        lake.publish(staged)
+        assert lake.exists(ANIMALS)
+    assert Path(lake.path(ANIMALS)).read_bytes() == b"rows"
+    assert [path.name for path in (tmp_path / "raw/animals").iterdir()] == ["data.parquet"]
+
+
+def test_a_failed_write_leaves_what_was_published(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    with lake.stage(ANIMALS) as staged:
+        staged.path.write_bytes(b"good")
+        lake.publish(staged)
+    with pytest.raises(RuntimeError), lake.stage(ANIMALS) as staged:
+        staged.path.write_bytes(b"half")
+        raise RuntimeError
+    assert Path(lake.path(ANIMALS)).read_bytes() == b"good"
+    assert [path.name for path in (tmp_path / "raw/animals").iterdir()] == ["data.parquet"]
+
+
+def test_rejected_files_are_kept_aside_until_the_next_success(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    with lake.stage(SIGHTINGS, PART) as staged:
+        staged.path.write_bytes(b"bad")
+        aside = lake.reject(staged)
+    assert Path(aside).read_bytes() == b"bad"
+    assert lake.parts(SIGHTINGS) == []
+    with lake.stage(SIGHTINGS, PART) as staged:
+        staged.path.write_bytes(b"good")
+        lake.publish(staged)
+    assert lake.parts(SIGHTINGS) == [PART]
+    assert not Path(aside).exists()
+
+
+def test_what_a_killed_writer_left_is_swept_by_the_next(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    code = (
+        "import os, sys\n"
+        "from laionet_assets.warehouse.lake import Lake\n"
+        "from tests.unit.warehouse.conftest import ANIMALS\n"
+        "with Lake(sys.argv[1]).stage(ANIMALS) as staged:\n"
+        "    staged.path.write_bytes(b'half')\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False, cwd=Path(__file__).parents[3])
+    folder = tmp_path / "raw/animals"
+    assert len(list(folder.iterdir())) == 1
+    with lake.stage(ANIMALS) as mine, lake.stage(ANIMALS) as other:
+        mine.path.write_bytes(b"1")
+        other.path.write_bytes(b"2")
+        assert sorted(path.name for path in folder.iterdir()) == sorted([mine.path.name, other.path.name])
+
+
+def test_partitioning_is_checked(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    with pytest.raises(ValueError, match="as a whole"):
+        lake.path(ANIMALS, PART)
+    with pytest.raises(ValueError, match="one part at a time"):
+        lake.path(SIGHTINGS)
+
+
+def test_parts_with_odd_names(warehouse: Warehouse, tmp_path: Path) -> None:
+    odd = [PartKey("s", "a b"), PartKey("s", "[x]*"), PartKey("s", "ü=1"), PartKey("t", "a b")]
+    for part in odd:
+        with warehouse.lake.stage(SIGHTINGS, part) as staged:
+            staged.path.write_bytes(b"")
+            warehouse.lake.publish(staged)
+    assert warehouse.lake.parts(SIGHTINGS) == sorted(odd)
+
+
+def test_published_file_is_readable_by_others(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    with lake.stage(ANIMALS) as staged:
+        staged.path.write_bytes(b"x")
+        lake.publish(staged)
+    assert os.stat(lake.path(ANIMALS)).st_mode & 0o444 == 0o444
