@@ -1,0 +1,264 @@
+"""Reads `sql/**` into models: every table of the warehouse, documented once.
+
+sql/macros/*.sql            create macro ...;
+sql/<schema>/<table>.yml    description, group, grain, columns, expectations, unit tests, owners
+sql/<schema>/<table>.sql    one bare SELECT (absent where Python makes the table)
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import duckdb
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from laionet_assets.sqlmodels.parse import Reads, SqlModelError, reads
+from laionet_assets.warehouse.table import Column, Table
+from laionet_assets.warehouse.warehouse import digest
+
+_MACRO = re.compile(r"create\s+(?:or\s+replace\s+)?macro\s+(?P<name>\w+)\s*\([^)]*\)\s+as\s+", re.IGNORECASE)
+_COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class _ColumnYml(_Strict):
+    type: str
+    description: str = Field(min_length=1)
+
+
+class UnitTest(_Strict):
+    """Rows in, rows out: `given` and `expect` name only the columns that matter, the others are null or not compared.
+
+    `where` keeps the rows of the result that are compared.
+    """
+
+    name: str
+    description: str = ""
+    params: dict[str, Any] = {}
+    given: dict[str, list[dict[str, Any]]]
+    where: str = "true"
+    expect: list[dict[str, Any]]
+
+
+class _TableYml(_Strict):
+    description: str = Field(min_length=1)
+    group: str
+    grain: list[str]
+    columns: dict[str, _ColumnYml]
+    partitioned: bool = False
+    materialized: Literal["table", "view"] = "table"
+    in_release: bool = True
+    reads: list[str] = []
+    expectations: list[dict[str, Any]] = []
+    unit_tests: list[UnitTest] = []
+    owners: list[str] = ["team:laionet"]
+
+
+@dataclass(frozen=True)
+class Macro:
+    """A `create macro` statement."""
+
+    name: str
+    statement: str
+
+
+@dataclass(frozen=True)
+class Model:
+    """A table of the warehouse with everything its files say. `select` is None where Python makes the table."""
+
+    table: Table
+    group: str
+    path: Path
+    select: str | None
+    reads: Reads
+    expectations: tuple[Mapping[str, Any], ...]
+    unit_tests: tuple[UnitTest, ...]
+    owners: tuple[str, ...]
+    documentation: str
+
+    @property
+    def name(self) -> str:
+        return self.table.name
+
+    @property
+    def dependencies(self) -> frozenset[str]:
+        """Tables that it reads."""
+        return self.reads.tables
+
+
+@dataclass(frozen=True)
+class Project:
+    """All models and macros of a `sql` folder."""
+
+    folder: Path
+    models: Mapping[str, Model]
+    macros: Mapping[str, Macro]
+
+    @cached_property
+    def tables(self) -> dict[str, Table]:
+        """Tables by name."""
+        return {name: model.table for name, model in self.models.items()}
+
+    def macros_of(self, model: Model) -> list[Macro]:
+        """Macros that a model uses, directly or through other macros, in the order they must be created in."""
+        used: dict[str, Macro] = {}
+
+        def visit(text_reads: Reads) -> None:
+            for name in sorted(text_reads.functions & self.macros.keys() - used.keys()):
+                macro = self.macros[name]
+                visit(_macro_reads(macro, where=str(self.folder / "macros")))
+                used.setdefault(name, macro)
+
+        visit(model.reads)
+        return list(used.values())
+
+    def code_version(self, model: Model, parameters: Mapping[str, Any]) -> str:
+        """Digest of what the rows depend on besides the tables read: the SQL, its macros, its parameters, grain and columns."""
+        chosen = {name: parameters[name] for name in sorted(model.reads.parameters)}
+        columns = [f"{column.name} {column.type}" for column in model.table.columns]
+        macros = [macro.statement for macro in self.macros_of(model)]
+        return digest(model.select or "", *macros, repr(chosen), repr(model.table.grain), *columns)
+
+    def in_order(self) -> list[Model]:
+        """Models, each after those that it reads. Raises SqlModelError on a cycle."""
+        done: dict[str, Model] = {}
+
+        def visit(name: str, path: tuple[str, ...]) -> None:
+            if name in path:
+                raise SqlModelError(f"tables that read each other: {' -> '.join((*path[path.index(name) :], name))}")
+            if name not in done:
+                for dependency in sorted(self.models[name].dependencies):
+                    visit(dependency, (*path, name))
+                done[name] = self.models[name]
+
+        for name in sorted(self.models):
+            visit(name, ())
+        return list(done.values())
+
+
+def sql_folder() -> Path:
+    """The `sql` folder of this installation: of the checkout, or inside the installed package."""
+    package = Path(__file__).resolve().parent.parent
+    for folder in (package.parent / "sql", package / "_sql"):
+        if (folder / "core").is_dir():
+            return folder
+    raise SqlModelError(
+        f"no sql folder beside {package} nor in it; expected sql/core and others: reinstall laionet-assets"
+    )
+
+
+def load_project(folder: Path | None = None) -> Project:
+    """Read every model and macro. Raises SqlModelError with all problems, each with its file."""
+    folder = folder or sql_folder()
+    problems: list[str] = []
+    macros: dict[str, Macro] = {}
+    for path in sorted((folder / "macros").glob("*.sql")):
+        for macro in _read_macros(path, problems):
+            if macro.name in macros:
+                problems.append(f"{path}: the macro {macro.name} is defined twice")
+            macros[macro.name] = macro
+    models: dict[str, Model] = {}
+    for path in sorted(folder.glob("*/*.yml")):
+        try:
+            model = _read_model(path, macros)
+        except SqlModelError as error:
+            problems.append(str(error))
+            continue
+        models[model.name] = model
+    problems += [
+        f"{path}: no {path.with_suffix('.yml').name} beside it"
+        for path in sorted(folder.glob("*/*.sql"))
+        if path.parent.name != "macros" and not path.with_suffix(".yml").exists()
+    ]
+    problems += [
+        f"{model.path}: reads {dependency}, which is no table of this project"
+        for model in models.values()
+        for dependency in sorted(model.dependencies - models.keys())
+        if not problems
+    ]
+    if problems:
+        raise SqlModelError("\n".join(problems))
+    project = Project(folder=folder, models=models, macros=macros)
+    project.in_order()
+    return project
+
+
+def _read_model(path: Path, macros: Mapping[str, Macro]) -> Model:
+    where = f"{path.parent.name}/{path.name}"
+    try:
+        yml = _TableYml.model_validate(yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader) or {})
+    except yaml.YAMLError as error:
+        raise SqlModelError(f"{where}: not readable as YAML: {error}") from None
+    except ValidationError as error:
+        found = [f"{'.'.join(str(step) for step in item['loc'])}: {item['msg']}" for item in error.errors()]
+        raise SqlModelError("\n".join(f"{where}: {problem}" for problem in found)) from None
+    strangers = [name for name in yml.grain if name not in yml.columns]
+    if strangers:
+        raise SqlModelError(f"{where}: grain: {', '.join(strangers)} is not among the columns")
+    if not yml.grain and yml.materialized == "table":
+        raise SqlModelError(f"{where}: grain: empty; name the columns that make a row unique")
+    sql_path = path.with_suffix(".sql")
+    select = sql_path.read_text(encoding="utf-8").strip() if sql_path.exists() else None
+    if select is not None and yml.reads:
+        raise SqlModelError(f"{where}: reads: only for tables made by Python; the SQL says what it reads")
+    found = reads(select, where=f"{path.parent.name}/{sql_path.name}") if select is not None else None
+    tables = found.tables if found else frozenset(yml.reads)
+    for name in (found.functions if found else frozenset()) & macros.keys():
+        tables |= _macro_reads(macros[name], where=where).tables
+    name = f"{path.parent.name}.{path.stem}"
+    return Model(
+        table=Table(
+            name=name,
+            description=yml.description.strip(),
+            grain=tuple(yml.grain),
+            columns=tuple(Column(key, column.type, column.description.strip()) for key, column in yml.columns.items()),
+            is_partitioned=yml.partitioned,
+            is_view=yml.materialized == "view",
+            is_in_release=yml.in_release,
+        ),
+        group=yml.group,
+        path=path,
+        select=select,
+        reads=Reads(
+            tables=tables,
+            parameters=found.parameters if found else frozenset(),
+            functions=found.functions if found else frozenset(),
+        ),
+        expectations=tuple(yml.expectations),
+        unit_tests=tuple(yml.unit_tests),
+        owners=tuple(yml.owners),
+        documentation=where,
+    )
+
+
+def _read_macros(path: Path, problems: list[str]) -> Sequence[Macro]:
+    try:
+        statements = duckdb.extract_statements(path.read_text(encoding="utf-8"))
+    except duckdb.ParserException as error:
+        problems.append(f"{path}: {error}")
+        return []
+    macros = []
+    for statement in statements:
+        text = _COMMENT.sub("", statement.query).strip()
+        match = _MACRO.match(text)
+        if match is None:
+            problems.append(f"{path}: expected `create macro name(...) as ...;`, found {text[:60]!r}")
+            continue
+        macros.append(Macro(match["name"], text))
+    return macros
+
+
+def _macro_reads(macro: Macro, *, where: str) -> Reads:
+    """What the body of a macro names. Scalar bodies are expressions, table bodies are SELECTs."""
+    match = _MACRO.match(macro.statement)
+    body = macro.statement[match.end() :].strip().removesuffix(";") if match else ""
+    select = body.removeprefix("table").strip() if body.startswith("table") else f"select {body}"
+    return reads(select, where=f"{where}: macro {macro.name}")
