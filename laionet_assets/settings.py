@@ -1,9 +1,10 @@
 """One model of `laionet.yaml` and the environment: everything a user can choose, checked in one place.
 
-Belongs here: the keys, their defaults, their checks, and where the file is found. Does not belong here: what a key makes happen.
+Belongs here: the keys, their defaults, their checks, and where the file is found. Does not belong here: what a key
+makes happen.
 
-A key of the file can be overridden by an environment variable, `LAIONET_` + the key's path in capitals joined by two underscores
-(`LAIONET_WAREHOUSE`, `LAIONET_DUCKDB__THREADS`). Relative paths are relative to the folder of the file.
+A key of the file can be overridden by an environment variable, `LAIONET_` + the key's path in capitals joined by two
+underscores (`LAIONET_WAREHOUSE`, `LAIONET_DUCKDB__THREADS`). Relative paths are relative to the folder of the file.
 """
 
 import os
@@ -210,7 +211,8 @@ class Settings(BaseSettings):
 
 
 def find_config(path: str | Path | None = None) -> Path:
-    """The configuration file: `path`, else the environment's LAIONET_CONFIG, else laionet.yaml in the working directory.
+    """The configuration file: `path`, else the environment's LAIONET_CONFIG, else laionet.yaml in the working
+    directory.
 
     Raises SettingsError if it does not exist.
     """

@@ -121,7 +121,9 @@ class Project:
         return list(used.values())
 
     def code_version(self, model: Model, parameters: Mapping[str, Any]) -> str:
-        """Digest of what the rows depend on besides the tables read: the SQL, its macros, its parameters, grain and columns."""
+        """Digest of what the rows depend on besides the tables read: the SQL, its macros, its parameters, grain and
+        columns.
+        """
         chosen = {name: parameters[name] for name in sorted(model.reads.parameters)}
         columns = [f"{column.name} {column.type}" for column in model.table.columns]
         macros = [macro.statement for macro in self.macros_of(model)]

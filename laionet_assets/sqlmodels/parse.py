@@ -33,7 +33,8 @@ def _parser() -> duckdb.DuckDBPyConnection:
 def reads(select: str, *, where: str) -> Reads:
     """Tables, parameters and functions that one SELECT names.
 
-    Raises SqlModelError if it does not parse, is not exactly one SELECT, or names a table without its schema; `where` is the file.
+    Raises SqlModelError if it does not parse, is not exactly one SELECT, or names a table without its schema; `where`
+    is the file.
     """
     (text,) = _parser().execute("select json_serialize_sql(?::varchar)", [select]).fetchone() or ("{}",)
     tree = json.loads(text)

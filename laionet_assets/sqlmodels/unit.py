@@ -14,8 +14,8 @@ from laionet_assets.warehouse.sql import identifier
 def run_unit_test(project: Project, model: Model, test: UnitTest, parameters: Mapping[str, Any]) -> list[str]:
     """Run one unit test of a model; returns the differences, none when it passes.
 
-    Columns that the test does not name are null in `given` and not compared in `expect`. Rows are compared as a multiset.
-    Raises SqlModelError if the test names a table or a column that is not there.
+    Columns that the test does not name are null in `given` and not compared in `expect`. Rows are compared as a
+    multiset. Raises SqlModelError if the test names a table or a column that is not there.
     """
     where = f"{model.documentation}: unit test {test.name!r}"
     unknown = sorted(test.given.keys() - model.dependencies)

@@ -1,7 +1,9 @@
-"""The catalog: a database of views that people open read-only, also while runs write; and the release, a database of native tables.
+"""The catalog: a database of views that people open read-only, also while runs write; and the release, a database of
+native tables.
 
-Both are built in a file of their own and swapped in whole. The catalog is rebuilt when the tables there are, their columns, their comments or the
-place of the warehouse differ from what it says; new rows and new parts need no rebuild, because views read through globs.
+Both are built in a file of their own and swapped in whole. The catalog is rebuilt when the tables there are, their
+columns, their comments or the place of the warehouse differ from what it says; new rows and new parts need no
+rebuild, because views read through globs.
 """
 
 import os

@@ -1,7 +1,8 @@
 """The lake: where the Parquet file of a table lies, and the one way to put it there.
 
-A file is written to a hidden staged file, audited there, and published with one `os.replace` (on object storage: one put). Until then
-readers see the file that was there before; a killed process leaves a staged file that the next writer sweeps away.
+A file is written to a hidden staged file, audited there, and published with one `os.replace` (on object storage: one
+put). Until then readers see the file that was there before; a killed process leaves a staged file that the next
+writer sweeps away.
 
     <root>/<schema>/<table>/data.parquet
     <root>/<schema>/<table>/source=<source>/part=<part>/data.parquet

@@ -1,7 +1,7 @@
 """The Dagster resource of the warehouse, built on dagster-duckdb's.
 
-Closes three gaps of `DuckDBResource`: the connection is closed after an exception too, the database is private and in memory (so that nothing
-is ever locked), and filesystems of the lake and the sources are known to it.
+Closes three gaps of `DuckDBResource`: the connection is closed after an exception too, the database is private and in
+memory (so that nothing is ever locked), and filesystems of the lake and the sources are known to it.
 """
 
 from collections.abc import Iterator, Mapping

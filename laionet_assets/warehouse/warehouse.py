@@ -1,7 +1,7 @@
 """The warehouse: the lake, the tables in it, and DuckDB connections that see them.
 
-No process ever writes a shared database file. Work is done on private in-memory connections; `bind` gives such a connection views of just the
-files that a piece of work reads.
+No process ever writes a shared database file. Work is done on private in-memory connections; `bind` gives such a
+connection views of just the files that a piece of work reads.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -59,9 +59,7 @@ class Warehouse:
         table = self.table(name)
         if (table.is_partitioned and part and part not in self.parts(name)) or not self.is_published(name):
             where = f"{name} for the part {part.key}" if part else name
-            raise MissingTableError(
-                f"{where} is not there yet. Materialize it first: laionet run --select 'key:\"{name.replace('.', '/')}\"'"
-            )
+            raise MissingTableError(f"{where} is not there yet. Materialize it first: {how_to_make(name)}")
         if name in self.views:
             return self.views[name](self, [part] if part else None)
         if part or not table.is_partitioned:
@@ -75,7 +73,9 @@ class Warehouse:
         return self.lake.is_published(self.table(name))
 
     def bind(self, connection: duckdb.DuckDBPyConnection, names: Iterable[str], part: PartKey | None = None) -> None:
-        """Give the connection a view of each table: of `part` alone where the table is partitioned and a part is given."""
+        """Give the connection a view of each table: of `part` alone where the table is partitioned and a part is
+        given.
+        """
         for name in sorted(names):
             table = self.table(name)
             select = self.select(name, part if table.is_partitioned else None)
@@ -132,6 +132,12 @@ class Warehouse:
             f"(format parquet, compression zstd, kv_metadata {{{VERSION_KEY}: {literal(version)}}})",
             dict(parameters) if parameters else None,
         )
+
+
+def how_to_make(*names: str) -> str:
+    """The command that makes tables."""
+    selection = " or ".join(f'key:"{name.replace(".", "/")}"' for name in names)
+    return f"laionet run --select '{selection}'"
 
 
 def digest(*values: str) -> str:

@@ -1,0 +1,108 @@
+"""Questions to a warehouse from outside a run: ad-hoc SQL and snapshots.
+
+Belongs here: opening the catalog read-only and printing rows. Does not belong here: making tables.
+"""
+
+import csv
+import datetime
+import decimal
+import json
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from laionet_assets.assets.pipeline import build_pipeline
+from laionet_assets.errors import UserError
+from laionet_assets.settings import load_settings
+from laionet_assets.warehouse.catalog import refresh_catalog, write_release
+from laionet_assets.warehouse.warehouse import Warehouse
+
+
+def ask(query: str, *, config: Path | None = None, format: str = "table") -> None:
+    """Run one query over the warehouse's views and print its rows as a table, JSON or CSV.
+
+    Raises UserError if the query does not run, with what DuckDB says of it.
+    """
+    warehouse = build_pipeline(load_settings(config)).warehouse
+    refresh_catalog(warehouse)
+    with warehouse.connect() as connection:
+        _attach(connection, warehouse)
+        try:
+            cursor = connection.execute(query)
+        except duckdb.Error as error:
+            raise UserError(_explain(error, warehouse)) from None
+        names = [column[0] for column in cursor.description or []]
+        rows = cursor.fetchall()
+    {"table": _print_table, "json": _print_json, "csv": _print_csv}[format](names, rows)
+
+
+def write_snapshot(file: Path, *, config: Path | None = None) -> None:
+    """Write the published tables to `file` as one DuckDB database."""
+    from laionet_assets.assets.release import release_version, released_tables
+
+    pipeline = build_pipeline(load_settings(config))
+    names = released_tables(pipeline)
+    if not any(pipeline.warehouse.is_published(name) for name in names):
+        raise UserError(f"{pipeline.warehouse.lake.root} holds no table yet; run first: laionet run")
+    rows = write_release(pipeline.warehouse, str(file.absolute()), version=release_version(pipeline.warehouse, names))
+    print(f"{file}: {len(rows)} tables, {sum(rows.values()):,} rows")
+
+
+def _attach(connection: duckdb.DuckDBPyConnection, warehouse: Warehouse) -> None:
+    """Give the connection the catalog's views under their own names, so that queries can say core.laionet."""
+    for name in sorted(warehouse.tables):
+        if warehouse.is_published(name):
+            warehouse.bind(connection, [name])
+
+
+def _explain(error: duckdb.Error, warehouse: Warehouse) -> str:
+    unpublished = [name for name in sorted(warehouse.tables) if name in str(error) and not warehouse.is_published(name)]
+    if unpublished:
+        return f"{', '.join(unpublished)} is not there yet; run first: laionet run"
+    return str(error)
+
+
+def _print_table(names: list[str], rows: list[tuple[Any, ...]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*names, header_style="bold")
+    for row in rows:
+        table.add_row(*(Text("" if value is None else _short(value)) for value in row))
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    console.print(table)
+    console.print(f"{len(rows):,} {'row' if len(rows) == 1 else 'rows'}")
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    text = str(value)
+    return text if len(text) <= 120 else text[:117] + "..."
+
+
+def _print_json(names: list[str], rows: list[tuple[Any, ...]]) -> None:
+    json.dump([dict(zip(names, row, strict=True)) for row in rows], sys.stdout, default=_plain, ensure_ascii=False)
+    print()
+
+
+def _print_csv(names: list[str], rows: list[tuple[Any, ...]]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows(rows)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime.date | datetime.datetime | datetime.time | uuid.UUID):
+        return str(value)
+    if isinstance(value, decimal.Decimal):
+        return float(value)
+    if isinstance(value, bytes):
+        return value.hex()
+    raise TypeError(f"no JSON for {type(value).__name__}")

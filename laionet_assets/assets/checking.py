@@ -1,0 +1,101 @@
+"""`laionet check`: named steps that need no data, each with what it found."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from laionet_assets.assets.pipeline import Pipeline, build_pipeline, sql_parameters
+from laionet_assets.assets.publishing import expectations_of
+from laionet_assets.definitions import build_defs
+from laionet_assets.errors import UserError
+from laionet_assets.settings import load_settings
+from laionet_assets.sqlmodels.check import check_columns
+from laionet_assets.sqlmodels.loader import Project, load_project
+from laionet_assets.sqlmodels.unit import run_unit_test
+
+
+def run_checks(config: Path | None) -> int:
+    """Run every step and print what it found. Returns 0 if nothing is wrong."""
+    console = Console(highlight=False, soft_wrap=True)
+    failed = False
+
+    def step(name: str, work: Callable[[], tuple[str, Sequence[str]]]) -> None:
+        nonlocal failed
+        try:
+            found, problems = work()
+        except UserError as error:
+            found, problems = "", str(error).splitlines()
+        mark = "[red]FAIL[/]" if problems else "[green]ok[/]  "
+        console.print(f"{mark} {name:<16}", end="")
+        console.print(found, markup=False)
+        for problem in problems:
+            console.print(f"       {problem}", markup=False)
+        failed = failed or bool(problems)
+
+    project: list[Project] = []
+    pipeline: list[Pipeline] = []
+
+    def settings_step() -> tuple[str, Sequence[str]]:
+        settings = load_settings(config)
+        return f"{settings.config_path}; {'; '.join(settings.unused_keys()) or 'every key is used'}", []
+
+    def models_step() -> tuple[str, Sequence[str]]:
+        project.append(load_project())
+        models = project[0].models.values()
+        return (
+            f"{len(models)} tables, {sum(model.select is not None for model in models)} of them SQL, "
+            f"{len(project[0].macros)} macros; they parse, name their tables in full, and no cycle"
+        ), []
+
+    def pipeline_step() -> tuple[str, Sequence[str]]:
+        pipeline.append(build_pipeline(load_settings(config), project=project[0]))
+        defs = build_defs(pipeline[0].settings, pipeline=pipeline[0])
+        dg_assets = len(defs.resolve_asset_graph().get_all_asset_keys())
+        return f"{dg_assets} assets, {sum(len(expectations_of(step.model)) for step in pipeline[0].steps)} checks", []
+
+    def columns_step() -> tuple[str, Sequence[str]]:
+        parameters = sql_parameters(load_settings(config))
+        columns = sum(len(model.table.columns) for model in project[0].models.values())
+        return f"{columns} documented columns against those the SQL produces", check_columns(project[0], parameters)
+
+    def documentation_step() -> tuple[str, Sequence[str]]:
+        return "grain, description and owner of every table", documentation_gaps(project[0])
+
+    def unit_tests_step() -> tuple[str, Sequence[str]]:
+        parameters = sql_parameters(load_settings(config))
+        tests = [(model, test) for model in project[0].models.values() for test in model.unit_tests]
+        problems = [
+            f"{model.documentation}: {test.name}: {difference}"
+            for model, test in tests
+            for difference in run_unit_test(project[0], model, test, parameters)
+        ]
+        untested = [
+            f"{model.documentation}: no unit test"
+            for model in project[0].models.values()
+            if model.select is not None and not model.unit_tests
+        ]
+        return f"{len(tests)} given/expect tests", [*problems, *untested]
+
+    step("settings", settings_step)
+    step("models", models_step)
+    if project:
+        step("columns", columns_step)
+        step("documentation", documentation_step)
+        step("unit tests", unit_tests_step)
+        if not failed:
+            step("pipeline", pipeline_step)
+    return 1 if failed else 0
+
+
+def documentation_gaps(project: Project) -> list[str]:
+    """What a reader of the yml would miss."""
+    problems = []
+    for model in project.models.values():
+        if not model.table.description.lower().startswith("one row per"):
+            problems.append(f"{model.documentation}: description: begin with the grain, `One row per ...`")
+        if not model.owners:
+            problems.append(f"{model.documentation}: owners: nobody")
+        if not model.expectations:
+            problems.append(f"{model.documentation}: expectations: none")
+    return problems

@@ -1,0 +1,93 @@
+"""All steps of a configuration, in order, and the warehouse that they work on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from laionet_assets.assets import ingestion, recipes, similarity, taxonomy
+from laionet_assets.assets.steps import Step, sql_step
+from laionet_assets.settings import Settings
+from laionet_assets.sqlmodels.loader import Project, load_project
+from laionet_assets.sqlmodels.parse import SqlModelError
+from laionet_assets.warehouse.resource import WarehouseResource
+from laionet_assets.warehouse.warehouse import Warehouse
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """What a configuration amounts to."""
+
+    settings: Settings
+    project: Project
+    steps: Sequence[Step]
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Values of the `$name` parameters of SQL models."""
+        return sql_parameters(self.settings)
+
+    @cached_property
+    def resource(self) -> WarehouseResource:
+        """The Dagster resource for this configuration."""
+        return warehouse_resource(self.settings)
+
+    def open_warehouse(self, resource: WarehouseResource) -> Warehouse:
+        """The warehouse behind a resource."""
+        return resource.open(self.project.tables, ingestion.source_views(self.settings))
+
+    @cached_property
+    def warehouse(self) -> Warehouse:
+        """The warehouse of this configuration."""
+        return self.open_warehouse(self.resource)
+
+
+def build_pipeline(settings: Settings, *, project: Project | None = None) -> Pipeline:
+    """All steps of a configuration, each after those that it reads.
+
+    Raises UserError if a model, a source or an encoder of the settings cannot be used.
+    """
+    project = project or load_project()
+    python_steps: dict[str, Step] = {}
+    for stage in (ingestion, taxonomy, similarity, recipes):
+        python_steps.update(stage.steps(settings, project))
+    parameters = sql_parameters(settings)
+    steps = []
+    for model in project.in_order():
+        if model.select is not None:
+            steps.append(sql_step(project, model, parameters))
+        elif model.name in python_steps:
+            steps.append(python_steps[model.name])
+        else:
+            raise SqlModelError(
+                f"{model.documentation}: no SQL beside it, and no stage of laionet_assets/assets makes it"
+            )
+    return Pipeline(settings=settings, project=project, steps=tuple(steps))
+
+
+def sql_parameters(settings: Settings) -> dict[str, Any]:
+    """Values of the `$name` parameters of SQL models."""
+    return {"matchings": ["paper", "corrected"]}
+
+
+def warehouse_resource(settings: Settings) -> WarehouseResource:
+    """The Dagster resource for these settings."""
+    config: Mapping[str, Any] = settings.duckdb.model_dump(exclude_none=True)
+    filesystems = {source.path: source.storage_options for source in settings.sources if _is_remote(source.path)}
+    return WarehouseResource(
+        root=settings.warehouse_root,
+        storage_options=settings.storage_options,
+        docs=str(docs_folder(settings)),
+        connection_config=dict(config),
+        filesystems=filesystems,
+    )
+
+
+def docs_folder(settings: Settings) -> Path:
+    """Folder of Data Docs: in the warehouse, or beside the configuration if the warehouse is remote."""
+    return Path(settings.home if _is_remote(settings.warehouse_root) else settings.warehouse_root) / "data_docs"
+
+
+def _is_remote(path: str) -> bool:
+    return "://" in path and not path.startswith(("file://", "sample://"))

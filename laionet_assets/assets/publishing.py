@@ -1,0 +1,131 @@
+"""Write - audit - publish: the one way in which a table gets new rows.
+
+The staged file is written, its columns are compared with the documented ones, Great Expectations audits it, and only
+then one rename puts it in place. A failed blocking check publishes nothing: what was published stands, the staged
+file is kept aside.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import duckdb
+
+from laionet_assets.assets.steps import Step, Versions, Work
+from laionet_assets.quality.data_docs import DocsTarget
+from laionet_assets.quality.expectations import Expectation, grain_expectations, parse_expectations
+from laionet_assets.quality.validate import Outcome, validate
+from laionet_assets.sqlmodels.check import assert_columns, produced_columns
+from laionet_assets.sqlmodels.loader import Model
+from laionet_assets.warehouse.catalog import refresh_catalog
+from laionet_assets.warehouse.sql import identifier, literals
+from laionet_assets.warehouse.table import PartKey
+from laionet_assets.warehouse.warehouse import MissingTableError, Warehouse, how_to_make
+
+AUDITED = "audit.staged"
+PREVIEW_ROWS = 10
+
+
+@dataclass(frozen=True)
+class Published:
+    """What came of making a table, or one part of it.
+
+    `is_published` is false if a blocking check failed; `rejected` then says where the staged file is kept.
+    """
+
+    version: str
+    is_published: bool
+    outcomes: tuple[Outcome, ...]
+    rows: int
+    size_bytes: int
+    preview: str
+    rejected: str | None = None
+
+
+def expectations_of(model: Model) -> tuple[Expectation, ...]:
+    """All expectations of a table: of its grain and of its yml.
+
+    The grain of a view over the sources is not checked: row numbers of a file are unique, and counting them costs as
+    much as the matching.
+    """
+    written = parse_expectations(model.expectations, columns=model.table.column_names, where=model.documentation)
+    if model.table.is_view:
+        return written
+    return (*grain_expectations(model.table.grain, where=model.documentation), *written)
+
+
+def make(warehouse: Warehouse, step: Step, part: PartKey | None, *, log: Callable[[str], None]) -> Published:
+    """Make a table, or one part of it, and publish it if its blocking checks pass.
+
+    Raises UserError if something that it reads is not there or its columns differ from the documented ones: then
+    nothing is published either.
+    """
+    versions = Versions(warehouse)
+    missing = [name for name in sorted(step.model.dependencies) if versions.of(name, part) is None]
+    if missing:
+        where = f" for the part {part.key}" if part else ""
+        raise MissingTableError(
+            f"{step.name} reads {', '.join(missing)}, not there yet{where}. Materialize first: {how_to_make(*missing)}"
+        )
+    version = versions.next_of(step, part)
+    table = step.model.table
+    with warehouse.connect() as connection, warehouse.lake.stage(table, part) as staged:
+        warehouse.bind(connection, step.model.dependencies, part)
+        work = Work(
+            warehouse=warehouse,
+            connection=connection,
+            model=step.model,
+            part=part,
+            staged=staged.path,
+            version=version,
+            log=log,
+        )
+        if step.write is None:
+            source = warehouse.views[step.name](warehouse, [part] if part else None)
+            work.write_select(f"select * from ({source}) limit 0")
+        else:
+            step.write(work)
+            source = f"select * from read_parquet({literals([str(staged.path)])}, hive_partitioning = false)"
+        outcomes, rows, preview = _audit(warehouse, connection, step.model, part, source)
+        size = staged.path.stat().st_size
+        if any(outcome.blocks for outcome in outcomes):
+            return Published(version, False, outcomes, rows, size, preview, warehouse.lake.reject(staged))
+        warehouse.lake.publish(staged)
+    refresh_catalog(warehouse)
+    return Published(version, True, outcomes, rows, size, preview)
+
+
+def _audit(
+    warehouse: Warehouse,
+    connection: duckdb.DuckDBPyConnection,
+    model: Model,
+    part: PartKey | None,
+    source: str,
+) -> tuple[tuple[Outcome, ...], int, str]:
+    """Audit the rows of a SELECT. Returns outcomes, row count and a preview.
+
+    Raises SqlModelError if the columns differ from the documented ones.
+    """
+    assert_columns(model.table, produced_columns(connection, source), where=model.documentation)
+    connection.execute("create schema if not exists audit")
+    connection.execute(f"create or replace view {identifier(AUDITED)} as {source}")
+    docs = DocsTarget(warehouse.docs, model.name, part.key if part else None)
+    outcomes = validate(connection, AUDITED, expectations_of(model), suite=model.name, docs=docs)
+    (rows,) = connection.execute(f"select count(*) from {identifier(AUDITED)}").fetchone() or (0,)
+    return outcomes, rows, preview_of(connection, AUDITED)
+
+
+def preview_of(connection: duckdb.DuckDBPyConnection, relation: str, *, rows: int = PREVIEW_ROWS) -> str:
+    """The first rows of a relation as a Markdown table; long values are cut."""
+    cursor = connection.execute(f"select * from {identifier(relation)} limit {int(rows)}")
+    names = [column[0] for column in cursor.description or []]
+    lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
+    lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in cursor.fetchall()]
+    return "\n".join(lines)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, list) and len(value) > 6:
+        value = [*value[:5], "..."]
+    text = "" if value is None else str(round(value, 6) if isinstance(value, float) else value)
+    text = " ".join(text.replace("|", "\\|").replace("`", "'").split())
+    return text if len(text) <= 80 else text[:77] + "..."

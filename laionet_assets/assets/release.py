@@ -1,0 +1,61 @@
+"""Stage release: the whole warehouse as one database, the last asset of the graph."""
+
+import dagster as dg
+
+from laionet_assets.assets.build import FOLLOW_UPSTREAM, asset_key, transient_faults_retried, user_errors_shown
+from laionet_assets.assets.pipeline import Pipeline
+from laionet_assets.assets.steps import Versions
+from laionet_assets.warehouse.catalog import write_release
+from laionet_assets.warehouse.resource import WarehouseResource
+from laionet_assets.warehouse.warehouse import Warehouse, digest
+
+RELEASE = "release"
+
+
+def build_release_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
+    """The asset of release.duckdb. It reads every table that goes into it."""
+    names = released_tables(pipeline)
+
+    @dg.asset(
+        key=RELEASE,
+        deps=[asset_key(name) for name in names],
+        group_name="release",
+        kinds={"duckdb"},
+        description=(
+            "The whole warehouse as one self-contained DuckDB database of native tables (everything but vectors and "
+            "the sources' own rows): copy it to a laptop or archive it. It is built aside and swapped in whole."
+        ),
+        owners=["team:laionet"],
+        code_version="1",
+        automation_condition=FOLLOW_UPSTREAM,
+    )
+    def release(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> dg.MaterializeResult:
+        opened = pipeline.open_warehouse(warehouse)
+        version = release_version(opened, names)
+        with transient_faults_retried(), user_errors_shown():
+            rows = write_release(opened, opened.release_path, version=version)
+        listing = "\n".join(
+            ["| table | rows |", "|---|---|", *(f"| {name} | {count:,} |" for name, count in rows.items())]
+        )
+        return dg.MaterializeResult(
+            metadata={
+                "path": dg.MetadataValue.path(opened.release_path),
+                "tables": dg.MetadataValue.md(listing),
+                "dagster/row_count": sum(rows.values()),
+            },
+            data_version=dg.DataVersion(version),
+        )
+
+    return release
+
+
+def released_tables(pipeline: Pipeline) -> list[str]:
+    """Names of the tables that go into the release, in the order of the pipeline."""
+    tables = pipeline.project.tables
+    return [step.name for step in pipeline.steps if tables[step.name].is_in_release and not tables[step.name].is_view]
+
+
+def release_version(warehouse: Warehouse, names: list[str]) -> str:
+    """Version of a release written now."""
+    versions = Versions(warehouse)
+    return digest("1", *(f"{name}={versions.of(name)}" for name in names))

@@ -1,0 +1,148 @@
+"""Stage similarity: core.query_embeddings and core.caption_embeddings (core.caption_similarity is SQL)."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from laionet_assets.assets.steps import Step, Work
+from laionet_assets.encoders.spec import ModelSpec, identity, parse_spec
+from laionet_assets.errors import UserError
+from laionet_assets.settings import Settings, SettingsError
+from laionet_assets.sqlmodels.loader import Project
+from laionet_assets.warehouse.table import PartKey
+from laionet_assets.warehouse.warehouse import Warehouse, digest
+
+ENCODER_POOL = "encoder"
+LOG_EVERY_SECONDS = 10.0
+
+
+def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
+    """The steps of the two tables. Raises SettingsError naming every encoder of the settings that is not possible."""
+    specs = encoder_specs(settings)
+    templates = {encoder.name: encoder.query_template for encoder in settings.text_encoders}
+
+    def models(warehouse: Warehouse, part: PartKey | None) -> str:
+        return digest(*(f"{spec.name}={identity(spec)}" for spec in specs))
+
+    queries, captions = project.models["core.query_embeddings"], project.models["core.caption_embeddings"]
+    return {
+        queries.name: Step(
+            model=queries,
+            code_version=digest("1", repr(sorted(templates.items()))),
+            write=partial(_write_queries, specs, templates),
+            outside=models,
+            pool=ENCODER_POOL,
+        ),
+        captions.name: Step(
+            model=captions,
+            code_version="1",
+            write=partial(_write_captions, specs),
+            outside=models,
+            pool=ENCODER_POOL,
+        ),
+    }
+
+
+def encoder_specs(settings: Settings) -> list[ModelSpec]:
+    """The text encoders of the settings. Raises SettingsError listing all that are not possible, by the path of their
+    key.
+    """
+    specs, problems = [], []
+    for i, encoder in enumerate(settings.text_encoders):
+        weights = settings.resolve(encoder.weights) if encoder.weights is not None else None
+        try:
+            specs.append(
+                parse_spec(
+                    encoder.model, name=encoder.name, weights=Path(weights) if weights else None, device=encoder.device
+                )
+            )
+        except UserError as error:
+            problems.append(f"  text_encoders[{i}].model: {error}")
+    if problems:
+        raise SettingsError(f"{settings.config_path}: {len(problems)} problem(s)\n" + "\n".join(problems))
+    return specs
+
+
+def _write_queries(specs: Sequence[ModelSpec], templates: Mapping[str, str], work: Work) -> None:
+    from laionet_assets.encoders.embeddings import embed_missing
+
+    tables = []
+    for spec in sorted(specs, key=lambda spec: spec.name):
+        queries = work.connection.execute(
+            "select wnid, template, query from staging.queries where template = ? order by wnid", [templates[spec.name]]
+        ).to_arrow_table()
+        tables.append(
+            embed_missing(
+                spec,
+                queries.select(["wnid", "template", "query"]),
+                queries["query"],
+                existing=_published(work),
+                progress=_progress(work, spec),
+            )
+        )
+    _write(work, tables)
+
+
+def _write_captions(specs: Sequence[ModelSpec], work: Work) -> None:
+    from laionet_assets.encoders.embeddings import embed_missing, remove_checkpoint
+
+    captions = work.connection.execute(
+        "select source, part, caption_id, any_value(caption) as caption from core.candidates group by all order by all"
+    ).to_arrow_table()
+    checkpoint = _checkpoint(work)
+    tables = [
+        embed_missing(
+            spec,
+            captions.select(["source", "part", "caption_id"]),
+            captions["caption"],
+            existing=_published(work),
+            progress=_progress(work, spec),
+            checkpoint=checkpoint,
+        )
+        for spec in sorted(specs, key=lambda spec: spec.name)
+    ]
+    _write(work, tables)
+    remove_checkpoint(checkpoint)
+
+
+def _write(work: Work, tables: Sequence[Any]) -> None:
+    import pyarrow as pa
+
+    from laionet_assets.encoders.embeddings import PARQUET_OPTIONS
+
+    work.write_arrow(pa.concat_tables(tables), **PARQUET_OPTIONS)
+
+
+def _published(work: Work) -> Any:
+    """The embeddings published before, as an arrow table, or None: what they have is not embedded again."""
+    warehouse, table = work.warehouse, work.model.table
+    if not warehouse.lake.exists(table, work.part):
+        return None
+    columns = ", ".join(table.column_names)
+    return work.connection.execute(
+        f"select {columns} from ({warehouse.select(table.name, work.part)})"
+    ).to_arrow_table()
+
+
+def _checkpoint(work: Work) -> Path:
+    """Folder of finished chunks of an embedding that is under way: of the part, on this machine."""
+    part = work.part.folder if work.part else ""
+    return work.warehouse.scratch / work.model.name / part
+
+
+def _progress(work: Work, spec: ModelSpec) -> Callable[[int, int], None]:
+    """Logs how far the embedding is, with the time that remains, every ten seconds."""
+    started = last = time.monotonic()
+
+    def show(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= LOG_EVERY_SECONDS or done == total:
+            last = now
+            rate = done / max(now - started, 1e-9)
+            remaining = (total - done) / max(rate, 1e-9)
+            work.log(f"{spec.name}: {done:,} of {total:,} texts embedded, {rate:.0f} a second, {remaining:.0f} s to go")
+
+    return show

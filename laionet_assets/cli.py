@@ -1,0 +1,132 @@
+"""`laionet`: run the warehouse, ask it, check it, take it away.
+
+Belongs here: commands, what they print, exit codes. Does not belong here: anything that a command does (see `assets`,
+`warehouse`).
+"""
+
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from laionet_assets.errors import UserError
+
+app = typer.Typer(
+    help="Recreate ImageNet from web captions and measure how the copy differs.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", help="Settings; else $LAIONET_CONFIG, else laionet.yaml in the working directory."),
+]
+
+
+class Format(StrEnum):
+    """How `laionet sql` prints rows."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+
+
+@app.command()
+def run(
+    config: Config = None,
+    select: Annotated[
+        str | None, typer.Option(help='Assets in Dagster\'s selection syntax, such as +key:"core/laionet".')
+    ] = None,
+    parts: Annotated[
+        list[str] | None,
+        typer.Option(help="Only these parts: names, <source>/<part>, or globs; repeat or separate by commas."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Also what is up to date.")] = False,
+) -> None:
+    """Materialize what is missing or out of date, in order, and sum up. Exit 0 only if all of it succeeded."""
+
+    def work() -> int:
+        from laionet_assets.assets.running import run_pipeline
+
+        wanted = [part for text in parts or [] for part in text.split(",") if part]
+        return run_pipeline(config, select=select, parts=wanted, force=force)
+
+    _exit_with(work)
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="A SELECT over schema-qualified tables.")],
+    config: Config = None,
+    format: Annotated[Format, typer.Option(help="How to print the rows.")] = Format.table,
+) -> None:
+    """Ask the warehouse, also while runs write."""
+
+    def work() -> int:
+        from laionet_assets.asking import ask
+
+        ask(query, config=config, format=format.value)
+        return 0
+
+    _exit_with(work)
+
+
+@app.command()
+def check(config: Config = None) -> None:
+    """Check settings, yml, SQL, dependencies, documentation and unit tests, without data."""
+
+    def work() -> int:
+        from laionet_assets.assets.checking import run_checks
+
+        return run_checks(config)
+
+    _exit_with(work)
+
+
+@app.command()
+def snapshot(
+    file: Annotated[Path, typer.Argument(help="The DuckDB database to write.")],
+    config: Config = None,
+) -> None:
+    """Write the whole warehouse as one self-contained DuckDB database."""
+
+    def work() -> int:
+        from laionet_assets.asking import write_snapshot
+
+        write_snapshot(file, config=config)
+        return 0
+
+    _exit_with(work)
+
+
+@app.command()
+def ui(
+    config: Config = None,
+    port: Annotated[int, typer.Option(help="Port of the web page.")] = 3000,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+) -> None:
+    """Open the Dagster UI on this warehouse, with its daemon (sensors, schedules, backfills)."""
+
+    def work() -> int:
+        from laionet_assets.assets.running import serve_ui
+
+        return serve_ui(config, host=host, port=port)
+
+    _exit_with(work)
+
+
+def _exit_with(work: Callable[[], int]) -> NoReturn:
+    """Run a command. What the user can mend is one message on stderr and exit 2; a failure is exit 1."""
+    try:
+        code = work()
+    except UserError as error:
+        print(f"laionet: {error}", file=sys.stderr)
+        code = 2
+    except KeyboardInterrupt:
+        print("laionet: interrupted; what was published stands, run again to go on", file=sys.stderr)
+        code = 130
+    sys.exit(code)
