@@ -1,7 +1,8 @@
 """The one kind of error that a user can cause and mend.
 
-Anything the user could put right (a key, a file, a column, a name) raises `UserError` or a room's subclass of it: the message says what was
-found, what was expected and what to do. The command line prints it alone; everything else keeps its traceback.
+Anything the user could put right (a key, a file, a column, a name) raises `UserError` or a room's subclass of it: the
+message says what was found, what was expected and what to do. The command line prints it alone; everything else keeps
+its traceback.
 """
 
 

@@ -1,0 +1,85 @@
+"""Drawn pictures of the 24 classes: Pillow and numpy, seeded, no photograph anywhere.
+
+`curated_picture` is the class as a reference set would show it: one subject, centred, on a quiet backdrop. A class is
+a `Drawing`: how the subject looks (other modules of this package) and where it usually stands. The drawings are
+sketches that real ImageNet classifiers recognise (tests/integration/test_sample_drawings.py); a person sees at once
+that they are drawn.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from laionet_assets.sample.drawings import patterns, solids, things
+from laionet_assets.sample.drawings.canvas import (
+    Backdrop,
+    Rng,
+    dark_wall,
+    grass,
+    letter,
+    near,
+    photograph,
+    pick,
+    place,
+    sky,
+    wall,
+    wood,
+)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A class as a picture: its subject (a layer; a full frame where there are no backdrops) and how it is set down."""
+
+    subject: Callable[[Rng], Image.Image]
+    backdrops: tuple[Backdrop, ...] = ()
+    turn: float = 8
+    has_shadow: bool = True
+
+
+def _table_tennis(rng: Rng) -> Image.Image:
+    return wall(rng, near(rng, (25, 80, 130), 15))
+
+
+DRAWINGS: dict[str, Drawing] = {
+    "n06359193": Drawing(patterns.web_site),
+    "n03595614": Drawing(things.t_shirt, (wall,), turn=4),
+    "n03584254": Drawing(things.ipod, (wall,), turn=10),
+    "n02948072": Drawing(solids.candle, (dark_wall,), turn=2, has_shadow=False),
+    "n03793489": Drawing(solids.computer_mouse, (wall, wood), turn=50),
+    "n03291819": Drawing(things.envelope, (wall, wood)),
+    "n06874185": Drawing(things.traffic_light, (sky,), has_shadow=False),
+    "n04254680": Drawing(solids.soccer_ball, (grass,)),
+    "n03196217": Drawing(things.digital_clock, (wood,), turn=4),
+    "n04275548": Drawing(patterns.spider_web),
+    "n06785654": Drawing(patterns.crossword_puzzle),
+    "n03733281": Drawing(patterns.maze),
+    "n06794110": Drawing(things.street_sign, (sky,), turn=4, has_shadow=False),
+    "n03598930": Drawing(patterns.jigsaw_puzzle),
+    "n03388183": Drawing(things.fountain_pen, (letter,), turn=50),
+    "n03495258": Drawing(things.harp, (wall,), turn=4),
+    "n02708093": Drawing(things.analog_clock, (wood,), turn=3),
+    "n03733805": Drawing(things.measuring_cup, (wall,), turn=3),
+    "n03530642": Drawing(patterns.honeycomb),
+    "n03590841": Drawing(solids.jack_o_lantern, (dark_wall,)),
+    "n03447721": Drawing(solids.gong, (wall,), turn=2),
+    "n02786058": Drawing(things.band_aid, (wall,), turn=60),
+    "n03942813": Drawing(solids.ping_pong_balls, (_table_tennis,)),
+    "n04589890": Drawing(patterns.window_screen),
+}
+
+
+def curated_picture(wnid: str, seed: int) -> Image.Image:
+    """A stereotypical picture of the class, RGB, 320 x 320 pixels.
+
+    The same seed gives the same picture (with the same numpy and Pillow). KeyError for a class that is not drawn.
+    """
+    drawing = DRAWINGS[wnid]
+    rng = np.random.default_rng([seed, int(wnid[1:])])
+    picture = drawing.subject(rng)
+    if drawing.backdrops:
+        backdrop = pick(rng, drawing.backdrops)(rng)
+        picture = place(backdrop, picture, rng, turn=drawing.turn, has_shadow=drawing.has_shadow)
+    return photograph(picture, rng)
