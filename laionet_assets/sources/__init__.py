@@ -1,0 +1,56 @@
+"""Sources: from a path and the name of an adapter to parts, and to SQL that reads them in one shape.
+
+Belongs here: metadata formats of web image-text data, finding files, what a part is, which rows are out of bounds. Does
+not belong here: Dagster, the lake, anything about what a caption says. No part is ever copied: its rows are read from
+its file, streaming.
+
+    files = discover("laion", "auto", "s3://bucket/laion400m")
+    ordinals = assign_ordinals({}, [file.part for file in files], part_number=part_number_of("auto"))
+    record = inspect_part(connection, files[0], adapter="auto", ordinal=..., fingerprint=fingerprint(files[0]))
+    connection.execute(f"create view raw.pairs as {pairs_view_sql([record])}")
+"""
+
+from laionet_assets.sources.adapters import AUTO, adapter_named, adapters, part_number_of
+from laionet_assets.sources.discovery import (
+    PartFile,
+    discover,
+    filesystem_of,
+    fingerprint,
+    part_name,
+    resolve_path,
+)
+from laionet_assets.sources.errors import SourceError
+from laionet_assets.sources.parts import (
+    Breach,
+    PartRecord,
+    assign_ordinals,
+    detect_adapter,
+    inspect_part,
+    read_records,
+    records_sql,
+)
+from laionet_assets.sources.reading import pairs_sql, pairs_view_sql, quarantine_sql
+
+__all__ = [
+    "AUTO",
+    "Breach",
+    "PartFile",
+    "PartRecord",
+    "SourceError",
+    "adapter_named",
+    "adapters",
+    "assign_ordinals",
+    "detect_adapter",
+    "discover",
+    "filesystem_of",
+    "fingerprint",
+    "inspect_part",
+    "pairs_sql",
+    "pairs_view_sql",
+    "part_name",
+    "part_number_of",
+    "quarantine_sql",
+    "read_records",
+    "records_sql",
+    "resolve_path",
+]

@@ -1,0 +1,44 @@
+"""Adapters, one declaration a metadata format. A new one is a new module here with `ADAPTERS`, and nothing else
+changes.
+"""
+
+import pkgutil
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from types import MappingProxyType
+
+from laionet_assets.sources.adapters.base import Adapter
+from laionet_assets.sources.errors import SourceError
+
+AUTO = "auto"
+_ANY_PART_NUMBER = re.compile(r"^(?:(?:part|train|metadata)[-_])?(\d{1,9})(?:[-_.]|$)")
+
+
+@cache
+def adapters() -> Mapping[str, Adapter]:
+    """All adapters by name, in the order of their names."""
+    found: dict[str, Adapter] = {}
+    for module in pkgutil.iter_modules(__path__):
+        for adapter in getattr(import_module(f"{__name__}.{module.name}"), "ADAPTERS", ()):
+            if adapter.name in found:
+                raise ValueError(f"two adapters are called {adapter.name}")
+            found[adapter.name] = adapter
+    return MappingProxyType(dict(sorted(found.items())))
+
+
+def adapter_named(name: str) -> Adapter:
+    """The adapter of that name. Raises SourceError that lists the known ones."""
+    try:
+        return adapters()[name]
+    except KeyError:
+        known = "\n".join(f"  {adapter.name}: {adapter.description}" for adapter in adapters().values())
+        raise SourceError(f"found adapter {name!r}, expected {AUTO} or one of:\n{known}") from None
+
+
+def part_number_of(name: str) -> re.Pattern[str] | None:
+    """Where the parts of an adapter have their number; for `auto`, what finds it in the names of every format that
+    numbers its parts.
+    """
+    return _ANY_PART_NUMBER if name == AUTO else adapter_named(name).part_number

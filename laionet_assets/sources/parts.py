@@ -1,0 +1,224 @@
+"""Parts: one file of a source as one row of raw.parts, and the numbers that make its sample ids.
+
+Belongs here: ordinals, inspecting a file, the rows of raw.parts. Does not belong here: the SELECTs over the rows of a
+part (`reading`).
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, fields
+
+import duckdb
+
+from laionet_assets.sources.adapters import adapter_named
+from laionet_assets.sources.adapters.base import Adapter
+from laionet_assets.sources.discovery import PartFile
+from laionet_assets.sources.errors import SourceError
+from laionet_assets.sources.formats import PARQUET, SourceColumn, format_of, reading
+from laionet_assets.sources.resolution import Resolution, choose, resolve
+from laionet_assets.warehouse.sql import identifier, literal
+
+SAMPLES_PER_PART = 100_000_000
+MAX_ORDINAL = 2**63 // SAMPLES_PER_PART - 1
+
+
+@dataclass(frozen=True)
+class Breach:
+    """How many samples of a part break a bound."""
+
+    reason: str
+    samples: int
+
+
+@dataclass(frozen=True)
+class PartRecord:
+    """One row of raw.parts: all that is needed to read the part again without opening it first.
+
+    rows = pairs + quarantined. A sample that breaks several bounds counts once in `quarantined` and once in each of its
+    `breaches`.
+    """
+
+    source: str
+    part: str
+    ordinal: int
+    path: str
+    adapter: str
+    source_columns: tuple[SourceColumn, ...]
+    size_bytes: int
+    signature: str
+    fingerprint: str
+    rows: int
+    pairs: int
+    quarantined: int
+    captions_missing: int
+    breaches: tuple[Breach, ...]
+
+    @property
+    def resolution(self) -> Resolution:
+        """How the normalised columns are read from the file."""
+        return resolve(adapter_named(self.adapter), self.source_columns, path=self.path)
+
+    @property
+    def first_sample_id(self) -> int:
+        return self.ordinal * SAMPLES_PER_PART
+
+
+RECORD_TYPES: Mapping[str, str] = {
+    "source": "VARCHAR",
+    "part": "VARCHAR",
+    "ordinal": "BIGINT",
+    "path": "VARCHAR",
+    "adapter": "VARCHAR",
+    "source_columns": 'STRUCT("name" VARCHAR, "type" VARCHAR)[]',
+    "size_bytes": "BIGINT",
+    "signature": "VARCHAR",
+    "fingerprint": "VARCHAR",
+    "rows": "BIGINT",
+    "pairs": "BIGINT",
+    "quarantined": "BIGINT",
+    "captions_missing": "BIGINT",
+    "breaches": "STRUCT(reason VARCHAR, samples BIGINT)[]",
+}
+"""Columns of raw.parts."""
+
+
+def assign_ordinals(
+    existing: Mapping[str, int], new: Sequence[str], *, part_number: re.Pattern[str] | None
+) -> dict[str, int]:
+    """Ordinals of all parts of a source: the ones there are, unchanged, and one for every new part.
+
+    A new part's ordinal is the number in its name where `part_number` finds one, otherwise the next after the highest,
+    in the order given. Ordinals of parts that are gone belong in `existing`: none is ever given twice. Raises
+    SourceError naming all clashes.
+    """
+    ordinals = dict(existing)
+    holders = {ordinal: part for part, ordinal in existing.items()}
+    problems: list[str] = []
+    waiting: list[str] = []
+    for part in dict.fromkeys(new):
+        if part in ordinals:
+            continue
+        match = part_number.search(part) if part_number else None
+        if match is None:
+            waiting.append(part)
+            continue
+        ordinal = int(match[1])
+        if ordinal > MAX_ORDINAL:
+            problems.append(f"{part}: {ordinal} is too high, expected at most {MAX_ORDINAL}")
+        elif ordinal in holders:
+            problems.append(f"{part}: {ordinal} is taken by {holders[ordinal]}")
+        else:
+            ordinals[part] = ordinal
+            holders[ordinal] = part
+    if problems:
+        raise SourceError(
+            "parts are numbered by their names, and these numbers cannot be given (sample ids would clash). "
+            "Rename the files, or make them a source of their own:\n" + "\n".join(f"  {each}" for each in problems)
+        )
+    for ordinal, part in enumerate(waiting, start=max(ordinals.values(), default=-1) + 1):
+        ordinals[part] = ordinal
+    return ordinals
+
+
+def detect_adapter(connection: duckdb.DuckDBPyConnection, file: PartFile, *, adapter: str = "auto") -> Adapter:
+    """The adapter of that name, or for `auto` the one that the columns of the file identify. Raises SourceError."""
+    return choose(adapter, _columns(connection, file.path), path=file.path)
+
+
+def inspect_part(
+    connection: duckdb.DuckDBPyConnection, file: PartFile, *, adapter: str, ordinal: int, fingerprint: str
+) -> PartRecord:
+    """Read a file once, streaming, and say what is in it. `adapter` is a name or `auto`.
+
+    Raises SourceError if the file is empty, damaged, has more rows than a part may have, or columns that the adapter
+    cannot read.
+    """
+    columns = _columns(connection, file.path)
+    resolution = resolve(choose(adapter, columns, path=file.path), columns, path=file.path)
+    holds = {bound.reason: bound.holds(resolution) for bound in resolution.bounds}
+    counts = [f"count(*) filter (where not {condition})" for condition in holds.values()]
+    with reading(file.path):
+        row = connection.execute(
+            f"select count(*), count(*) filter (where {' and '.join(holds.values())}), {', '.join(counts)} "
+            f"from {resolution.format.relation(file.path, resolution.columns)}"
+        ).fetchall()[0]
+    rows, pairs, *broken = row
+    check_row_count(rows, path=file.path)
+    breaches = tuple(Breach(reason, samples) for reason, samples in zip(holds, broken, strict=True) if samples)
+    return PartRecord(
+        source=file.source,
+        part=file.part,
+        ordinal=ordinal,
+        path=PARQUET.path_in_relations(connection, file.path) if resolution.format is PARQUET else file.path,
+        adapter=resolution.adapter.name,
+        source_columns=resolution.columns,
+        size_bytes=file.size_bytes,
+        signature=file.signature,
+        fingerprint=fingerprint,
+        rows=rows,
+        pairs=pairs,
+        quarantined=rows - pairs,
+        captions_missing=next((each.samples for each in breaches if each.reason == "caption_missing"), 0),
+        breaches=breaches,
+    )
+
+
+def check_row_count(rows: int, *, path: str) -> None:
+    """Raises SourceError unless a part may have so many rows: at least one, and few enough that sample ids of parts
+    stay apart.
+    """
+    if rows == 0:
+        raise SourceError(f"{path}: found no rows, expected at least one; take the file out of the source")
+    if rows >= SAMPLES_PER_PART:
+        raise SourceError(
+            f"{path}: found {rows:,} rows, expected fewer than {SAMPLES_PER_PART:,} a part; split the file"
+        )
+
+
+def records_sql(records: Sequence[PartRecord]) -> str:
+    """A SELECT of rows of raw.parts, sorted by source and part."""
+    typed = ", ".join(
+        f"cast({identifier(name)} as {kind}) as {identifier(name)}" for name, kind in RECORD_TYPES.items()
+    )
+    if not records:
+        nulls = ", ".join(f"cast(null as {kind}) as {identifier(name)}" for name, kind in RECORD_TYPES.items())
+        return f"select {nulls} where false"
+    ordered = sorted(records, key=lambda record: (record.source, record.part))
+    rows = ",\n".join(
+        f"({', '.join(_sql(getattr(record, field.name)) for field in fields(record))})" for record in ordered
+    )
+    return f"select {typed} from (values\n{rows}) t({', '.join(map(identifier, RECORD_TYPES))})"
+
+
+def read_records(connection: duckdb.DuckDBPyConnection, relation: str = "raw.parts") -> list[PartRecord]:
+    """Rows of raw.parts, or of another relation (a table, a view, a table function) with its columns, sorted by source
+    and part.
+    """
+    names = ", ".join(map(identifier, RECORD_TYPES))
+    rows = connection.execute(f"select {names} from {relation} order by source, part").fetchall()
+    return [_record(dict(zip(RECORD_TYPES, row, strict=True))) for row in rows]
+
+
+def _record(row: Mapping[str, object]) -> PartRecord:
+    values = dict(row)
+    values["source_columns"] = tuple(SourceColumn(**each) for each in row["source_columns"] or ())  # type: ignore[attr-defined]
+    values["breaches"] = tuple(Breach(**each) for each in row["breaches"] or ())  # type: ignore[attr-defined]
+    return PartRecord(**values)  # type: ignore[arg-type]
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, path: str) -> tuple[SourceColumn, ...]:
+    form = format_of(path)
+    if form is None:
+        raise SourceError(f"{path}: found a file of another format, expected .parquet, .tsv or .csv")
+    return form.describe(connection, path)
+
+
+def _sql(value: object) -> str:
+    if isinstance(value, str):
+        return literal(value)
+    if isinstance(value, tuple):
+        return f"[{', '.join(_sql(each) for each in value)}]"
+    if isinstance(value, SourceColumn | Breach):
+        pairs = zip((field.name for field in fields(value)), astuple(value), strict=True)
+        return "{" + ", ".join(f"{literal(name)}: {_sql(each)}" for name, each in pairs) + "}"
+    return str(value)
