@@ -13,7 +13,8 @@ from pathlib import Path
 from laionet_assets.errors import UserError
 from laionet_assets.sample import sample_web_folder
 from laionet_assets.settings import Settings, SourceSettings
-from laionet_assets.sources import PartFile, assign_ordinals, detect_adapter, discover, resolve_path
+from laionet_assets.sources import PartFile, assign_ordinals, discover, part_number_of, resolve_path
+from laionet_assets.warehouse.catalog import refresh_catalog
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Warehouse
 
@@ -85,6 +86,7 @@ def sync_parts(settings: Settings, warehouse: Warehouse) -> PartSync:
             raise UserError("\n".join(problems))
         if after != before:
             _save_register(warehouse, after.values())
+            refresh_catalog(warehouse)
     wants_drop = {source.name for source in settings.sources if source.when_removed == "drop"}
     named = _source_names(settings)
     gone = [part for part in after.values() if part.source in named and not part.is_present and not part.is_retired]
@@ -166,9 +168,7 @@ def _sync_source(
     new = [file.part for file in files if file.part not in known]
     ordinals = {name: part.ordinal for name, part in known.items()}
     if new:
-        with warehouse.connect() as connection:
-            adapter = detect_adapter(connection, files[0], adapter=source.adapter)
-        ordinals = assign_ordinals(ordinals, new, part_number=adapter.part_number)
+        ordinals = assign_ordinals(ordinals, new, part_number=part_number_of(source.adapter))
     found = {
         PartKey(source.name, file.part): RegisteredPart(
             source=source.name,
