@@ -17,7 +17,9 @@ from laionet_assets.warehouse.resource import WarehouseResource
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Warehouse
 
-WAREHOUSE_POOL = "warehouse"
+GROUPS = ("sources", "taxonomy", "matching", "similarity", "laionet", "marts", "release")
+"""Stages in pipeline order; their number goes into the name of the group, because the UI sorts groups by name."""
+
 MAX_RETRIES = 3
 RETRY_SECONDS = 10
 
@@ -42,6 +44,13 @@ def asset_key(name: str) -> dg.AssetKey:
     return dg.AssetKey(name.split("."))
 
 
+def group_name(stage: str) -> str:
+    """Name of the group of a stage. Raises UserError for an unknown stage."""
+    if stage not in GROUPS:
+        raise UserError(f"found group {stage!r}, expected one of: {', '.join(GROUPS)}")
+    return f"{GROUPS.index(stage) + 1}_{stage}"
+
+
 def build_asset(step: Step, open_warehouse: OpenWarehouse) -> dg.AssetsDefinition:
     """The Dagster asset of a step, with its checks."""
     model, key = step.model, asset_key(step.name)
@@ -49,7 +58,7 @@ def build_asset(step: Step, open_warehouse: OpenWarehouse) -> dg.AssetsDefinitio
     @dg.asset(
         key=key,
         deps=[asset_key(name) for name in sorted(model.dependencies)],
-        group_name=model.group,
+        group_name=group_name(model.group),
         kinds=set(step.kinds),
         description=_description(step),
         code_version=step.code_version,

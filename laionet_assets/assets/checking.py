@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import dagster as dg
 from rich.console import Console
 
 from laionet_assets.assets.pipeline import Pipeline, build_pipeline, sql_parameters
@@ -51,6 +52,7 @@ def run_checks(config: Path | None) -> int:
     def pipeline_step() -> tuple[str, Sequence[str]]:
         pipeline.append(build_pipeline(load_settings(config), project=project[0]))
         defs = build_defs(pipeline[0].settings, pipeline=pipeline[0])
+        dg.Definitions.validate_loadable(defs)
         dg_assets = len(defs.resolve_asset_graph().get_all_asset_keys())
         return f"{dg_assets} assets, {sum(len(expectations_of(step.model)) for step in pipeline[0].steps)} checks", []
 

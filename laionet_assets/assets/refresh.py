@@ -27,6 +27,7 @@ ACTIVE = [
     dg.DagsterRunStatus.CANCELING,
 ]
 RETIRE_JOB = "retire_parts"
+RETIRE_OP = "retire"
 
 
 def automation(pipeline: Pipeline) -> dg.Definitions:
@@ -50,7 +51,7 @@ def automation(pipeline: Pipeline) -> dg.Definitions:
     @dg.sensor(
         name="removed_parts",
         description="Retires parts whose file is gone, of sources with `when_removed: drop`.",
-        job=retire_job,
+        job_name=RETIRE_JOB,
         minimum_interval_seconds=refresh.interval_seconds,
         default_status=sensor_status,
     )
@@ -62,7 +63,7 @@ def automation(pipeline: Pipeline) -> dg.Definitions:
         keys = [part.key.key for part in synced.to_retire]
         yield dg.RunRequest(
             run_key=f"retire:{digest(*(f'{part.key.key}={part.departures}' for part in synced.to_retire))}",
-            run_config={"ops": {RETIRE_JOB: {"config": {"parts": keys}}}},
+            run_config={"ops": {RETIRE_OP: {"config": {"parts": keys}}}},
         )
 
     @dg.schedule(
@@ -186,7 +187,7 @@ def _synced(pipeline: Pipeline) -> PartSync:
 
 def _retire_job(pipeline: Pipeline) -> dg.JobDefinition:
     @dg.op(
-        name=RETIRE_JOB,
+        name=RETIRE_OP,
         config_schema={"parts": [str]},
         description="Empties every table of these parts and forgets them.",
     )
@@ -197,9 +198,7 @@ def _retire_job(pipeline: Pipeline) -> dg.JobDefinition:
             context.log.info(f"{part.key}: emptied {', '.join(tables)}")
             context.instance.delete_dynamic_partition(PARTS.name or "", part.key)
 
-    @dg.job(
-        name=RETIRE_JOB, description="Retires parts whose file is gone.", resource_defs={"warehouse": pipeline.resource}
-    )
+    @dg.job(name=RETIRE_JOB, description="Retires parts whose file is gone.")
     def retire_parts_job() -> None:
         retire()
 

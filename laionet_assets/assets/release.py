@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from laionet_assets.assets.build import FOLLOW_UPSTREAM, asset_key, transient_faults_retried, user_errors_shown
+from laionet_assets.assets.build import FOLLOW_UPSTREAM, asset_key, group_name, transient_faults_retried, user_errors_shown
 from laionet_assets.assets.pipeline import Pipeline
 from laionet_assets.assets.steps import Versions
 from laionet_assets.warehouse.catalog import write_release
@@ -19,7 +19,7 @@ def build_release_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
     @dg.asset(
         key=RELEASE,
         deps=[asset_key(name) for name in names],
-        group_name="release",
+        group_name=group_name("release"),
         kinds={"duckdb"},
         description=(
             "The whole warehouse as one self-contained DuckDB database of native tables (everything but vectors and "

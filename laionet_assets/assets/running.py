@@ -138,10 +138,10 @@ def serve_ui(config: Path | None, *, host: str, port: int) -> int:
     with dagster_instance(settings) as instance:
         instance.add_dynamic_partitions(PARTS.name or "", [part.key for part in synced.present])
     os.environ[CONFIG_VARIABLE] = str(path)
-    command = ["-m", "dagster", "dev", "-m", "laionet_assets.definitions", "--host", host, "--port", str(port)]
+    command = ["-W", "ignore", "-m", "dagster", "dev", "-m", "laionet_assets.definitions", "--host", host, "--port", str(port)]
     workspace = settings.home / "workspace.yaml"
     if workspace.is_file():
-        command[3:5] = ["-w", str(workspace)]
+        command[5:7] = ["-w", str(workspace)]
     print(f"Dagster UI: http://{host}:{port} (stop with Ctrl-C)", flush=True)
     os.execv(sys.executable, [sys.executable, *command])
 
