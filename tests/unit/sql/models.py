@@ -1,0 +1,69 @@
+"""Runs SQL models of this project on an in-memory DuckDB, for tests."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import duckdb
+
+from laionet_assets.sqlmodels.check import create_empty, create_macros
+from laionet_assets.sqlmodels.loader import Project, load_project
+from laionet_assets.taxonomy import Synset, synsets_table
+
+BOTH = {"matchings": ["paper", "corrected"]}
+
+
+@cache
+def project() -> Project:
+    """All models of the checkout."""
+    return load_project()
+
+
+class Database:
+    """Every table of the project, empty, and its macros."""
+
+    def __init__(self) -> None:
+        self.connection = duckdb.connect(":memory:", config={"threads": 1})
+        for table in project().tables.values():
+            if table.columns:
+                create_empty(self.connection, table)
+        create_macros(self.connection, list(project().macros.values()))
+
+    def rows(self, query: str, parameters: Any = None) -> list[tuple[Any, ...]]:
+        """Rows of a query."""
+        return self.connection.execute(query, parameters).fetchall()
+
+    def make(self, name: str, parameters: Mapping[str, Any] = BOTH) -> None:
+        """Fill a table with the rows of its model."""
+        model = project().models[name]
+        chosen = {key: parameters[key] for key in model.reads.parameters}
+        self.connection.execute(f"delete from {name}")
+        self.connection.execute(f"insert into {name} by name {model.select}", chosen or None)
+
+    def put_synsets(self, synsets: Sequence[Synset]) -> None:
+        """Fill raw.synsets."""
+        self.connection.register("synsets", synsets_table(synsets))
+        self.connection.execute("insert into raw.synsets by name from synsets")
+
+    def put_captions(self, captions: Sequence[str | None]) -> None:
+        """Make these captions all the pairs there are; sample_id is their place in the list."""
+        self.connection.execute("delete from raw.pairs")
+        self.connection.execute(
+            "insert into raw.pairs by name select 'web' as source, 'part-0' as part, "
+            "unnest(range(len($1))) as sample_id, unnest($1::varchar[]) as caption",
+            [list(captions)],
+        )
+
+
+@contextmanager
+def database(synsets: Sequence[Synset]) -> Iterator[Database]:
+    """A database with raw.synsets filled and staging.lemmas made."""
+    opened = Database()
+    try:
+        opened.put_synsets(synsets)
+        opened.make("staging.lemmas")
+        yield opened
+    finally:
+        opened.connection.close()
+        del opened.connection
