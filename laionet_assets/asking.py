@@ -15,9 +15,10 @@ from typing import Any
 import duckdb
 
 from laionet_assets.assets.pipeline import build_pipeline
+from laionet_assets.assets.release import release_version, released_tables
 from laionet_assets.errors import UserError
 from laionet_assets.settings import load_settings
-from laionet_assets.warehouse.catalog import refresh_catalog, write_release
+from laionet_assets.warehouse.catalog import open_catalog, refresh_catalog, write_release
 from laionet_assets.warehouse.warehouse import Warehouse
 
 
@@ -27,9 +28,10 @@ def ask(query: str, *, config: Path | None = None, format: str = "table") -> Non
     Raises UserError if the query does not run, with what DuckDB says of it.
     """
     warehouse = build_pipeline(load_settings(config)).warehouse
+    if not any(warehouse.is_published(name) for name in warehouse.tables):
+        raise UserError(f"{warehouse.lake.root} holds no table yet; run first: laionet run")
     refresh_catalog(warehouse)
-    with warehouse.connect() as connection:
-        _attach(connection, warehouse)
+    with open_catalog(warehouse) as connection:
         try:
             cursor = connection.execute(query)
         except duckdb.Error as error:
@@ -41,21 +43,12 @@ def ask(query: str, *, config: Path | None = None, format: str = "table") -> Non
 
 def write_snapshot(file: Path, *, config: Path | None = None) -> None:
     """Write the published tables to `file` as one DuckDB database."""
-    from laionet_assets.assets.release import release_version, released_tables
-
     pipeline = build_pipeline(load_settings(config))
     names = released_tables(pipeline)
     if not any(pipeline.warehouse.is_published(name) for name in names):
         raise UserError(f"{pipeline.warehouse.lake.root} holds no table yet; run first: laionet run")
     rows = write_release(pipeline.warehouse, str(file.absolute()), version=release_version(pipeline.warehouse, names))
     print(f"{file}: {len(rows)} tables, {sum(rows.values()):,} rows")
-
-
-def _attach(connection: duckdb.DuckDBPyConnection, warehouse: Warehouse) -> None:
-    """Give the connection the catalog's views under their own names, so that queries can say core.laionet."""
-    for name in sorted(warehouse.tables):
-        if warehouse.is_published(name):
-            warehouse.bind(connection, [name])
 
 
 def _explain(error: duckdb.Error, warehouse: Warehouse) -> str:

@@ -4,6 +4,7 @@ Belongs here: commands, what they print, exit codes. Does not belong here: anyth
 `warehouse`).
 """
 
+import os
 import sys
 from collections.abc import Callable
 from enum import StrEnum
@@ -112,7 +113,7 @@ def ui(
     """Open the Dagster UI on this warehouse, with its daemon (sensors, schedules, backfills)."""
 
     def work() -> int:
-        from laionet_assets.assets.running import serve_ui
+        from laionet_assets.assets.instance import serve_ui
 
         return serve_ui(config, host=host, port=port)
 
@@ -129,4 +130,6 @@ def _exit_with(work: Callable[[], int]) -> NoReturn:
     except KeyboardInterrupt:
         print("laionet: interrupted; what was published stands, run again to go on", file=sys.stderr)
         code = 130
-    sys.exit(code)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # everything is on disk; DuckDB 2.0's teardown would list what other libraries still hold of it

@@ -90,7 +90,9 @@ class RecipeSettings(_Strict):
     text_threshold: float = Field(ge=-1, le=1, description="Caption-to-query cosine must be strictly above this.")
     image_threshold: float | None = Field(None, ge=-1, le=1, description="Image-to-query cosine, strictly above.")
     multi_label: Literal["drop", "keep"] = Field("drop", description="Captions that name several classes.")
-    nsfw: tuple[NsfwTag, ...] = Field(("UNLIKELY",), min_length=1, description="Tags allowed; UNKNOWN admits rows without a tag.")
+    nsfw: tuple[NsfwTag, ...] = Field(
+        ("UNLIKELY",), min_length=1, description="Tags allowed; UNKNOWN admits rows without a tag."
+    )
     max_punsafe: float = Field(0.45, ge=0, le=1, description="Highest allowed probability of unsafe, where published.")
     top_k: int | None = Field(None, ge=1, description="At most this many captions a class, the most similar first.")
     drop_text_in_image: bool = Field(False, description="Drop images that have the name of the class written in them.")

@@ -6,7 +6,8 @@ from pathlib import Path
 import dagster as dg
 from rich.console import Console
 
-from laionet_assets.assets.pipeline import Pipeline, build_pipeline, sql_parameters
+from laionet_assets.assets.parameters import SQL_PARAMETERS
+from laionet_assets.assets.pipeline import Pipeline, build_pipeline
 from laionet_assets.assets.publishing import expectations_of
 from laionet_assets.definitions import build_defs
 from laionet_assets.errors import UserError
@@ -57,20 +58,18 @@ def run_checks(config: Path | None) -> int:
         return f"{dg_assets} assets, {sum(len(expectations_of(step.model)) for step in pipeline[0].steps)} checks", []
 
     def columns_step() -> tuple[str, Sequence[str]]:
-        parameters = sql_parameters(load_settings(config))
         columns = sum(len(model.table.columns) for model in project[0].models.values())
-        return f"{columns} documented columns against those the SQL produces", check_columns(project[0], parameters)
+        return f"{columns} documented columns against those the SQL produces", check_columns(project[0], SQL_PARAMETERS)
 
     def documentation_step() -> tuple[str, Sequence[str]]:
         return "grain, description and owner of every table", documentation_gaps(project[0])
 
     def unit_tests_step() -> tuple[str, Sequence[str]]:
-        parameters = sql_parameters(load_settings(config))
         tests = [(model, test) for model in project[0].models.values() for test in model.unit_tests]
         problems = [
             f"{model.documentation}: {test.name}: {difference}"
             for model, test in tests
-            for difference in run_unit_test(project[0], model, test, parameters)
+            for difference in run_unit_test(project[0], model, test, SQL_PARAMETERS)
         ]
         untested = [
             f"{model.documentation}: no unit test"

@@ -1,5 +1,5 @@
-"""The `$name` parameters of SQL models."""
+"""The `$name` parameters of SQL models. Both matching profiles are always made."""
 
 from typing import Any
 
-DEFAULT_PARAMETERS: dict[str, Any] = {"matchings": ["paper", "corrected"]}
+SQL_PARAMETERS: dict[str, Any] = {"matchings": ["paper", "corrected"]}

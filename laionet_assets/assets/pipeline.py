@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from laionet_assets.assets import ingestion, recipes, similarity, taxonomy
+from laionet_assets.assets.parameters import SQL_PARAMETERS
 from laionet_assets.assets.steps import Step, sql_step
 from laionet_assets.settings import Settings
 from laionet_assets.sqlmodels.loader import Project, load_project
@@ -22,11 +23,6 @@ class Pipeline:
     settings: Settings
     project: Project
     steps: Sequence[Step]
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """Values of the `$name` parameters of SQL models."""
-        return sql_parameters(self.settings)
 
     @cached_property
     def resource(self) -> WarehouseResource:
@@ -52,11 +48,10 @@ def build_pipeline(settings: Settings, *, project: Project | None = None) -> Pip
     python_steps: dict[str, Step] = {}
     for stage in (ingestion, taxonomy, similarity, recipes):
         python_steps.update(stage.steps(settings, project))
-    parameters = sql_parameters(settings)
     steps = []
     for model in project.in_order():
         if model.select is not None:
-            steps.append(sql_step(project, model, parameters))
+            steps.append(sql_step(project, model, SQL_PARAMETERS))
         elif model.name in python_steps:
             steps.append(python_steps[model.name])
         else:
@@ -64,11 +59,6 @@ def build_pipeline(settings: Settings, *, project: Project | None = None) -> Pip
                 f"{model.documentation}: no SQL beside it, and no stage of laionet_assets/assets makes it"
             )
     return Pipeline(settings=settings, project=project, steps=tuple(steps))
-
-
-def sql_parameters(settings: Settings) -> dict[str, Any]:
-    """Values of the `$name` parameters of SQL models."""
-    return {"matchings": ["paper", "corrected"]}
 
 
 def warehouse_resource(settings: Settings) -> WarehouseResource:

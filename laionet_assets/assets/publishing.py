@@ -90,6 +90,7 @@ def make(warehouse: Warehouse, step: Step, part: PartKey | None, *, log: Callabl
         if any(outcome.blocks for outcome in outcomes):
             return Published(version, False, outcomes, rows, size, preview, warehouse.lake.reject(staged))
         warehouse.lake.publish(staged)
+        step.after_publish(work)
     refresh_catalog(warehouse)
     return Published(version, True, outcomes, rows, size, preview)
 

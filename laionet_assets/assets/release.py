@@ -2,7 +2,13 @@
 
 import dagster as dg
 
-from laionet_assets.assets.build import FOLLOW_UPSTREAM, asset_key, group_name, transient_faults_retried, user_errors_shown
+from laionet_assets.assets.build import (
+    FOLLOW_UPSTREAM,
+    asset_key,
+    group_name,
+    transient_faults_retried,
+    user_errors_shown,
+)
 from laionet_assets.assets.pipeline import Pipeline
 from laionet_assets.assets.steps import Versions
 from laionet_assets.warehouse.catalog import write_release

@@ -41,6 +41,7 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
             write=partial(_write_captions, specs),
             outside=models,
             pool=ENCODER_POOL,
+            after_publish=_forget_checkpoint,
         ),
     }
 
@@ -70,8 +71,9 @@ def _write_queries(specs: Sequence[ModelSpec], templates: Mapping[str, str], wor
 
     tables = []
     for spec in sorted(specs, key=lambda spec: spec.name):
-        queries = work.connection.execute(
-            "select wnid, template, query from staging.queries where template = ? order by wnid", [templates[spec.name]]
+        queries = work.connection.sql(
+            "select wnid, template, query from staging.queries where template = ? order by wnid",
+            params=[templates[spec.name]],
         ).to_arrow_table()
         tables.append(
             embed_missing(
@@ -86,9 +88,9 @@ def _write_queries(specs: Sequence[ModelSpec], templates: Mapping[str, str], wor
 
 
 def _write_captions(specs: Sequence[ModelSpec], work: Work) -> None:
-    from laionet_assets.encoders.embeddings import embed_missing, remove_checkpoint
+    from laionet_assets.encoders.embeddings import embed_missing
 
-    captions = work.connection.execute(
+    captions = work.connection.sql(
         "select source, part, caption_id, any_value(caption) as caption from core.candidates group by all order by all"
     ).to_arrow_table()
     checkpoint = _checkpoint(work)
@@ -104,7 +106,12 @@ def _write_captions(specs: Sequence[ModelSpec], work: Work) -> None:
         for spec in sorted(specs, key=lambda spec: spec.name)
     ]
     _write(work, tables)
-    remove_checkpoint(checkpoint)
+
+
+def _forget_checkpoint(work: Work) -> None:
+    from laionet_assets.encoders.embeddings import remove_checkpoint
+
+    remove_checkpoint(_checkpoint(work))
 
 
 def _write(work: Work, tables: Sequence[Any]) -> None:
@@ -121,9 +128,7 @@ def _published(work: Work) -> Any:
     if not warehouse.lake.exists(table, work.part):
         return None
     columns = ", ".join(table.column_names)
-    return work.connection.execute(
-        f"select {columns} from ({warehouse.select(table.name, work.part)})"
-    ).to_arrow_table()
+    return work.connection.sql(f"select {columns} from ({warehouse.select(table.name, work.part)})").to_arrow_table()
 
 
 def _checkpoint(work: Work) -> Path:

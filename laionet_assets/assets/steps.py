@@ -61,7 +61,7 @@ class Step:
     """How a table is made: `write(work)` writes its staged file (None for a view over the sources).
 
     `code_version` covers the code and the settings that the rows depend on; `outside(warehouse, part)` names what
-    they depend on outside the tables (the content of a source file).
+    they depend on outside the tables (the content of a source file). `after_publish(work)` forgets unfinished work.
     """
 
     model: Model
@@ -70,6 +70,7 @@ class Step:
     kinds: frozenset[str] = frozenset({"python"})
     outside: Callable[[Warehouse, PartKey | None], str] = lambda warehouse, part: ""
     pool: str | None = None
+    after_publish: Callable[[Work], None] = lambda work: None
 
     @property
     def name(self) -> str:

@@ -29,7 +29,7 @@ def refresh_catalog(warehouse: Warehouse) -> bool:
     Processes take turns on one machine; what is published is read inside the turn, so nobody's table is lost.
     """
     with warehouse.lake.turn("catalog"), warehouse.connect() as connection:
-        selects = _catalog_selects(warehouse)
+        selects = _catalog_selects(warehouse, connection)
         signature = _signature(warehouse, selects, connection)
         if _signature_of(warehouse.catalog_path) == signature:
             return False
@@ -42,6 +42,19 @@ def refresh_catalog(warehouse: Warehouse) -> bool:
             connection.execute(f"create table {database}.main.catalog as select {literal(signature)} as signature")
             connection.execute(f"comment on table {database}.main.catalog is {literal(CATALOG_COMMENT)}")
     return True
+
+
+@contextmanager
+def open_catalog(warehouse: Warehouse) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that sees the catalog's views under their own names, as anyone does who opens it read-only."""
+    local = warehouse.catalog_path
+    with warehouse.connect() as connection, tempfile.TemporaryDirectory() as folder:
+        if "://" in local:
+            local = f"{folder}/laionet.duckdb"
+            warehouse.lake.filesystem.get_file(warehouse.catalog_path, local)
+        connection.execute(f"attach {literal(local)} as laionet (read_only)")
+        connection.execute("use laionet")
+        yield connection
 
 
 def write_release(warehouse: Warehouse, target: str, *, version: str) -> dict[str, int]:
@@ -65,17 +78,28 @@ def write_release(warehouse: Warehouse, target: str, *, version: str) -> dict[st
     return rows
 
 
-def _catalog_selects(warehouse: Warehouse) -> dict[str, str]:
+def _catalog_selects(warehouse: Warehouse, connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """What each view of the catalog selects. A view over source files that are gone since the last look is left out."""
     selects = {}
     for name, table in sorted(warehouse.tables.items()):
         if not warehouse.is_published(name):
             continue
         if table.is_view:
-            selects[name] = warehouse.select(name)
+            select = warehouse.select(name)
+            if _can_be_read(connection, select):
+                selects[name] = select
         else:
             source = f"read_parquet({literal(warehouse.lake.glob(table))}, hive_partitioning = false)"
             selects[name] = f"select * from {source}"
     return selects
+
+
+def _can_be_read(connection: duckdb.DuckDBPyConnection, select: str) -> bool:
+    try:
+        connection.execute(f"describe {select}")
+    except duckdb.IOException:
+        return False
+    return True
 
 
 def _signature(warehouse: Warehouse, selects: dict[str, str], connection: duckdb.DuckDBPyConnection) -> str:

@@ -5,6 +5,7 @@ The real `laionet ui` (web server, code location, daemon) driven in headless Chr
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -156,22 +157,18 @@ def test_materialize_all_then_everything_is_green(ui: Ui, page: Any) -> None:
     page.get_by_text("Skip", exact=True).first.click()  # the greeting of a first visit
     page.get_by_role("button", name="Materialize all").click()
     page.get_by_role("button", name="All", exact=True).click()
-    page.get_by_role("button", name="Launch backfill").click()
+    page.get_by_role("button", name=re.compile("^Launch (run|1 run|backfill)")).click()
 
-    def status() -> str:
-        answer = ui.ask("{partitionBackfillsOrError {... on PartitionBackfills {results {status}}}}")
-        found = answer["partitionBackfillsOrError"]["results"]
-        return found[0]["status"] if found else "none"
+    def is_over() -> bool:
+        statuses = {run["status"] for run in ui.runs()}
+        return "FAILURE" in statuses or (statuses == {"SUCCESS"} and (ui.folder / "warehouse/release.duckdb").exists())
 
-    wait_for(
-        lambda: status() not in ("none", "REQUESTED", "CANCELING"), seconds=600, what="the backfill", folder=ui.folder
-    )
-    assert status() == "COMPLETED_SUCCESS"
+    wait_for(is_over, seconds=600, what="everything to be materialized", folder=ui.folder)
     assert {run["status"] for run in ui.runs()} == {"SUCCESS"}
     assert ui.count("select count(distinct recipe) from core.laionet") == 2
 
     page.goto(f"{ui.url}/assets/core/laionet?view=checks")
-    page.get_by_text("similarity_is_above_the_threshold").first.wait_for()
+    page.get_by_text("similarity_is_above_the_threshold").first.wait_for(state="attached")
     page.goto(f"{ui.url}/assets/core/laionet")
     page.get_by_text("LAIONet itself").first.wait_for()
     page.get_by_text("Row count").first.wait_for()
@@ -203,8 +200,9 @@ def test_a_new_part_is_seen_and_costs_its_own_work_and_the_marts(ui: Ui, page: A
     captions = ui.count("select sum(rows) from raw.parts")
     page.goto(f"{ui.url}/automation")
     for name in ("parts", "follow_upstream"):
-        row = page.locator("div", has=page.get_by_text(name, exact=True)).filter(has=page.get_by_role("switch")).last
-        row.get_by_role("switch").click(force=True)
+        link = page.locator(f'a[href$="/sensors/{name}"]')
+        row = page.locator('div[class*="ListItem_listItem__"]', has=link)
+        row.locator('label[class*="formatSwitch"]').click()
     add_part(ui.folder, 1)
 
     def laionet_has_it() -> bool:
@@ -222,7 +220,7 @@ def test_a_new_part_is_seen_and_costs_its_own_work_and_the_marts(ui: Ui, page: A
     (part_run,) = [run for run in new if run["part"]]
     assert part_run["assets"] == PER_PART
     page.goto(f"{ui.url}/assets/core/caption_matches?view=partitions")
-    page.get_by_text("web/part-00001").first.wait_for()
+    page.get_by_text("web/part-00001").first.wait_for(state="attached")
     page.screenshot(path=str(screenshots(ui) / "new-part.png"))
 
 

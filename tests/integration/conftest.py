@@ -1,0 +1,106 @@
+"""A small project: synthetic web parts, the bundled encoder, two recipes."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from laionet_assets.assets.pipeline import Pipeline, build_pipeline
+from laionet_assets.assets.running import run_pipeline
+from laionet_assets.sample import write_sample_part
+from laionet_assets.settings import load_settings
+from laionet_assets.warehouse.catalog import open_catalog
+
+CONFIG = """
+warehouse: {warehouse}
+sources: [{{name: web, adapter: laion400m, path: {parts}}}]
+text_encoders: [{{name: minilm, model: "sentence-transformers:all-MiniLM-L6-v2"}}]
+recipes:
+  - {{name: paper, matching: paper, encoder: minilm, text_threshold: 0.5}}
+  - {{name: corrected, matching: corrected, encoder: minilm, text_threshold: 0.5}}
+"""
+
+
+@dataclass
+class Project:
+    """A folder with a laionet.yaml, its parts and its warehouse."""
+
+    folder: Path
+    parts: Path
+    printed: list[str] = field(default_factory=list)
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "laionet.yaml"
+
+    @property
+    def warehouse(self) -> Path:
+        return self.folder / "warehouse"
+
+    def configure(self, text: str = CONFIG) -> None:
+        """Write laionet.yaml."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.config.write_text(text.format(warehouse=self.warehouse, parts=self.parts))
+
+    def edit(self, old: str, new: str) -> None:
+        """Replace a text in laionet.yaml."""
+        text = self.config.read_text()
+        assert old in text
+        self.config.write_text(text.replace(old, new))
+
+    def add_part(self, number: int, *, rows: int = 300) -> Path:
+        """Drop a part of the synthetic web into the source folder."""
+        drawn = write_sample_part(self.folder / "drawn", number, rows=rows)
+        self.parts.mkdir(parents=True, exist_ok=True)
+        target = self.parts / drawn.name
+        os.replace(drawn, target)
+        return target
+
+    def run(self, *, select: str | None = None, parts: Sequence[str] = (), force: bool = False) -> int:
+        """`laionet run` in this process; what it prints is in `printed`."""
+        console = Console(width=200, record=True, quiet=False, file=open(os.devnull, "w"))  # noqa: SIM115
+        try:
+            return run_pipeline(self.config, select=select, parts=parts, force=force, console=console)
+        finally:
+            self.printed.append(console.export_text())
+            console.file.close()
+
+    @property
+    def pipeline(self) -> Pipeline:
+        return build_pipeline(load_settings(self.config))
+
+    def made(self) -> set[str]:
+        """Tables, and parts of them, that the last run made."""
+        lines = self.printed[-1].splitlines()
+        return {line.strip() for line in lines if line.startswith("  ") and not line.startswith("   ")}
+
+    def files(self) -> dict[str, bytes]:
+        """Content of every published file."""
+        return {
+            str(path.relative_to(self.warehouse)): path.read_bytes()
+            for path in sorted(self.warehouse.rglob("data.parquet"))
+        }
+
+    def count(self, query: str) -> int:
+        """One number from the warehouse."""
+        with open_catalog(self.pipeline.warehouse) as connection:
+            row = connection.execute(query).fetchone()
+        assert row is not None
+        return int(row[0])
+
+
+@pytest.fixture(autouse=True)
+def _own_dagster_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    monkeypatch.delenv("LAIONET_CONFIG", raising=False)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A configured project without parts."""
+    made = Project(folder=tmp_path / "project", parts=tmp_path / "parts")
+    made.configure()
+    return made

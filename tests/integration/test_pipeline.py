@@ -1,0 +1,193 @@
+"""The whole pipeline on a small synthetic web: what a change costs, what bad input does."""
+
+import json
+import os
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from laionet_assets.errors import UserError
+from tests.integration.conftest import Project
+
+pytestmark = pytest.mark.integration
+
+AFTER_RECIPES = {"raw.recipes", "core.laionet", "marts.class_frequency", "marts.funnel", "release"}
+PER_PART = {
+    "raw.parts",
+    "raw.pairs",
+    "raw.quarantine",
+    "core.caption_matches",
+    "core.candidates",
+    "core.caption_embeddings",
+    "core.caption_similarity",
+}
+AFTER_PARTS = {
+    "core.laionet",
+    "marts.class_frequency",
+    "marts.funnel",
+    "marts.matching_gain",
+    "marts.threshold_sweep",
+    "release",
+}
+
+
+def test_a_life_of_changes_each_costs_only_its_own_work(project: Project) -> None:
+    project.add_part(0)
+    project.add_part(1)
+    assert project.run() == 0, project.printed[-1]
+    first = project.files()
+    assert project.count("select count(distinct recipe) from core.laionet") == 2
+    assert (project.warehouse / "release.duckdb").exists()
+
+    assert project.run() == 0
+    assert project.made() == set()
+    assert "up to date" in project.printed[-1]
+
+    os.utime(project.parts / "part-00000.snappy.parquet")
+    assert project.run() == 0
+    assert project.made() == set()
+
+    project.edit(
+        "encoder: minilm, text_threshold: 0.5}\n  - {name: corrected",
+        "encoder: minilm, text_threshold: 0.7}\n  - {name: corrected",
+    )
+    assert project.run() == 0
+    assert project.made() == AFTER_RECIPES
+    assert project.count("select count(*) from core.laionet where recipe = 'paper' and similarity <= 0.7") == 0
+
+    project.add_part(2)
+    assert project.run() == 0
+    assert project.made() == {f"{name} web/part-00002" for name in PER_PART} | AFTER_PARTS
+    unchanged = {name for name in first if "part=part-0000" in name}
+    assert {name: project.files()[name] for name in unchanged} == {name: first[name] for name in unchanged}
+
+    (project.parts / "part-00001.snappy.parquet").unlink()
+    rows = project.count("select count(*) from core.laionet")
+    assert project.run() == 0
+    assert project.made() == set()
+    assert "web/part-00001: its file is gone" in project.printed[-1]
+    assert project.count("select count(*) from core.laionet") == rows
+
+
+def test_selection_and_parts(project: Project) -> None:
+    project.add_part(0)
+    project.add_part(1)
+    assert project.run(select='+key:"core/caption_matches"', parts=["part-00001"]) == 0
+    assert project.made() == {
+        "raw.synsets",
+        "staging.lemmas",
+        "raw.parts web/part-00001",
+        "raw.pairs web/part-00001",
+        "core.caption_matches web/part-00001",
+    }
+    with pytest.raises(UserError, match="--parts 'part-9' matches no part; expected some of: web/part-00000"):
+        project.run(parts=["part-9"])
+    with pytest.raises(UserError, match="selects nothing"):
+        project.run(select='key:"core/nothing"')
+    assert project.run(select='key:"core/laionet"') == 1
+    assert "core.laionet reads" in project.printed[-1]
+    assert "not there yet" in project.printed[-1]
+
+
+def test_bad_parts_publish_nothing_and_lose_nothing(project: Project) -> None:
+    project.add_part(0)
+    until_parts = '+key:"core/candidates"'
+    assert project.run(select=until_parts) == 0
+    before = project.files()
+
+    good = project.add_part(1)
+    content = good.read_bytes()
+    good.write_bytes(content[: len(content) // 2])
+    assert project.run(select=until_parts) == 1
+    assert "part-00001.snappy.parquet" in project.printed[-1]
+    assert "1 failed" in project.printed[-1]
+    assert project.files() == before
+
+    table = pq.read_table(project.parts / "part-00000.snappy.parquet").drop_columns(["TEXT"])
+    pq.write_table(table, good)
+    assert project.run(select=until_parts) == 1
+    assert "TEXT" in project.printed[-1]
+    assert "SAMPLE_ID" in project.printed[-1]
+    assert project.files() == before
+
+    good.write_bytes(content)
+    assert project.run(select=until_parts) == 0
+    assert {name: project.files()[name] for name in before} == before
+    assert len(project.files()) > len(before)
+
+
+def test_bad_settings_are_one_clear_error(project: Project, tmp_path: Path) -> None:
+    project.add_part(0)
+    project.edit(
+        "encoder: minilm, text_threshold: 0.5}\n  - {name: corrected",
+        "encoder: clip, text_threshold: 0.5}\n  - {name: corrected",
+    )
+    with pytest.raises(UserError, match=r"recipes\[0\]\.encoder: found 'clip', expected one of text_encoders: minilm"):
+        project.run()
+    project.configure()
+    project.edit("sentence-transformers:all", "word2vec:all")
+    with pytest.raises(UserError, match=r"text_encoders\[0\]\.model: .*unknown provider 'word2vec'"):
+        project.run()
+    project.configure()
+    wnids = tmp_path / "wnids.txt"
+    wnids.write_text("n02708093\nn00000001\n")
+    project.config.write_text(project.config.read_text() + f"taxonomy: {wnids}\n")
+    assert project.run() == 1
+    assert "n00000001" in project.printed[-1]
+    project.configure()
+    project.edit(f"path: {project.parts}", f"path: {tmp_path}/nowhere/*.parquet")
+    with pytest.raises(UserError, match="nowhere"):
+        project.run()
+
+
+def test_a_failed_blocking_check_publishes_nothing(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.add_part(0)
+    assert project.run(select='+key:"core/laionet"') == 0
+    before = project.files()
+    project.edit("text_threshold: 0.5", "text_threshold: 0.6")
+    broken = [{"type": "unexpected_rows", "name": "nothing_is_allowed", "query": "select * from {batch} limit 3"}]
+    from laionet_assets.assets import publishing
+
+    read = publishing.parse_expectations
+    monkeypatch.setattr(
+        publishing,
+        "parse_expectations",
+        lambda raw, *, columns, where: read(
+            [*raw, *(broken if where == "core/laionet.yml" else [])], columns=columns, where=where
+        ),
+    )
+    assert project.run() == 1
+    printed = project.printed[-1]
+    assert "nothing_is_allowed" in printed
+    assert "was not published" in printed
+    after = project.files()
+    assert after["core/laionet/data.parquet"] == before["core/laionet/data.parquet"]
+    assert (project.warehouse / "core/laionet/.rejected.parquet").exists()
+    assert "marts/funnel/data.parquet" not in after
+    monkeypatch.undo()
+    assert project.run() == 0, project.printed[-1]
+    assert not (project.warehouse / "core/laionet/.rejected.parquet").exists()
+
+
+def test_retired_parts_leave_empty_tables(project: Project) -> None:
+    from laionet_assets.assets.parts import retire_parts, sync_parts
+    from laionet_assets.settings import load_settings
+
+    project.edit("adapter: laion400m,", "adapter: laion400m, when_removed: drop,")
+    project.add_part(0)
+    lost = project.add_part(1)
+    assert project.run(select='+key:"core/candidates"') == 0
+    lost.unlink()
+    settings, warehouse = load_settings(project.config), project.pipeline.warehouse
+    synced = sync_parts(settings, warehouse)
+    assert [part.key.key for part in synced.to_retire] == ["web/part-00001"]
+    emptied = retire_parts(warehouse, [part.key for part in synced.to_retire])
+    assert {name for names in emptied.values() for name in names} >= {"core.candidates", "core.caption_matches"}
+    assert project.count("select count(distinct part) from core.candidates") == 1
+    assert sync_parts(settings, warehouse).to_retire == ()
+    register = json.loads((project.warehouse / "parts.json").read_text())["parts"]
+    assert [(part["part"], part["ordinal"], part["is_retired"]) for part in register] == [
+        ("part-00000", 0, False),
+        ("part-00001", 1, True),
+    ]
