@@ -23,7 +23,7 @@ demo: $(STAMP)  ## A small synthetic web becomes LAIONet, and what came of it
 	@echo "Next: make ui, or $(BIN)/laionet sql \"from marts.matching_gain\""
 
 test: $(STAMP)  ## All tests (those on real data where LAIONET_REAL_DATA names it)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-fast: $(STAMP)  ## Unit tests alone
 	$(BIN)/python -m pytest tests/unit

@@ -1,6 +1,7 @@
 """The Dagster instance of a configuration, and its UI. The command line and the UI share one history."""
 
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,10 @@ from laionet_assets.assets.partitions import PARTS
 from laionet_assets.assets.parts import sync_parts
 from laionet_assets.assets.pipeline import build_pipeline
 from laionet_assets.settings import CONFIG_VARIABLE, Settings, find_config, load_settings
+from laionet_assets.warehouse.lake import is_alive
+
+HOST_TAG = "laionet/host"
+PROCESS_TAG = "laionet/process"
 
 
 @contextmanager
@@ -20,6 +25,25 @@ def dagster_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     os.environ["DAGSTER_HOME"] = str(dagster_home(settings))
     with dg.DagsterInstance.get() as instance:
         yield instance
+
+
+def process_tags() -> dict[str, str]:
+    """Tags of the runs of this process."""
+    return {HOST_TAG: socket.gethostname(), PROCESS_TAG: str(os.getpid())}
+
+
+def bury_dead_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Mark runs of the command line whose process was killed as failed, and free the pool slots that they hold.
+
+    Without it the next run would wait for a slot for ever. Runs of the UI are looked after by Dagster's run monitoring.
+    Returns the ids of the runs.
+    """
+    started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED], tags={HOST_TAG: socket.gethostname()})
+    dead = [run for run in instance.get_runs(filters=started) if not is_alive(int(run.tags[PROCESS_TAG]))]
+    for run in dead:
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+        instance.report_run_failed(run, "The process of this run was killed. What it had published stands.")
+    return [run.run_id for run in dead]
 
 
 def dagster_home(settings: Settings) -> Path:

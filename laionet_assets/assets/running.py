@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from laionet_assets.assets.build import asset_key
-from laionet_assets.assets.instance import dagster_instance
+from laionet_assets.assets.instance import bury_dead_runs, dagster_instance, process_tags
 from laionet_assets.assets.partitions import PARTS
 from laionet_assets.assets.parts import sync_parts
 from laionet_assets.assets.pipeline import Pipeline, build_pipeline
@@ -53,6 +53,7 @@ def run_pipeline(
     tasks = stale_tasks(pipeline.warehouse, pipeline.steps, wanted, names=names - {RELEASE}, force=force)
     tally = Tally()
     with dagster_instance(settings) as instance:
+        bury_dead_runs(instance)
         instance.add_dynamic_partitions(PARTS.name or "", [part.key for part in synced.present])
         _execute(defs, instance, pipeline, tasks, tally, console, with_release=RELEASE in names, force=force)
     summarize(console, pipeline, tally, time.monotonic() - started, parts=len(wanted))
@@ -151,6 +152,7 @@ def _execute_run(
         asset_selection=[asset_key(name) for name in names],
         partition_key=part.key if part else None,
         run_config=QUIET,
+        tags=process_tags(),
         raise_on_error=False,
     )
 

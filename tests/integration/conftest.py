@@ -1,6 +1,7 @@
 """A small project: synthetic web parts, the bundled encoder, two recipes."""
 
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,9 +99,32 @@ def _own_dagster_home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LAIONET_CONFIG", raising=False)
 
 
+BASE = 'key:"raw/synsets" or key:"staging/lemmas" or key:"staging/queries" or key:"core/query_embeddings"'
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A warehouse of the tables that depend on no part; the 1,000 class queries are embedded once for all tests."""
+    made = Project(folder=tmp_path_factory.mktemp("base"), parts=tmp_path_factory.mktemp("parts"))
+    made.configure()
+    made.add_part(0, rows=100)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.delenv("DAGSTER_HOME", raising=False)
+        assert made.run(select=BASE) == 0, made.printed[-1]
+    return made.warehouse
+
+
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
-    """A configured project without parts."""
+def bare_project(tmp_path: Path) -> Project:
+    """A configured project without parts and tables."""
     made = Project(folder=tmp_path / "project", parts=tmp_path / "parts")
     made.configure()
     return made
+
+
+@pytest.fixture
+def project(bare_project: Project, base: Path) -> Project:
+    """A configured project without parts; the tables that depend on no part are there already."""
+    for schema in ("raw", "staging", "core"):
+        shutil.copytree(base / schema, bare_project.warehouse / schema)
+    return bare_project

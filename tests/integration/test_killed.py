@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -42,7 +43,8 @@ while not os.path.exists(stop):
     for view in views:
         has_parts = view in counts and isinstance(counts[view], dict)
         found = connection.execute(
-            f"select part, count(*) from {view} group by part" if has_parts else f"select count(*) from {view}").fetchall()
+            f"select part, count(*) from {view} group by part" if has_parts else f"select count(*) from {view}"
+        ).fetchall()
         if has_parts:
             torn = {part: n for part, n in found if n != counts[view][part]}
             assert not torn, (view, torn)
@@ -50,7 +52,7 @@ while not os.path.exists(stop):
             assert found == [(counts[view],)], (view, found)
         reads += 1
     connection.close()
-    time.sleep(0.05)
+    time.sleep(0.2)
 print(reads)
 """
 
@@ -76,7 +78,7 @@ def run_and_kill(project: Project, moment: str) -> bool:
     return False
 
 
-def test_killed_anywhere_and_run_again(project: Project, tmp_path: Path) -> None:
+def test_killed_anywhere_and_run_again(project: Project, base: Path, tmp_path: Path) -> None:
     project.add_part(0, rows=200)
     project.add_part(1, rows=200)
     assert project.run() == 0, project.printed[-1]
@@ -91,6 +93,7 @@ def test_killed_anywhere_and_run_again(project: Project, tmp_path: Path) -> None
 
     again = Project(folder=tmp_path / "again", parts=project.parts)
     again.configure()
+    shutil.copytree(base / "core", again.warehouse / "core")  # the queries' embeddings; everything else is made here
     stop = tmp_path / "stop"
     reader = subprocess.Popen(
         [sys.executable, "-c", READER, str(again.warehouse / "laionet.duckdb"), str(stop), json.dumps(counts)],

@@ -123,7 +123,9 @@ def test_selection_takes_no_more_than_it_names(world: World) -> None:
 
 def test_reading_what_is_not_there_says_how_to_make_it(world: World) -> None:
     steps = {step.name: step for step in world.steps}
-    with pytest.raises(MissingTableError, match=r"core\.part reads raw\.base, not there yet for the part s/a.*laionet run"):
+    with pytest.raises(
+        MissingTableError, match=r"core\.part reads raw\.base, not there yet for the part s/a.*laionet run"
+    ):
         make(world.warehouse, steps["core.part"], A, log=lambda text: None)
 
 

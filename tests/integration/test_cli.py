@@ -1,0 +1,77 @@
+"""`laionet` as its user calls it."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from tests.integration.conftest import Project
+
+pytestmark = pytest.mark.integration
+
+
+def laionet(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    environment = {key: value for key, value in os.environ.items() if key not in ("DAGSTER_HOME", "LAIONET_CONFIG")}
+    command = [str(Path(sys.executable).with_name("laionet")), *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_run_sql_and_snapshot(project: Project, tmp_path: Path) -> None:
+    project.add_part(0, rows=100)
+    assert laionet("sql", "select 1", folder=project.folder).stderr.startswith("laionet: ")
+    done = laionet("run", "--select", '+key:"core/candidates"', folder=project.folder)
+    assert done.returncode == 0, done.stderr
+    assert "core.candidates" in done.stdout
+    assert "done" in done.stdout
+    assert done.stderr == ""
+
+    query = "select matching, count(*) as n from core.candidates group by all order by all"
+    rows = json.loads(laionet("sql", "--format", "json", query, folder=project.folder).stdout)
+    assert [row["matching"] for row in rows] == ["corrected", "paper"]
+    text = laionet("sql", "--format", "csv", query, folder=project.folder).stdout
+    assert [row["n"] for row in csv.DictReader(io.StringIO(text))] == [str(row["n"]) for row in rows]
+    assert "2 rows" in laionet("sql", query, folder=project.folder).stdout
+
+    wrong = laionet("sql", "from marts.funnel", folder=project.folder)
+    assert wrong.returncode == 2
+    assert "marts.funnel is not there yet; run first: laionet run" in wrong.stderr
+
+    target = tmp_path / "copy.duckdb"
+    assert laionet("snapshot", str(target), folder=project.folder).returncode == 0
+    connection = duckdb.connect(str(target), read_only=True)
+    assert connection.execute("select count(*) from raw.synsets").fetchall() == [(1000,)]
+    connection.close()
+
+
+def test_failures_are_told_by_exit_code_and_one_message(project: Project) -> None:
+    project.add_part(0, rows=100).write_bytes(b"PAR1 not at all")
+    failed = laionet("run", "--select", 'key:"raw/parts"', folder=project.folder)
+    assert failed.returncode == 1
+    assert "part-00000" in failed.stdout
+    assert "Traceback" not in failed.stdout + failed.stderr
+
+    project.config.write_text("sources: 3\n")
+    refused = laionet("run", folder=project.folder)
+    assert refused.returncode == 2
+    assert "sources" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    nowhere = laionet("run", "--config", "nowhere.yaml", folder=project.folder)
+    assert nowhere.returncode == 2
+    assert "nowhere.yaml (from --config) is not a file" in nowhere.stderr
+
+
+def test_check_names_its_steps(project: Project) -> None:
+    checked = laionet("check", folder=project.folder)
+    assert checked.returncode == 0, checked.stdout
+    for step in ("settings", "models", "columns", "documentation", "unit tests", "pipeline"):
+        assert f"ok   {step}" in checked.stdout
+    project.edit("sentence-transformers:", "nobody:")
+    broken = laionet("check", folder=project.folder)
+    assert broken.returncode == 1
+    assert "unknown provider 'nobody'" in broken.stdout

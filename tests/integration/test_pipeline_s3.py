@@ -1,0 +1,47 @@
+"""Sources and warehouse on object storage: the same run, on a real S3 server on loopback."""
+
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from laionet_assets.warehouse.catalog import open_catalog
+from tests.integration.conftest import Project
+
+pytestmark = pytest.mark.integration
+
+CONFIG = """
+warehouse: s3://lake/warehouse
+storage_options: &store {{key: test, secret: test, client_kwargs: {{endpoint_url: "{endpoint}"}}}}
+sources: [{{name: web, adapter: auto, path: "s3://lake/parts/*.parquet", storage_options: *store}}]
+text_encoders: [{{name: minilm, model: "sentence-transformers:all-MiniLM-L6-v2"}}]
+recipes: [{{name: paper, matching: paper, encoder: minilm, text_threshold: 0.5}}]
+"""
+
+
+def test_run_from_and_to_object_storage(project: Project, tmp_path: Path) -> None:
+    from moto.server import ThreadedMotoServer
+
+    part = project.add_part(0, rows=100)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        endpoint = f"http://{host}:{port}"
+        store = fsspec.filesystem("s3", key="test", secret="test", client_kwargs={"endpoint_url": endpoint})
+        store.mkdir("lake")
+        store.put_file(str(part), f"lake/parts/{part.name}")
+        project.config.write_text(CONFIG.format(endpoint=endpoint))
+        assert project.run() == 0, project.printed[-1]
+        assert project.run() == 0
+        assert project.made() <= {"release"}
+        with open_catalog(project.pipeline.warehouse) as connection:
+            (rows,) = connection.execute("select sum(rows) from raw.parts").fetchone()
+            assert rows == 100
+            (images,) = connection.execute("select count(*) from core.laionet").fetchone()
+            assert images > 0
+        store.invalidate_cache()
+        assert store.exists("lake/warehouse/release.duckdb")
+        assert store.exists("lake/warehouse/core/laionet/data.parquet")
+    finally:
+        server.stop()
