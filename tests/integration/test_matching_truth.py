@@ -1,4 +1,4 @@
-"""Matching through the whole pipeline against what is known: the truth of the web we drew, the oracle on real captions."""
+"""Matching through the whole pipeline against what is known: the truth of the web, the oracle on real captions."""
 
 from pathlib import Path
 
@@ -20,7 +20,8 @@ def test_candidates_of_the_synthetic_web_are_the_expected_ones(project: Project)
         with truth as (select sample_id, expected_paper, expected_corrected from read_parquet('{truth}')),
         pairs as (select sample_id from raw.pairs),
         expected as (
-            select 'paper' as matching, sample_id, unnest(expected_paper) as wnid from truth semi join pairs using (sample_id)
+            select 'paper' as matching, sample_id, unnest(expected_paper) as wnid
+            from truth semi join pairs using (sample_id)
             union all
             select 'corrected', sample_id, unnest(expected_corrected) from truth semi join pairs using (sample_id)
         ),
@@ -45,7 +46,8 @@ def test_the_main_job_on_real_captions(project: Project, real_data: Path) -> Non
         rows, pairs = connection.execute("select sum(rows), sum(pairs) from raw.parts").fetchone()
         assert (rows, pairs) == (4971, 4971)
         single = connection.execute(
-            "select matching, count(*), count(distinct wnid) from core.candidates where classes = 1 group by all order by all"
+            "select matching, count(*), count(distinct wnid) from core.candidates "
+            "where classes = 1 group by all order by all"
         ).fetchall()
         assert single == [("corrected", 890, 267), ("paper", 243, 131)]
         low, high = connection.execute(

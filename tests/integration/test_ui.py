@@ -209,7 +209,8 @@ def test_a_new_part_is_seen_and_costs_its_own_work_and_the_marts(ui: Ui, page: A
         return (
             ui.count("select count(distinct part) from core.laionet") == 2
             and ui.count(
-                "select sum(rows_in) // count(distinct recipe) from marts.funnel where wnid = '*' and stage = 'admitted'"
+                "select sum(rows_in) // count(distinct recipe) from marts.funnel "
+                "where wnid = '*' and stage = 'admitted'"
             )
             == 2 * captions
         )

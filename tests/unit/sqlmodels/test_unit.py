@@ -40,5 +40,5 @@ def test_what_a_test_may_not_name(folder: Path) -> None:
     project = load_project(folder)
     with pytest.raises(SqlModelError, match="which the model does not read"):
         run(project, given={"raw.plants": []}, expect=[])
-    with pytest.raises(SqlModelError, match="raw.animals has no column wings"):
+    with pytest.raises(SqlModelError, match=r"raw\.animals has no column wings"):
         run(project, given={"raw.animals": [{"wings": 2}]}, expect=[])

@@ -1,5 +1,7 @@
 """Connections see just the files that a piece of work reads; versions are stamped into the files."""
 
+from pathlib import Path
+
 import pytest
 
 from laionet_assets.errors import UserError
@@ -43,10 +45,10 @@ def test_versions_by_part(warehouse: Warehouse, write: Write) -> None:
 def test_rows_are_written_in_the_order_of_the_grain_and_reproducibly(warehouse: Warehouse, write: Write) -> None:
     select = "select format('a{:06d}', (i * 7919) % 100003) as animal, i::int as legs from range(100003) t (i)"
     write("raw.animals", select)
-    path = warehouse.lake.path(warehouse.table("raw.animals"))
-    first = open(path, "rb").read()
+    path = Path(warehouse.lake.path(warehouse.table("raw.animals")))
+    first = path.read_bytes()
     write("raw.animals", select)
-    assert open(path, "rb").read() == first
+    assert path.read_bytes() == first
     with memory_connection() as connection:
         names = [row[0] for row in connection.execute(f"select animal from '{path}'").fetchall()]
     assert names == sorted(names)
