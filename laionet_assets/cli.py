@@ -51,7 +51,7 @@ def run(
     """Materialize what is missing or out of date, in order, and sum up. Exit 0 only if all of it succeeded."""
 
     def work() -> int:
-        from laionet_assets.assets.running import run_pipeline
+        from laionet_assets.commands.running import run_pipeline
 
         wanted = [part for text in parts or [] for part in text.split(",") if part]
         return run_pipeline(config, select=select, parts=wanted, force=force)
@@ -68,7 +68,7 @@ def sql(
     """Ask the warehouse, also while runs write."""
 
     def work() -> int:
-        from laionet_assets.asking import ask
+        from laionet_assets.commands.asking import ask
 
         ask(query, config=config, format=format.value)
         return 0
@@ -81,7 +81,7 @@ def check(config: Config = None) -> None:
     """Check settings, yml, SQL, dependencies, documentation and unit tests, without data."""
 
     def work() -> int:
-        from laionet_assets.assets.checking import run_checks
+        from laionet_assets.commands.checking import run_checks
 
         return run_checks(config)
 
@@ -96,7 +96,7 @@ def snapshot(
     """Write the whole warehouse as one self-contained DuckDB database."""
 
     def work() -> int:
-        from laionet_assets.asking import write_snapshot
+        from laionet_assets.commands.asking import write_snapshot
 
         write_snapshot(file, config=config)
         return 0
@@ -113,7 +113,7 @@ def ui(
     """Open the Dagster UI on this warehouse, with its daemon (sensors, schedules, backfills)."""
 
     def work() -> int:
-        from laionet_assets.assets.instance import serve_ui
+        from laionet_assets.commands.instance import serve_ui
 
         return serve_ui(config, host=host, port=port)
 
@@ -126,6 +126,9 @@ def _exit_with(work: Callable[[], int]) -> NoReturn:
         code = work()
     except UserError as error:
         print(f"laionet: {error}", file=sys.stderr)
+        code = 2
+    except OSError as error:
+        print(f"laionet: {error}; check the path and its permissions", file=sys.stderr)
         code = 2
     except KeyboardInterrupt:
         print("laionet: interrupted; what was published stands, run again to go on", file=sys.stderr)

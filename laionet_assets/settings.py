@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsError as PydanticSettingsError
 
 from laionet_assets.errors import UserError
 
@@ -188,7 +189,7 @@ class Settings(BaseSettings):
     @property
     def warehouse_root(self) -> str:
         """Absolute folder or URL of the warehouse, without a trailing slash."""
-        return self.resolve(self.warehouse).rstrip("/")
+        return self.resolve(self.warehouse.removeprefix("file://")).rstrip("/")
 
     @property
     def taxonomy_source(self) -> str:
@@ -248,6 +249,8 @@ def load_settings(path: str | Path | None = None) -> Settings:
         raise SettingsError(f"{config}: config_path: unknown key")
     try:
         settings = Settings(**{str(key): value for key, value in data.items()}, config_path=config)
+    except PydanticSettingsError as error:
+        raise SettingsError(f"environment: {error} (from the variable LAIONET_... of that key)") from None
     except ValidationError as error:
         problems = [line for item in _root_causes(error.errors()) for line in _describe(item)]
         raise SettingsError(_listing(config, problems)) from None

@@ -5,9 +5,11 @@ from collections.abc import Collection, Mapping
 from laionet_assets.assets.parts import RegisteredPart, load_register, registered_part
 from laionet_assets.assets.steps import Step, Work
 from laionet_assets.errors import UserError
-from laionet_assets.settings import Settings
+from laionet_assets.settings import Settings, SettingsError
 from laionet_assets.sources import (
+    AUTO,
     PartRecord,
+    adapter_named,
     fingerprint,
     inspect_part,
     pairs_view_sql,
@@ -24,6 +26,7 @@ PARTS_TABLE = "raw.parts"
 
 def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
     """The steps of the three tables, one part at a time."""
+    _assert_adapters(settings)
     sources = {source.name: source for source in settings.sources}
     fingerprints: dict[tuple[str, str], str] = {}
 
@@ -80,6 +83,19 @@ def source_views(settings: Settings) -> Mapping[str, SourceView]:
         return pairs_view_sql(present)
 
     return {"raw.pairs": pairs}
+
+
+def _assert_adapters(settings: Settings) -> None:
+    """Raise SettingsError naming every source whose adapter is not one."""
+    problems = []
+    for i, source in enumerate(settings.sources):
+        try:
+            if source.adapter != AUTO:
+                adapter_named(source.adapter)
+        except UserError as error:
+            problems.append(f"  sources[{i}].adapter: {error}")
+    if problems:
+        raise SettingsError(f"{settings.config_path}: {len(problems)} problem(s)\n" + "\n".join(problems))
 
 
 def _part(work: Work) -> PartKey:

@@ -59,6 +59,12 @@ class PartSync:
     to_retire: tuple[RegisteredPart, ...]
 
     @property
+    def kept(self) -> list[PartKey]:
+        """Parts whose file is gone and whose rows stay."""
+        leaving = {part.key for part in self.to_retire}
+        return [part for part in self.gone if part not in leaving]
+
+    @property
     def notices(self) -> list[str]:
         """What a person should know of it."""
         leaving = {part.key for part in self.to_retire}

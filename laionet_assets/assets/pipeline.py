@@ -31,7 +31,8 @@ class Pipeline:
 
     def open_warehouse(self, resource: WarehouseResource) -> Warehouse:
         """The warehouse behind a resource."""
-        return resource.open(self.project.tables, ingestion.source_views(self.settings))
+        sources = frozenset(source.name for source in self.settings.sources)
+        return resource.open(self.project.tables, ingestion.source_views(self.settings), sources)
 
     @cached_property
     def warehouse(self) -> Warehouse:

@@ -66,6 +66,8 @@ def make(warehouse: Warehouse, step: Step, part: PartKey | None, *, log: Callabl
         raise MissingTableError(
             f"{step.name} reads {', '.join(missing)}, not there yet{where}. Materialize first: {how_to_make(*missing)}"
         )
+    if part is None:
+        _assert_same_parts(warehouse, step)
     version = versions.next_of(step, part)
     table = step.model.table
     with warehouse.connect() as connection, warehouse.lake.stage(table, part) as staged:
@@ -93,6 +95,23 @@ def make(warehouse: Warehouse, step: Step, part: PartKey | None, *, log: Callabl
         step.after_publish(work)
     refresh_catalog(warehouse)
     return Published(version, True, outcomes, rows, size, preview)
+
+
+def _assert_same_parts(warehouse: Warehouse, step: Step) -> None:
+    """Raise MissingTableError if the partitioned tables that a whole table reads are of different parts."""
+    names = [name for name in sorted(step.model.dependencies) if warehouse.table(name).is_partitioned]
+    parts = {name: set(warehouse.parts(name)) for name in names}
+    every = set().union(*parts.values())
+    lacking = [
+        f"  {name} lacks {', '.join(part.key for part in sorted(every - found))}"
+        for name, found in parts.items()
+        if found != every
+    ]
+    if lacking:
+        raise MissingTableError(
+            f"{step.name} reads tables that are not of the same parts. Make what is missing first: laionet run\n"
+            + "\n".join(lacking)
+        )
 
 
 def _audit(

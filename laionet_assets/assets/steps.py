@@ -136,11 +136,13 @@ def stale_tasks(
     *,
     names: Collection[str] | None = None,
     force: bool = False,
+    sealed: Collection[PartKey] = (),
 ) -> list[Task]:
     """What has to be made, in order, so that the tables `names` (all, without it) are up to date for these parts.
 
     A task is stale if its file is missing, was made by other code or settings or from other input, or reads what is
-    stale itself. Steps come in the order given, each after those that it reads. With `force`, everything is.
+    stale itself. Steps come in the order given, each after those that it reads. With `force`, everything is. Of `sealed` parts (their file is
+    gone), tables that do not read the file are kept up to date too.
     """
     tasks: list[Task] = []
     stale: set[Task] = set()
@@ -148,13 +150,26 @@ def stale_tasks(
     for step in steps:
         if names is not None and step.name not in names:
             continue
-        for part in sorted(parts) if step.is_partitioned else [None]:
+        kept = (
+            [] if _reads_source(steps, step) else [part for part in sealed if _inputs_are_there(versions, step, part)]
+        )
+        for part in sorted({*parts, *kept}) if step.is_partitioned else [None]:
             task = Task(step.name, part)
             reads_stale = any(_reads(step, task, other) for other in stale)
             if force or reads_stale or versions.of(step.name, part) != versions.next_of(step, part):
                 stale.add(task)
                 tasks.append(task)
     return tasks
+
+
+def _reads_source(steps: Sequence[Step], step: Step) -> bool:
+    """Whether a table is made from the files of the sources themselves."""
+    at_source = {other.name for other in steps if other.name.startswith("raw.") and other.is_partitioned}
+    return step.name in at_source or bool(at_source & step.model.dependencies)
+
+
+def _inputs_are_there(versions: Versions, step: Step, part: PartKey) -> bool:
+    return all(versions.of(name, part) is not None for name in step.model.dependencies)
 
 
 def _reads(step: Step, task: Task, other: Task) -> bool:

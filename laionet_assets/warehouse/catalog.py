@@ -15,9 +15,9 @@ from pathlib import Path
 import duckdb
 
 from laionet_assets.warehouse.lake import is_alive, replace
-from laionet_assets.warehouse.sql import identifier, literal
+from laionet_assets.warehouse.sql import identifier, literal, literals
 from laionet_assets.warehouse.table import Table
-from laionet_assets.warehouse.warehouse import Warehouse, digest
+from laionet_assets.warehouse.warehouse import MissingTableError, Warehouse, digest
 
 STORAGE_VERSION = "v1.5.0"  # files written so open in DuckDB 1.5 and later; 2.0's own format does not
 CATALOG_COMMENT = "laionet catalog"
@@ -85,12 +85,15 @@ def _catalog_selects(warehouse: Warehouse, connection: duckdb.DuckDBPyConnection
         if not warehouse.is_published(name):
             continue
         if table.is_view:
-            select = warehouse.select(name)
+            try:
+                select = warehouse.select(name)
+            except MissingTableError:
+                continue
             if _can_be_read(connection, select):
                 selects[name] = select
         else:
-            source = f"read_parquet({literal(warehouse.lake.glob(table))}, hive_partitioning = false)"
-            selects[name] = f"select * from {source}"
+            files = literals(warehouse.globs(name))
+            selects[name] = f"select * from read_parquet({files}, hive_partitioning = false)"
     return selects
 
 

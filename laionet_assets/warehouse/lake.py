@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import fsspec
 
@@ -65,9 +66,10 @@ class Lake:
         self._check_partitioning(table, part)
         return f"{self.folder(table, part)}/{DATA_FILE}"
 
-    def glob(self, table: Table) -> str:
-        """What matches all published files of a table, and nothing else."""
-        pattern = "source=*/part=*/" if table.is_partitioned else ""
+    def glob(self, table: Table, source: str | None = None) -> str:
+        """What matches all published files of a table (of one source), and nothing else."""
+        folder = f"source={quote(source, safe='')}" if source else "source=*"
+        pattern = f"{folder}/part=*/" if table.is_partitioned else ""
         return f"{self.folder(table)}/{pattern}{DATA_FILE}"
 
     def parts(self, table: Table) -> list[PartKey]:
@@ -80,10 +82,6 @@ class Lake:
         """Whether the file is published."""
         self._forget_listings()
         return self.filesystem.exists(self.path(table, part))
-
-    def is_published(self, table: Table) -> bool:
-        """Whether any file of the table is published."""
-        return bool(self.parts(table)) if table.is_partitioned else self.exists(table)
 
     @contextmanager
     def stage(self, table: Table, part: PartKey | None = None) -> Iterator[Staged]:

@@ -40,7 +40,12 @@ class WarehouseResource(DuckDBResource):
                 connection.register_filesystem(filesystem)
             yield connection
 
-    def open(self, tables: Mapping[str, Table], views: Mapping[str, SourceView] | None = None) -> Warehouse:
+    def open(
+        self,
+        tables: Mapping[str, Table],
+        views: Mapping[str, SourceView] | None = None,
+        sources: frozenset[str] | None = None,
+    ) -> Warehouse:
         """The warehouse with these tables."""
         return Warehouse(
             lake=Lake(self.root, self.storage_options),
@@ -48,6 +53,7 @@ class WarehouseResource(DuckDBResource):
             connect=self.get_connection,
             docs=Path(self.docs),
             views=views or {},
+            sources=sources,
         )
 
     def _filesystems(self) -> list[fsspec.AbstractFileSystem]:

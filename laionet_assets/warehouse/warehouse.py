@@ -34,13 +34,18 @@ Such a table has files too, one a part: without rows, stamped with the version a
 
 @dataclass(frozen=True)
 class Warehouse:
-    """Everything that reads or writes tables goes through one of these. `docs` is the local folder of Data Docs."""
+    """Everything that reads or writes tables goes through one of these.
+
+    `docs` is the local folder of Data Docs. Parts of sources that are not among `sources` (they were taken out of the
+    settings) are set aside: their files stay, nothing reads them. None admits every source.
+    """
 
     lake: Lake
     tables: Mapping[str, Table]
     connect: ConnectionFactory
     docs: Path
     views: Mapping[str, SourceView] = field(default_factory=dict)
+    sources: frozenset[str] | None = None
 
     def table(self, name: str) -> Table:
         """The table of that name. Raises UserError naming the known ones."""
@@ -52,7 +57,21 @@ class Warehouse:
 
     def parts(self, name: str) -> list[PartKey]:
         """Parts of a partitioned table that can be read now, sorted."""
-        return self.lake.parts(self.table(name))
+        parts = self.lake.parts(self.table(name))
+        return [part for part in parts if self.sources is None or part.source in self.sources]
+
+    def set_aside(self) -> set[str]:
+        """Sources whose parts are in the lake and that the settings no longer name."""
+        tables = [table for table in self.tables.values() if table.is_partitioned]
+        return {part.source for table in tables for part in self.lake.parts(table)} - (self.sources or set())
+
+    def globs(self, name: str) -> list[str]:
+        """What matches the published files of a table that are read: one glob a source where it is partitioned."""
+        table = self.table(name)
+        if not table.is_partitioned:
+            return [self.lake.path(table)]
+        sources = sorted({part.source for part in self.parts(name)})
+        return [self.lake.glob(table, source) for source in sources]
 
     def select(self, name: str, part: PartKey | None = None) -> str:
         """A SELECT over the published rows: of one part, or of all. Raises MissingTableError."""
@@ -70,7 +89,8 @@ class Warehouse:
 
     def is_published(self, name: str) -> bool:
         """Whether there is anything to read."""
-        return self.lake.is_published(self.table(name))
+        table = self.table(name)
+        return bool(self.parts(name)) if table.is_partitioned else self.lake.exists(table)
 
     def bind(self, connection: duckdb.DuckDBPyConnection, names: Iterable[str], part: PartKey | None = None) -> None:
         """Give the connection a view of each table: of `part` alone where the table is partitioned and a part is
@@ -85,7 +105,7 @@ class Warehouse:
     def versions(self, name: str) -> dict[PartKey | None, str]:
         """Versions of every published file of a table, by part (None for a table that is not partitioned)."""
         table = self.table(name)
-        parts: list[PartKey | None] = list(self.lake.parts(table)) if table.is_partitioned else [None]
+        parts: list[PartKey | None] = list(self.parts(name)) if table.is_partitioned else [None]
         files = {self.lake.path(table, part): part for part in parts}
         if not table.is_partitioned and not self.lake.exists(table):
             return {}

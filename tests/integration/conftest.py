@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from laionet_assets.assets.pipeline import Pipeline, build_pipeline
-from laionet_assets.assets.running import run_pipeline
+from laionet_assets.commands.running import run_pipeline
 from laionet_assets.sample import write_sample_part
 from laionet_assets.settings import load_settings
 from laionet_assets.warehouse.catalog import open_catalog

@@ -22,7 +22,8 @@ def laionet(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_run_sql_and_snapshot(project: Project, tmp_path: Path) -> None:
+def test_run_sql_and_snapshot(bare_project: Project, tmp_path: Path) -> None:
+    project = bare_project
     project.add_part(0, rows=100)
     assert laionet("sql", "select 1", folder=project.folder).stderr.startswith("laionet: ")
     done = laionet("run", "--select", '+key:"core/candidates"', folder=project.folder)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -70,7 +71,8 @@ def test_a_life_of_changes_each_costs_only_its_own_work(project: Project) -> Non
     assert project.count("select count(*) from core.laionet") == rows
 
 
-def test_selection_and_parts(project: Project) -> None:
+def test_selection_and_parts(bare_project: Project) -> None:
+    project = bare_project
     project.add_part(0)
     project.add_part(1)
     assert project.run(select='+key:"core/caption_matches"', parts=["part-00001"]) == 0
@@ -88,6 +90,46 @@ def test_selection_and_parts(project: Project) -> None:
     assert project.run(select='key:"core/laionet"') == 1
     assert "core.laionet reads" in project.printed[-1]
     assert "not there yet" in project.printed[-1]
+
+
+def test_whole_tables_are_not_made_of_tables_of_different_parts(project: Project) -> None:
+    project.add_part(0, rows=100)
+    project.add_part(1, rows=100)
+    assert project.run(select='key:"raw/parts" or key:"raw/recipes"') == 0
+    assert project.run(select='+key:"core/caption_similarity"', parts=["part-00001"]) == 0
+    assert project.run(select='key:"core/laionet" or key:"marts/funnel"') == 1
+    assert "core.candidates lacks web/part-00000" in project.printed[-1]
+    assert "marts/funnel/data.parquet" not in project.files()
+
+
+def test_a_source_taken_out_of_the_settings_is_set_aside(project: Project) -> None:
+    project.add_part(0, rows=100)
+    assert project.run(select='+key:"core/candidates"') == 0
+    rows = project.count("select count(*) from core.candidates")
+    project.edit("{name: web,", "{name: laion,")
+    assert project.run(select='+key:"core/candidates"') == 0
+    assert "source web is not in the settings" in project.printed[-1]
+    assert project.count("select count(*) from core.candidates") == rows
+    assert project.count("select count(*) from core.candidates where source = 'web'") == 0
+
+
+def test_tables_of_a_part_whose_file_is_gone_follow_the_settings(project: Project) -> None:
+    project.add_part(0, rows=100)
+    gone = project.add_part(1, rows=100)
+    assert project.run(select='+key:"core/caption_similarity"') == 0
+    gone.unlink()
+    project.edit("text_encoders: [{name: minilm,", "text_encoders: [{name: other,")
+    project.edit("encoder: minilm", "encoder: other")
+    assert project.run(select='+key:"core/caption_similarity"') == 0
+    assert project.count("select count(distinct part) from core.caption_similarity where encoder = 'other'") == 2
+
+
+def test_a_lost_register_of_a_table_is_made_again(project: Project) -> None:
+    project.add_part(0, rows=100)
+    assert project.run(select='+key:"core/caption_matches"') == 0
+    shutil.rmtree(project.warehouse / "raw" / "parts")
+    assert project.run(select='+key:"core/caption_matches"') == 0
+    assert project.count("select count(*) from raw.parts") == 1
 
 
 def test_bad_parts_publish_nothing_and_lose_nothing(project: Project) -> None:

@@ -13,13 +13,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from laionet_assets.assets.build import asset_key
-from laionet_assets.assets.instance import bury_dead_runs, dagster_instance, process_tags
 from laionet_assets.assets.partitions import PARTS
 from laionet_assets.assets.parts import sync_parts
 from laionet_assets.assets.pipeline import Pipeline, build_pipeline
 from laionet_assets.assets.release import RELEASE, release_version, released_tables
 from laionet_assets.assets.steps import Task, phases, stale_tasks
-from laionet_assets.assets.summary import Tally, record, summarize
+from laionet_assets.commands.instance import bury_dead_runs, dagster_instance, process_tags
+from laionet_assets.commands.summary import Tally, record, summarize
 from laionet_assets.definitions import build_defs
 from laionet_assets.errors import UserError
 from laionet_assets.settings import load_settings
@@ -48,9 +48,12 @@ def run_pipeline(
     for notice in synced.notices:
         console.print(f"[yellow]note[/] {notice}")
     wanted = chosen_parts(synced.present, parts)
+    for source in sorted(pipeline.warehouse.set_aside()):
+        console.print(f"[yellow]note[/] source {source} is not in the settings: its rows are set aside, its files stay")
     started = time.monotonic()
     refresh_catalog(pipeline.warehouse)
-    tasks = stale_tasks(pipeline.warehouse, pipeline.steps, wanted, names=names - {RELEASE}, force=force)
+    sealed = [] if parts else synced.kept
+    tasks = stale_tasks(pipeline.warehouse, pipeline.steps, wanted, names=names - {RELEASE}, force=force, sealed=sealed)
     tally = Tally()
     with dagster_instance(settings) as instance:
         bury_dead_runs(instance)
@@ -126,12 +129,12 @@ def _execute(
 
         for phase in phases(tasks, pipeline.steps):
             for part, names in phase:
-                _execute_run(defs, instance, part, names, listen)
+                _execute_run(defs, instance, part, names, listen, tally)
             if tally.failures:
                 return
         if with_release and _release_is_stale(pipeline, force=force):
             progress.update(bar, total=len(tasks) + 1)
-            _execute_run(defs, instance, None, [RELEASE], listen)
+            _execute_run(defs, instance, None, [RELEASE], listen, tally)
 
 
 def _execute_run(
@@ -140,13 +143,14 @@ def _execute_run(
     part: PartKey | None,
     names: Sequence[str],
     listen: Callable[[Any, PartKey | None], None],
+    tally: Tally,
 ) -> None:
     """One Dagster run in this process. What fails in it is told by its events."""
     run_id = str(uuid.uuid4())
     instance.add_event_listener(
         run_id, lambda entry: listen(entry.dagster_event, part) if entry.dagster_event is not None else None
     )
-    defs.resolve_implicit_global_asset_job_def().execute_in_process(
+    result = defs.resolve_implicit_global_asset_job_def().execute_in_process(
         run_id=run_id,
         instance=instance,
         asset_selection=[asset_key(name) for name in names],
@@ -155,6 +159,10 @@ def _execute_run(
         tags=process_tags(),
         raise_on_error=False,
     )
+    if tally.is_interrupted:
+        raise KeyboardInterrupt
+    if not result.success and not tally.failures:
+        tally.failures.append(f"run {run_id} failed without a failed table; see it in the UI: laionet ui")
 
 
 def _release_is_stale(pipeline: Pipeline, *, force: bool) -> bool:

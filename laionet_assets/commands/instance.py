@@ -35,7 +35,7 @@ def process_tags() -> dict[str, str]:
 def bury_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     """Mark runs of the command line whose process was killed as failed, and free the pool slots that they hold.
 
-    Without it the next run would wait for a slot for ever. Runs of the UI are looked after by Dagster's run monitoring.
+    Without it the next run would wait for a slot for ever.
     Returns the ids of the runs.
     """
     started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED], tags={HOST_TAG: socket.gethostname()})
@@ -58,7 +58,8 @@ def dagster_home(settings: Settings) -> Path:
     candidates = (settings.home / "dagster.yaml", package.parent / "dagster.yaml", package / "_dagster.yaml")
     target = next(path for path in candidates if path.is_file())
     link = home / "dagster.yaml"
-    if not link.exists() or link.resolve() != target.resolve():
+    is_ours = link.is_symlink() or not link.exists()
+    if is_ours and link.resolve() != target.resolve():
         link.unlink(missing_ok=True)
         link.symlink_to(target)
     return home
@@ -71,6 +72,7 @@ def serve_ui(config: Path | None, *, host: str, port: int) -> int:
     pipeline = build_pipeline(settings)
     synced = sync_parts(settings, pipeline.warehouse)
     with dagster_instance(settings) as instance:
+        bury_dead_runs(instance)
         instance.add_dynamic_partitions(PARTS.name or "", [part.key for part in synced.present])
     os.environ[CONFIG_VARIABLE] = str(path)
     command = [

@@ -4,11 +4,9 @@ Belongs here: opening the catalog read-only and printing rows. Does not belong h
 """
 
 import csv
-import datetime
 import decimal
 import json
 import sys
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +34,8 @@ def ask(query: str, *, config: Path | None = None, format: str = "table") -> Non
             cursor = connection.execute(query)
         except duckdb.Error as error:
             raise UserError(_explain(error, warehouse)) from None
+        if cursor is None:
+            raise UserError('nothing to ask; expected a SELECT, such as "from core.laionet limit 5"')
         names = [column[0] for column in cursor.description or []]
         rows = cursor.fetchall()
     {"table": _print_table, "json": _print_json, "csv": _print_csv}[format](names, rows)
@@ -92,10 +92,8 @@ def _print_csv(names: list[str], rows: list[tuple[Any, ...]]) -> None:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, datetime.date | datetime.datetime | datetime.time | uuid.UUID):
-        return str(value)
     if isinstance(value, decimal.Decimal):
         return float(value)
     if isinstance(value, bytes):
         return value.hex()
-    raise TypeError(f"no JSON for {type(value).__name__}")
+    return str(value)

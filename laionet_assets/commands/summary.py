@@ -21,6 +21,7 @@ class Tally:
     checks_passed: int = 0
     warnings: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    is_interrupted: bool = False
 
 
 def record(event: Any, part: PartKey | None, tally: Tally) -> None:
@@ -38,6 +39,9 @@ def record(event: Any, part: PartKey | None, tally: Tally) -> None:
         elif evaluation.severity == dg.AssetCheckSeverity.WARN:
             tally.warnings.append(f"{'.'.join(evaluation.asset_key.path)}{where}: {evaluation.check_name}")
     elif event.event_type == dg.DagsterEventType.STEP_FAILURE:
+        error = event.step_failure_data.error
+        if error is not None and error.cls_name == "DagsterExecutionInterruptedError":
+            tally.is_interrupted = True
         name = ".".join(event.node_name.split("__"))
         tally.failures.append(f"{name}{where}: {_message(event.step_failure_data)}")
 
