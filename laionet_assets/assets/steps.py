@@ -141,8 +141,8 @@ def stale_tasks(
     """What has to be made, in order, so that the tables `names` (all, without it) are up to date for these parts.
 
     A task is stale if its file is missing, was made by other code or settings or from other input, or reads what is
-    stale itself. Steps come in the order given, each after those that it reads. With `force`, everything is. Of `sealed` parts (their file is
-    gone), tables that do not read the file are kept up to date too.
+    stale itself. Steps come in the order given, each after those that it reads. With `force`, everything is. Of
+    `sealed` parts (their file is gone), tables that do not read the file are kept up to date too.
     """
     tasks: list[Task] = []
     stale: set[Task] = set()
