@@ -94,14 +94,24 @@ def evaluate_parts(pipeline: Pipeline, instance: dg.DagsterInstance) -> dg.Senso
     stale = stale_tasks(warehouse, pipeline.steps, synced.present, names=_until_parts(pipeline.steps))
     base = [task.name for task in stale if task.part is None]
     if base:
-        requests = [_base_request(warehouse, pipeline.steps, base)]
+        requests = [_base_request(warehouse, pipeline.steps, base, after=_last_success(instance))]
     else:
         busy = _busy_parts(instance)
         requests = [
-            _part_request(warehouse, pipeline.steps, part, [task.name for task in stale if task.part == part])
+            _part_request(
+                warehouse,
+                pipeline.steps,
+                part,
+                [task.name for task in stale if task.part == part],
+                after=_last_success(instance, part),
+            )
             for part in sorted({task.part for task in stale if task.part is not None})
             if part.key not in busy
         ]
+    read = set(warehouse.parts("raw.parts"))
+    never_read = [part.key for part in synced.gone if part not in read]
+    if known := [key for key in never_read if instance.has_dynamic_partition(PARTS.name or "", key)]:
+        register.append(PARTS.build_delete_request(known))
     if not requests and not register:
         return dg.SkipReason("no source has a part")
     return dg.SensorResult(run_requests=requests, dynamic_partitions_requests=register)
@@ -118,7 +128,7 @@ def _nightly_requests(
         stale = stale_tasks(pipeline.warehouse, pipeline.steps, synced.present)
         names = [task.name for task in stale if task.part is None]
         if names:
-            requests = [_base_request(pipeline.warehouse, pipeline.steps, names)]
+            requests = [_base_request(pipeline.warehouse, pipeline.steps, names, after=_last_success(context.instance))]
     if requests:
         yield from requests
     else:
@@ -142,13 +152,28 @@ def _until_parts(steps: Sequence[Step]) -> list[str]:
     return [step.name for step in steps if step.name in names]
 
 
-def _base_request(warehouse: Warehouse, steps: Sequence[Step], names: Collection[str]) -> dg.RunRequest:
+def _last_success(instance: dg.DagsterInstance, part: PartKey | None = None) -> str:
+    """Id of the last run (of a part) that succeeded.
+
+    Run keys hold it: what failed is not asked for again until something changed, and what was made once is asked for
+    again if it is lost or goes back to an earlier content.
+    """
+    tags = {"dagster/partition": part.key} if part else {}
+    runs = instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.SUCCESS], tags=tags), limit=1)
+    return runs[0].run_id if runs else ""
+
+
+def _base_request(warehouse: Warehouse, steps: Sequence[Step], names: Collection[str], *, after: str) -> dg.RunRequest:
     versions = Versions(warehouse)
     wanted = [f"{step.name}={versions.next_of(step, None)}" for step in steps if step.name in names]
-    return dg.RunRequest(run_key=f"tables:{digest(*wanted)}", asset_selection=[asset_key(name) for name in names])
+    return dg.RunRequest(
+        run_key=f"tables:{digest(after, *wanted)}", asset_selection=[asset_key(name) for name in names]
+    )
 
 
-def _part_request(warehouse: Warehouse, steps: Sequence[Step], part: PartKey, names: Collection[str]) -> dg.RunRequest:
+def _part_request(
+    warehouse: Warehouse, steps: Sequence[Step], part: PartKey, names: Collection[str], *, after: str
+) -> dg.RunRequest:
     """Its key says what the part's tables are to become, so that one content asks for one run however often it is
     seen.
     """
@@ -163,7 +188,7 @@ def _part_request(warehouse: Warehouse, steps: Sequence[Step], part: PartKey, na
             ]
             wanted.append(f"{step.name}={step.code_version}:{step.outside(warehouse, part)}:{','.join(read)}")
     return dg.RunRequest(
-        run_key=f"part:{part.key}:{digest(*wanted)}",
+        run_key=f"part:{part.key}:{digest(after, *wanted)}",
         partition_key=part.key,
         asset_selection=[asset_key(name) for name in names],
     )

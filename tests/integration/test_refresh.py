@@ -36,7 +36,8 @@ def requests(project: Project, instance: dg.DagsterInstance) -> list[tuple[str |
     result = evaluate_parts(project.pipeline, instance)
     assert isinstance(result, dg.SensorResult)
     for request in result.dynamic_partitions_requests or []:
-        instance.add_dynamic_partitions(request.partitions_def_name, request.partition_keys)
+        if isinstance(request, dg.AddDynamicPartitionsRequest):
+            instance.add_dynamic_partitions(request.partitions_def_name, request.partition_keys)
     return [
         (run.partition_key, {key.to_user_string() for key in run.asset_selection}, run.run_key)
         for run in result.run_requests or []
@@ -108,3 +109,20 @@ def test_automation_follows_only_once_all_parts_are_there(project: Project) -> N
 
 def followers_of(defs: dg.Definitions) -> list[dg.AssetKey]:
     return sorted(defs.resolve_asset_graph().get_all_asset_keys(), key=lambda key: key.path)
+
+
+def test_a_part_that_went_before_it_was_read_is_forgotten(project: Project, instance: dg.DagsterInstance) -> None:
+    project.add_part(0, rows=100)
+    lost = project.add_part(1, rows=100)
+    requests(project, instance)
+    assert len(instance.get_dynamic_partitions(PARTS.name)) == 2
+    lost.unlink()
+    result = evaluate_parts(project.pipeline, instance)
+    assert isinstance(result, dg.SensorResult)
+    deleted = [
+        key
+        for request in result.dynamic_partitions_requests or []
+        if isinstance(request, dg.DeleteDynamicPartitionsRequest)
+        for key in request.partition_keys
+    ]
+    assert deleted == ["web/part-00001"]
