@@ -1,0 +1,67 @@
+"""`python -m tests.bench`: run the stages, print what they found, write docs/benchmarks.md."""
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from tests.bench.captions import find_captions
+from tests.bench.options import Options
+from tests.bench.report import Section, page
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
+
+
+def stages() -> Mapping[str, Callable[[Options], Section]]:
+    """All stages by name, in the order of the report."""
+    from tests.bench import checks, matching, runs, selection, similarity
+
+    return {
+        "matching": matching.matching,
+        "memory": matching.memory,
+        "similarity": similarity.similarity,
+        "selection": selection.selection,
+        "checks": checks.checks,
+        "sample": runs.sample,
+        "real": runs.real,
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run what the arguments ask for. The page is written only if every stage ran at full size."""
+    known = stages()
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument(
+        "--only", action="append", choices=known, help="only this stage (repeat for more); no page is written"
+    )
+    parser.add_argument(
+        "--real", type=Path, default=os.environ.get("LAIONET_REAL_DATA") or None, help="folder of real captions"
+    )
+    parser.add_argument("--quick", action="store_true", help="small sizes, to see that it runs; no page is written")
+    parser.add_argument("--out", type=Path, help=f"write the page here, whatever was run (default: {PAGE})")
+    chosen = parser.parse_args(arguments)
+    load_before, started = os.getloadavg(), time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="laionet-bench-") as scratch:
+        folder = Path(scratch)
+        options = Options(folder=folder, captions=find_captions(chosen.real, folder), quick=chosen.quick)
+        sections = []
+        for name in chosen.only or known:
+            print(f"{time.monotonic() - started:6.0f} s  {name}", flush=True)
+            sections.append(known[name](options))
+        text = page(
+            sections,
+            captions=options.captions.description,
+            wall_seconds=time.monotonic() - started,
+            load_before=load_before,
+        )
+    print(text)
+    out = chosen.out or (None if chosen.only or chosen.quick else PAGE)
+    if out is not None:
+        out.write_text(text, encoding="utf-8")
+        print(f"written: {out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""The published way of each stage, in plain Python and pandas: what the stages are compared with.
+
+Written from the statement of the method (Shirali & Hardt, TMLR 2025, and its research code) in our own words: the same
+loops over the same things in the same order, without what is not the work itself (its process pool makes the match 7
+times as dear; its files of pickled rows and its checkpoints, a whole rewrite each, are left out).
+"""
+
+import string
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+PUNCTUATION_TO_SPACES = str.maketrans(dict.fromkeys(string.punctuation, " "))
+BATCH_ROWS = 64
+Encode = Callable[[Sequence[str]], "np.ndarray"]
+
+
+def lemma_to_wnid(synsets: Iterable[tuple[str, Sequence[str]]]) -> dict[str, str]:
+    """Lemmas that occur exactly once over the lists of (wnid, lemmas), in their order, with their class."""
+    listed = list(synsets)
+    count = Counter(lemma for _, lemmas in listed for lemma in lemmas)
+    return {lemma: wnid for wnid, lemmas in listed for lemma in lemmas if count[lemma] == 1}
+
+
+def match(frame: "pd.DataFrame", lemmas: Mapping[str, str]) -> dict[str, list[int]]:
+    """Lemma -> indices of the rows whose TEXT contains it: row after row, lemma after lemma, each lemma padded with
+    spaces at every test.
+
+    Rows without a text are skipped.
+    """
+    found: dict[str, list[int]] = {}
+    for index, row in frame.iterrows():
+        if not isinstance(row["TEXT"], str):
+            continue
+        text = " " + row["TEXT"].translate(PUNCTUATION_TO_SPACES) + " "
+        for lemma in lemmas:
+            if " " + lemma + " " in text:
+                found.setdefault(lemma, []).append(index)
+    return found
+
+
+def match_padded_once(captions: Iterable[str], lemmas: Mapping[str, str]) -> dict[str, list[int]]:
+    """`match` in its kindest reading: over plain strings, every lemma padded once beforehand."""
+    padded = [(f" {lemma} ", lemma) for lemma in lemmas]
+    found: dict[str, list[int]] = {}
+    for index, caption in enumerate(captions):
+        text = " " + caption.translate(PUNCTUATION_TO_SPACES) + " "
+        for with_spaces, lemma in padded:
+            if with_spaces in text:
+                found.setdefault(lemma, []).append(index)
+    return found
+
+
+def similarities(captions: Sequence[str], queries: Sequence[str], encode: Encode) -> "np.ndarray":
+    """Cosine of caption and query, row by row (float64, one a row): 64 rows at a time in the order given, captions
+    embedded, then queries, though a query comes again in every row of its class.
+
+    `encode`: texts to vectors (texts, dimension), not yet of length one.
+    """
+    import numpy as np
+
+    found = []
+    for start in range(0, len(captions), BATCH_ROWS):
+        left = _of_length_one(encode(list(captions[start : start + BATCH_ROWS])))
+        right = _of_length_one(encode(list(queries[start : start + BATCH_ROWS])))
+        found.append((left * right).sum(axis=1))
+    return np.concatenate(found).astype(np.float64)
+
+
+def sentence_encoder(folder: Path) -> Encode:
+    """sentence-transformers' own `encode` with its defaults (batches of 32 texts, sorted by length inside a call)."""
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(str(folder), device="cpu")
+    return lambda texts: model.encode(texts, show_progress_bar=False)
+
+
+def select(parquet: Path, members: Mapping[str, Sequence[int]], out: Path, *, threshold: float) -> dict[str, list[int]]:
+    """The rows of a recipe: those tagged UNLIKELY, of each class those strictly above the threshold.
+
+    `parquet`: one row a sample, columns similarity, NSFW and those of the source, index sample_id; `members`: class ->
+    its samples. Writes the chosen rows, sorted by index, to `out`; returns the chosen of every class, also none.
+    """
+    import pandas as pd
+
+    frame = pd.read_parquet(parquet).set_index("sample_id")
+    frame.loc[frame["NSFW"] != "UNLIKELY", "similarity"] = float("nan")
+    chosen = {}
+    for wnid, indices in members.items():
+        similarity = frame.loc[indices, "similarity"]
+        chosen[wnid] = list(similarity.index[similarity > threshold])
+    _write(frame, chosen, out)
+    return chosen
+
+
+def top_k(parquet: Path, members: Mapping[str, Sequence[int]], out: Path, *, k: int) -> dict[str, list[int]]:
+    """The k most similar rows of each class, by an ascending argsort of the class; all where there are fewer.
+
+    Writes the rows, sorted by index, to `out`; `parquet` and `members` are what `select` made.
+    """
+    import numpy as np
+    import pandas as pd
+
+    frame = pd.read_parquet(parquet)
+    chosen = {}
+    for wnid, indices in members.items():
+        if len(indices) < k:
+            chosen[wnid] = list(indices)
+            continue
+        similarity = frame.loc[indices, "similarity"].to_numpy()
+        chosen[wnid] = list(np.array(indices)[np.argsort(similarity)[-k:]])
+    _write(frame, chosen, out)
+    return chosen
+
+
+def _write(frame: "pd.DataFrame", chosen: Mapping[str, Sequence[int]], out: Path) -> None:
+    kept: set[int] = set()
+    for indices in chosen.values():
+        kept.update(indices)
+    frame.loc[sorted(kept)].to_parquet(out)
+
+
+def _of_length_one(vectors: Any) -> "np.ndarray":
+    from sklearn.preprocessing import normalize
+
+    return normalize(vectors)

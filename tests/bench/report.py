@@ -1,0 +1,173 @@
+"""The report: what the stages measured, as Markdown.
+
+Belongs here: sections, tables, targets, how numbers are written, the machine and the versions. Does not belong here:
+measuring.
+"""
+
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+PREFACE = """\
+# Benchmarks
+
+Written by `make bench` (`tests/bench`): do not edit, run it again. Every stage runs the product's own code (the steps of a run: SQL, staged file,
+publish) beside *the published way*: the method's own procedure in plain Python and pandas, restated in `tests/bench/published.py`, on the same work in
+the same run.
+
+* **cpu-s** are user + system seconds of the process and its children: what a machine that others use too can still measure. Wall seconds are given
+  where a person waits; here they depend on who else was at work (see the load below). Of repetitions, the one with the fewest cpu-s counts.
+* A **floor** is what the work cannot do without on this machine, measured in the same run; *x floor* is the distance to it.
+* **checks** are Great Expectations' audit of the staged file, which the published way does not have; they are a column of their own, and no ratio
+  includes them. Importing Great Expectations (once a process) is in neither, but in every time of `laionet run`.
+"""
+
+PACKAGES = (
+    "duckdb",
+    "pyarrow",
+    "pandas",
+    "numpy",
+    "torch",
+    "transformers",
+    "sentence-transformers",
+    "great_expectations",
+    "dagster",
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """Something wanted of a stage, and what was found."""
+
+    what: str
+    wanted: str
+    found: str
+    is_met: bool
+
+    @property
+    def verdict(self) -> str:
+        return "met" if self.is_met else "**missed**"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells under columns; the first column is text, the others are numbers."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Section:
+    """What a stage has to say: paragraphs and tables in order, and its targets."""
+
+    title: str
+    body: Sequence[str | Table]
+    targets: Sequence[Target] = ()
+
+
+def page(sections: Sequence[Section], *, captions: str, wall_seconds: float, load_before: Sequence[float]) -> str:
+    """The whole page."""
+    targets = [target for section in sections for target in section.targets]
+    summary = Table(
+        ("target", "wanted", "found", ""),
+        [(target.what, target.wanted, target.found, target.verdict) for target in targets],
+    )
+    blocks = [
+        PREFACE,
+        machine(captions=captions, wall_seconds=wall_seconds, load_before=load_before),
+        "## Targets",
+        markdown_table(summary, numbers_right=False),
+        *(block for section in sections for block in _blocks(section)),
+    ]
+    return "\n\n".join(block.strip("\n") for block in blocks) + "\n"
+
+
+def machine(*, captions: str, wall_seconds: float, load_before: Sequence[float]) -> str:
+    """What it was measured on, and with what."""
+    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    load = ", ".join(f"{each:.1f}" for each in load_before)
+    cores = len(os.sched_getaffinity(0))
+    return "\n".join(
+        [
+            f"* Measured {datetime.now(UTC):%Y-%m-%d %H:%M} UTC at commit {_commit()}, in {wall_seconds / 60:.1f} minutes;"
+            f" load averages before it {load} on {cores} cores.",
+            f"* Machine: {cores} cores of {_processor()}, {_memory_gib():.0f} GiB, {platform.system()} {platform.machine()}.",
+            f"* Versions: Python {platform.python_version()}, {versions}.",
+            f"* Captions: {captions}.",
+        ]
+    )
+
+
+def markdown_table(table: Table, *, numbers_right: bool = True) -> str:
+    """A Markdown table; columns but the first are aligned to the right. Raises ValueError for a row of another width."""
+    for row in table.rows:
+        if len(row) != len(table.columns):
+            raise ValueError(f"found a row of {len(row)} cells, expected {len(table.columns)}: {row}")
+    others = "---:" if numbers_right else "---"
+    lines = [table.columns, ["---", *[others] * (len(table.columns) - 1)], *table.rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def number(value: float, *, digits: int = 3) -> str:
+    """A number to so many significant digits, with commas between thousands, never in powers of ten."""
+    if value == 0:
+        return "0"
+    magnitude = len(str(int(abs(value)))) if abs(value) >= 1 else 0
+    if magnitude >= digits:
+        return f"{round(value, digits - magnitude):,.0f}"
+    text = f"{value:.{digits}g}"
+    return text if "e" not in text else f"{value:.{digits + 6}f}".rstrip("0")
+
+
+def times(value: float) -> str:
+    """A ratio."""
+    return f"{number(value)} x"
+
+
+def gigabytes(size_bytes: int) -> str:
+    """Bytes in GB of 10^9."""
+    return f"{size_bytes / 1e9:.2f} GB"
+
+
+def percent(share: float) -> str:
+    """A share in [0, 1]."""
+    return f"{100 * share:.1f}%"
+
+
+def _blocks(section: Section) -> list[str]:
+    body = [markdown_table(block) if isinstance(block, Table) else block for block in section.body]
+    verdicts = [f"* Target {t.what}: wanted {t.wanted}, found {t.found}: {t.verdict}." for t in section.targets]
+    return [f"## {section.title}", *body, *(["\n".join(verdicts)] if verdicts else [])]
+
+
+def _commit() -> str:
+    root = Path(__file__).resolve().parents[2]
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(root), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        changed = subprocess.run(
+            ["git", "-C", str(root), "status", "--porcelain", "laionet_assets", "sql"], capture_output=True, text=True
+        ).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown (no git here)"
+    return f"{found} with changes not committed" if changed else found
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            flags = Path("/proc/cpuinfo").read_text()
+            return f"{line.split(':', 1)[1].strip()} ({'AVX-512' if 'avx512f' in flags else 'no AVX-512'})"
+    return platform.processor() or sys.platform
+
+
+def _memory_gib() -> float:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
