@@ -23,7 +23,7 @@ import shutil
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -139,8 +139,9 @@ def _forget_old_runs(runs: Path) -> None:
     for path in kept[:-KEPT_RUNS]:
         shutil.rmtree(path)
     for path in runs.glob(".staged-*"):
-        if time.time() - path.stat().st_mtime > _STALE_SECONDS:  # its process was killed
-            shutil.rmtree(path, ignore_errors=True)
+        with suppress(FileNotFoundError):  # another process finished its page meanwhile: it renames without a lock
+            if time.time() - path.stat().st_mtime > _STALE_SECONDS:  # its process was killed
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _write_site_index(target: DocsTarget, *, suite: str) -> None:
