@@ -1,0 +1,363 @@
+"""Removals: what may not be here, made gone everywhere and kept from coming back.
+
+Belongs here: the list that a user keeps, the tombstones, deleting what they name from the image store, and the proof
+that nothing is left. Does not belong here: how a shard is rewritten (`shards`), block lists applied during a fetch
+(`fetch`; they may ask the same tombstones).
+
+A removal names an address, a content or a sample. It reaches the picture wherever it was found: the contents of the
+samples it names go, and with them every other sample that shows the same bytes. A tombstone is a hash or a key, a
+reason and a time; addresses and bytes are never kept. Tombstones are only ever added: they lie beside the shards
+(`<location>/removals.parquet`), so that every writer of the store sees them.
+
+    kind      value
+    url_hash  sha256 of the address as published (UTF-8), in hexadecimal: what `sha256(url)` is in DuckDB
+    sha256    sha256 of the bytes, in hexadecimal
+    sample    <source>/<sample_id>
+"""
+
+import csv
+import fcntl
+import hashlib
+import io
+import re
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from laionet_assets.errors import UserError
+from laionet_assets.warehouse.lake import Lake, replace
+from laionet_assets.warehouse.table import PartKey
+from laionet_assets.warehouse.warehouse import digest
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+    from laionet_assets.images.store import ImageStore
+
+Kind = Literal["url_hash", "sha256", "sample"]
+TOMBSTONES_FILE = "removals.parquet"
+_HASH = re.compile(r"[0-9a-f]{64}")
+_SAMPLE = re.compile(r"[^/]+/\d+")
+
+
+class RemovalsError(UserError):
+    """The list of removals cannot be used. The message names every wrong line."""
+
+
+@dataclass(frozen=True, order=True)
+class Removal:
+    """A line of the user's list, with its address hashed."""
+
+    kind: Kind
+    value: str
+    reason: str
+
+
+@dataclass(frozen=True, order=True)
+class Tombstone:
+    """What stays of something removed. `is_requested` is false where another removal led to it."""
+
+    kind: Kind
+    value: str
+    reason: str
+    is_requested: bool
+    removed_at: datetime
+
+
+@dataclass(frozen=True)
+class RemovalReport:
+    """What `remove` did. `busy` parts are being written: run again when they are done."""
+
+    tombstones: tuple[Tombstone, ...]
+    images: int
+    size_bytes: int
+    busy: tuple[PartKey, ...]
+
+
+@dataclass(frozen=True, order=True)
+class Leftover:
+    """Something removed that is still there: `count` rows or files of it at `where`."""
+
+    where: str
+    kind: Kind
+    value: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Removals:
+    """Tombstones to ask: what a fetch checks before a request and after the bytes arrive."""
+
+    tombstones: tuple[Tombstone, ...]
+
+    def __post_init__(self) -> None:
+        reasons = {(tombstone.kind, tombstone.value): tombstone.reason for tombstone in self.tombstones}
+        object.__setattr__(self, "_reasons", reasons)
+
+    def reason(
+        self, *, url: str | None = None, sha256: str | None = None, sample: tuple[str, int] | None = None
+    ) -> str | None:
+        """Why something must not be taken in, or None. `sample` is (source, sample_id)."""
+        keys = [
+            ("url_hash", url_hash(url) if url is not None else None),
+            ("sha256", sha256),
+            ("sample", sample_key(*sample) if sample is not None else None),
+        ]
+        reasons: Mapping[tuple[str, str | None], str] = self._reasons  # type: ignore[attr-defined]
+        return next((reasons[key] for key in keys if key in reasons), None)
+
+
+def url_hash(url: str) -> str:
+    """What stands for an address in a tombstone."""
+    return hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def sample_key(source: str, sample_id: int) -> str:
+    """What stands for a sample in a tombstone."""
+    return f"{source}/{sample_id}"
+
+
+def read_removals(path: Path) -> list[Removal]:
+    """The user's list: a CSV file with the columns kind, value, reason.
+
+    Kinds are url_hash, sha256, sample, and url, whose value is the address itself: it is hashed here and goes no
+    further. Raises RemovalsError listing all wrong lines; no message shows an address.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RemovalsError(f"removals {path}: {error}; expected a CSV file with columns kind, value, reason") from None
+    reader = csv.DictReader(io.StringIO(text))
+    if not {"kind", "value", "reason"} <= set(reader.fieldnames or ()):
+        raise RemovalsError(
+            f"removals {path}: found columns {', '.join(reader.fieldnames or ()) or '(none)'}; "
+            "expected kind, value, reason"
+        )
+    removals, problems = [], []
+    for row in reader:
+        try:
+            removals.append(_removal(row["kind"] or "", row["value"] or "", row["reason"] or ""))
+        except ValueError as error:
+            problems.append(f"  line {reader.line_num}: {error}")
+    if problems:
+        raise RemovalsError(f"removals {path}: {len(problems)} wrong\n" + "\n".join(problems))
+    return sorted(set(removals))
+
+
+def read_tombstones(lake: Lake) -> list[Tombstone]:
+    """All tombstones of an image store (`ImageStore.lake`), sorted by kind and value."""
+    import pyarrow.parquet as pq
+
+    path = _tombstones_path(lake)
+    if not lake.is_local:
+        lake.filesystem.invalidate_cache()
+    if not lake.filesystem.exists(path):
+        return []
+    return [Tombstone(**row) for row in pq.read_table(io.BytesIO(lake.filesystem.cat_file(path))).to_pylist()]
+
+
+def removed_contents(lake: Lake) -> frozenset[str]:
+    """sha256 of every content that must not come back."""
+    return frozenset(tombstone.value for tombstone in read_tombstones(lake) if tombstone.kind == "sha256")
+
+
+def tombstones_table(tombstones: Iterable[Tombstone]) -> "pa.Table":
+    """The rows of core.removals, one a tombstone."""
+    import pyarrow as pa
+
+    schema = pa.schema(
+        [
+            ("kind", pa.string()),
+            ("value", pa.string()),
+            ("reason", pa.string()),
+            ("is_requested", pa.bool_()),
+            ("removed_at", pa.timestamp("us", tz="UTC")),
+        ]
+    )
+    rows = list(tombstones)
+    return pa.table([[getattr(row, name) for row in rows] for name in schema.names], schema=schema)
+
+
+def spread(
+    removals: Collection[Removal],
+    connection: "duckdb.DuckDBPyConnection",
+    images: str = "select source, sample_id, url, sha256 from core.images",
+) -> list[Removal]:
+    """The removals and what they lead to: contents and addresses of the samples named, all samples of these contents.
+
+    `images` selects source, sample_id, url and sha256 of everything fetched so far.
+    """
+    import pyarrow as pa
+
+    names = ("kind", "value", "reason")
+    requested = pa.table({name: pa.array([getattr(r, name) for r in removals], pa.string()) for name in names})
+    connection.register("removals_requested", requested)
+    try:
+        rows = connection.execute(_SPREAD.format(images=images)).fetchall()
+    finally:
+        connection.unregister("removals_requested")
+    return sorted({Removal(*row) for row in rows})
+
+
+def remove(
+    store: "ImageStore",
+    removals: Collection[Removal],
+    requested: Collection[Removal] | None = None,
+    *,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> RemovalReport:
+    """Write the tombstones, then delete the contents they name from every shard, published or staged.
+
+    `removals` is what `spread` gives; `requested` is the user's list, all of `removals` if None. May be repeated at
+    any time: a tombstone that is there keeps its reason and time. A process killed between the two steps leaves the
+    tombstones, and the next call does the rest.
+    """
+    asked = {(r.kind, r.value) for r in (removals if requested is None else requested)}
+    at = now()
+    added = [Tombstone(r.kind, r.value, r.reason, (r.kind, r.value) in asked, at) for r in sorted(removals)]
+    with _locked(store.lake):
+        old = read_tombstones(store.lake)
+        merged = {(t.kind, t.value): t for t in (*reversed(added), *old)}
+        new = tuple(sorted(merged.values()))
+        if new != tuple(old):
+            _write_tombstones(store.lake, new)
+    gone = store.discard(frozenset(t.value for t in new if t.kind == "sha256"))
+    return RemovalReport(new, gone.images, gone.size_bytes, gone.busy)
+
+
+def leftovers(
+    store: "ImageStore",
+    connection: "duckdb.DuckDBPyConnection | None" = None,
+    relations: Mapping[str, str] | None = None,
+) -> list[Leftover]:
+    """What is removed and still there; empty when nothing is left.
+
+    Of the store, every shard is opened, listed by an index or not, staged ones too, and the names in it are compared
+    with the tombstones; so are the indexes and the journals. Of each relation (name to SELECT: a table, an export, a
+    snapshot), the columns url, sha256, source with sample_id, and image_id (`<source>/<sample_id>` in a LAIONet set)
+    are compared, those that it has. Raises RemovalsError for a relation that has none of them.
+    """
+    tombstones = read_tombstones(store.lake)
+    removed = {tombstone.value for tombstone in tombstones if tombstone.kind == "sha256"}
+    traces = Counter((where, sha256) for where, sha256 in store.traces() if sha256 in removed)
+    found = [Leftover(where, "sha256", sha256, count) for (where, sha256), count in traces.items()]
+    if relations:
+        if connection is None:
+            raise ValueError("relations need a connection")
+        connection.register("removals_known", tombstones_table(tombstones))
+        try:
+            for name, select in relations.items():
+                found += _in_relation(connection, name, select)
+        finally:
+            connection.unregister("removals_known")
+    return sorted(found)
+
+
+_SPREAD = """
+with images as ({images}),
+
+hits as (
+    select i.*, r.reason from images i join removals_requested r on r.kind = 'url_hash' and r.value = sha256(i.url)
+    union all
+    select i.*, r.reason from images i join removals_requested r on r.kind = 'sha256' and r.value = i.sha256
+    union all
+    select i.*, r.reason
+    from images i join removals_requested r on r.kind = 'sample' and r.value = i.source || '/' || i.sample_id
+),
+
+contents as (
+    select sha256, reason from hits where sha256 is not null
+    union
+    select value as sha256, reason from removals_requested where kind = 'sha256'
+),
+
+reached as (
+    select 0 as distance, kind, value, reason from removals_requested
+    union all
+    select 1, 'url_hash', sha256(url), reason from hits where url is not null
+    union all
+    select 1, 'sample', source || '/' || sample_id, reason from hits
+    union all
+    select 1, 'sha256', sha256, reason from contents
+    union all
+    select 2, 'sample', i.source || '/' || i.sample_id, c.reason from images i join contents c using (sha256)
+)
+
+select kind, value, arg_min(reason, (distance, reason)) as reason from reached group by kind, value
+"""
+
+_COMPARISONS = (
+    (("url",), "select 'url_hash' as kind, sha256(url) as value from relation"),
+    (("sha256",), "select 'sha256' as kind, sha256 as value from relation"),
+    (("source", "sample_id"), "select 'sample' as kind, source || '/' || sample_id as value from relation"),
+    (("image_id",), "select 'sample' as kind, image_id as value from relation"),
+)
+
+
+def _in_relation(connection: "duckdb.DuckDBPyConnection", name: str, select: str) -> Iterator[Leftover]:
+    columns = {row[0] for row in connection.execute(f"describe {select}").fetchall()}
+    parts = [sql for needed, sql in _COMPARISONS if columns.issuperset(needed)]
+    if not parts:
+        raise RemovalsError(
+            f"{name}: found columns {', '.join(sorted(columns))}; expected url, sha256, image_id, or "
+            "source with sample_id, by which removals can be compared. Select one of them."
+        )
+    rows = connection.execute(
+        f"with relation as ({select}), traces as ({' union all '.join(parts)}) "
+        "select kind, value, count(*) from traces join removals_known using (kind, value) group by kind, value"
+    ).fetchall()
+    for kind, value, count in rows:
+        yield Leftover(name, kind, value, count)
+
+
+def _removal(kind: str, value: str, reason: str) -> Removal:
+    kind, value, reason = kind.strip(), value.strip(), reason.strip()
+    if not reason:
+        raise ValueError("found no reason; expected a few words, such as: request of the person shown")
+    if kind == "url":
+        if not value:
+            raise ValueError("found no address")
+        return Removal("url_hash", url_hash(value), reason)
+    if kind in ("url_hash", "sha256"):
+        if not _HASH.fullmatch(value.lower()):
+            raise ValueError(f"kind {kind} has no sha256 as its value; expected 64 hexadecimal digits")
+        return Removal(kind, value.lower(), reason)
+    if kind == "sample":
+        if not _SAMPLE.fullmatch(value):
+            raise ValueError("kind sample has no sample as its value; expected <source>/<sample_id>")
+        return Removal("sample", value, reason)
+    raise ValueError(f"found kind {kind!r}; expected url, url_hash, sha256 or sample")
+
+
+def _write_tombstones(lake: Lake, tombstones: Collection[Tombstone]) -> None:
+    import pyarrow.parquet as pq
+
+    path = _tombstones_path(lake)
+    with tempfile.TemporaryDirectory(dir=lake.root if lake.is_local else None, prefix=".removals.") as folder:
+        staged = Path(folder) / TOMBSTONES_FILE
+        pq.write_table(tombstones_table(tombstones), staged, compression="zstd")
+        if lake.is_local:
+            replace(staged, Path(path))
+        else:
+            lake.filesystem.put_file(str(staged), path)
+
+
+def _tombstones_path(lake: Lake) -> str:
+    return f"{lake.root}/{TOMBSTONES_FILE}"
+
+
+@contextmanager
+def _locked(lake: Lake) -> Iterator[None]:
+    """One process of this host at a time adds tombstones of a store."""
+    folder = Path(lake.root) if lake.is_local else Path(tempfile.gettempdir())
+    folder.mkdir(parents=True, exist_ok=True)
+    name = ".removals.lock" if lake.is_local else f"laionet-removals-{digest(lake.root)}.lock"
+    with (folder / name).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,69 @@
+"""Image sets: named pictures with their classes, whatever the layout they lie in.
+
+Belongs here: one small module a layout, the protocol they follow (`items`), and which pictures a profile admits
+(`admission`). Does not belong here: fetching, the image store, and models.
+"""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from laionet_assets.images.sets.admission import Admission, Profile, admit
+from laionet_assets.images.sets.ilsvrc2012_val import open_ilsvrc2012_val
+from laionet_assets.images.sets.imagefolder import ImageFolder
+from laionet_assets.images.sets.imagenetv2 import ImageNetV2
+from laionet_assets.images.sets.items import ImageItem, ImageSet, ImageSetError
+from laionet_assets.images.sets.stored import StoredSet
+from laionet_assets.images.sets.webdataset import WebDataset
+
+__all__ = [
+    "LAYOUTS",
+    "Admission",
+    "ImageItem",
+    "ImageSet",
+    "ImageSetError",
+    "Profile",
+    "StoredSet",
+    "admit",
+    "open_image_set",
+]
+
+LAYOUTS: dict[str, tuple[str, ...]] = {
+    "imagefolder": (),
+    "ilsvrc2012-val": ("devkit",),
+    "imagenetv2": (),
+    "webdataset": ("label_column",),
+}
+"""Layouts, with the options that each has."""
+
+
+def open_image_set(
+    name: str,
+    layout: str,
+    path: Path,
+    *,
+    wnids: Collection[str],
+    imagenet_wnids: Sequence[str],
+    devkit: Path | None = None,
+    label_column: str | None = None,
+) -> ImageSet:
+    """Open a local set of images.
+
+    `wnids` are the classes of the taxonomy in use, `imagenet_wnids` the 1,000 of ImageNet-1k by class index. `devkit`
+    is for ilsvrc2012-val alone, `label_column` for webdataset alone.
+    Raises ImageSetError if the layout is unknown, an option is not for it, or the folder is not laid out so.
+    """
+    if layout not in LAYOUTS:
+        raise ImageSetError(f"image set {name}: found layout {layout!r}, expected one of: {', '.join(LAYOUTS)}")
+    given = {key: value for key, value in (("devkit", devkit), ("label_column", label_column)) if value is not None}
+    misplaced = [key for key in given if key not in LAYOUTS[layout]]
+    if misplaced:
+        raise ImageSetError(
+            f"image set {name}: found {', '.join(misplaced)}, which the layout {layout} does not have; take it away"
+        )
+    if layout == "imagefolder":
+        return ImageFolder(name, path, wnids=wnids)
+    if layout == "ilsvrc2012-val":
+        return open_ilsvrc2012_val(name, path, imagenet_wnids=imagenet_wnids, devkit=devkit)
+    if layout == "imagenetv2":
+        return ImageNetV2(name, path, imagenet_wnids=imagenet_wnids)
+    return WebDataset(name, path, wnids=wnids, imagenet_wnids=imagenet_wnids, label_column=label_column)

@@ -1,0 +1,150 @@
+"""Which pictures take part, and as what: bytes in, an RGB image or a reason out.
+
+Belongs here: the two profiles of the rule. Does not belong here: resizing and normalising (a model's own business).
+
+* `paper`: mode exactly RGB as Pillow opens it, width x height of at least 100 pixels. Nothing is converted, EXIF
+  orientation is ignored. The study only ran Pillow's `verify`; here the picture is decoded, because a truncated file
+  passes `verify` and failed a whole batch later (method.md 1.10, 5.1.17).
+* `corrected`: every mode that has a defined meaning as RGB is converted, the orientation that EXIF asks for is applied
+  (the picture is seen the way a browser shows it), and each conversion is named.
+
+Of an animation, both take the first frame. A picture of more than `max_pixels` is refused by its header, before its
+pixels are decoded.
+"""
+
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Profile = Literal["paper", "corrected"]
+Reason = Literal["not_rgb", "too_small", "too_many_pixels", "decode"]
+
+MIN_PIXELS = 100
+MAX_PIXELS = 89_478_485
+"""Pillow's own limit: 256 MiB of 24-bit pixels."""
+
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "DIB", "TIFF", "JPEG2000", "AVIF", "PPM", "ICO")
+"""Formats opened (JPEG opens MPO too). Pillow knows others that start programs (EPS) or that no browser shows."""
+
+_ORIENTATION = 0x0112
+_PLAIN = {"1": "grey", "L": "grey", "CMYK": "cmyk", "YCbCr": "ycbcr", "HSV": "hsv", "RGBX": "rgbx", "P": "palette"}
+_WITH_ALPHA = {"LA": "grey", "PA": "palette", "RGBA": None, "RGBa": None}
+
+
+@dataclass(frozen=True)
+class Admission:
+    """What became of one picture: an image in mode RGB, wholly decoded, or the reason why not."""
+
+    image: "Image.Image | None"
+    reason: Reason | None
+    mode: str | None
+    """Pillow's mode of the file as stored; None if it could not be opened."""
+    width: int | None
+    """In pixels, as stored."""
+    height: int | None
+    conversions: tuple[str, ...] = ()
+    """What `corrected` did: grey, palette, cmyk, ycbcr, hsv, rgbx, sixteen_bit, alpha_on_white, exif_orientation."""
+    detail: str | None = None
+    """The decoder's message, for `decode`."""
+
+    @property
+    def is_admitted(self) -> bool:
+        return self.image is not None
+
+
+def admit(data: bytes, profile: Profile, *, min_pixels: int = MIN_PIXELS, max_pixels: int = MAX_PIXELS) -> Admission:
+    """Decode a picture under a profile. Never raises for what the bytes are.
+
+    `not_rgb` is a mode that the profile does not take: under `corrected`, one without a defined white (32-bit integer
+    and floating-point pixels, Lab). `too_small` is fewer than `min_pixels` pixels in all, not a side.
+    """
+    from PIL import Image
+
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        mode, (width, height) = image.mode, image.size
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        return Admission(None, "too_many_pixels", None, None, None, detail=str(error))
+    except Exception as error:  # whatever a decoder raises over bytes from the web concerns this picture alone
+        return Admission(None, "decode", None, None, None, detail=_first_line(error))
+    conversions: tuple[str, ...] = ()
+    reason: Reason | None = None
+    if width * height > max_pixels:
+        reason = "too_many_pixels"
+    elif mode != "RGB" and (profile == "paper" or not _is_convertible(mode)):
+        reason = "not_rgb"
+    elif width * height < min_pixels:
+        reason = "too_small"
+    if reason:
+        return Admission(None, reason, mode, width, height)
+    try:
+        image.load()
+        if profile == "corrected":
+            image, conversions = _to_rgb(image)
+    except Exception as error:  # as above
+        return Admission(None, "decode", mode, width, height, detail=_first_line(error))
+    return Admission(image, None, mode, width, height, conversions)
+
+
+def _is_convertible(mode: str) -> bool:
+    return mode in _PLAIN or mode in _WITH_ALPHA or mode.startswith("I;16")
+
+
+def _to_rgb(image: "Image.Image") -> "tuple[Image.Image, tuple[str, ...]]":
+    """Convert a decoded picture, and say how."""
+    conversions: list[str] = []
+    orientation = image.getexif().get(_ORIENTATION)
+    if image.mode.startswith("I;16"):
+        conversions.append("sixteen_bit")
+        image = _high_byte(image)
+    elif image.mode != "RGB":
+        conversions += filter(None, [_PLAIN.get(image.mode) or _WITH_ALPHA.get(image.mode)])
+    if image.has_transparency_data:
+        conversions.append("alpha_on_white")
+        image = _on_white(image)
+    elif image.mode != "RGB":
+        image = image.convert("RGB")
+    if orientation in range(2, 9):
+        conversions.append("exif_orientation")
+        image = image.transpose(_transposition(orientation))
+    return image, tuple(conversions)
+
+
+def _high_byte(image: "Image.Image") -> "Image.Image":
+    """16-bit grey as 8-bit grey. Pillow's own conversion clips everything above 255 to white in some modes."""
+    import numpy as np
+    from PIL import Image
+
+    return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
+
+
+def _on_white(image: "Image.Image") -> "Image.Image":
+    from PIL import Image
+
+    layer = image.convert("RGBA")
+    white = Image.new("RGBA", layer.size, "white")
+    return Image.alpha_composite(white, layer).convert("RGB")
+
+
+def _transposition(orientation: int) -> "Image.Transpose":
+    """What undoes an EXIF orientation (TIFF 6.0 tag 274)."""
+    from PIL import Image
+
+    step = Image.Transpose
+    undo = {
+        2: step.FLIP_LEFT_RIGHT,
+        3: step.ROTATE_180,
+        4: step.FLIP_TOP_BOTTOM,
+        5: step.TRANSPOSE,
+        6: step.ROTATE_270,
+        7: step.TRANSVERSE,
+        8: step.ROTATE_90,
+    }
+    return undo[orientation]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

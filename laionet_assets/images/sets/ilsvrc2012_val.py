@@ -1,0 +1,207 @@
+"""The layout `ilsvrc2012-val`: the 50,000 validation images of ImageNet as published, labelled by its development kit.
+
+    ILSVRC2012_val_00000001.JPEG ... ILSVRC2012_val_00050000.JPEG
+    ILSVRC2012_devkit_t12/data/meta.mat, ILSVRC2012_validation_ground_truth.txt      (or ILSVRC2012_devkit_t12.tar.gz)
+
+Line N of the ground truth is the ILSVRC id (1 to 1000) of the image with the number N. An ILSVRC id is not a class
+index: meta.mat gives its wnid. The kit is looked for in the folder of the images, beside it, or where `devkit` says.
+Images already sorted into folders by wnid need no kit. Either way an image's id is its file name.
+"""
+
+import io
+import re
+import tarfile
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from laionet_assets.images.sets.imagefolder import ImageFolder
+from laionet_assets.images.sets.items import (
+    FileImageSet,
+    ImageSetError,
+    LabelledFile,
+    folders_in,
+    pictures_in,
+    require_folder,
+    some,
+)
+
+META_FILE = "meta.mat"
+GROUND_TRUTH_FILE = "ILSVRC2012_validation_ground_truth.txt"
+CLASSES = 1000
+_IMAGE = re.compile(r"ILSVRC2012_val_(\d{8})\.JPEG", re.IGNORECASE)
+_KITS = ("ILSVRC2012_devkit_t12", "ILSVRC2012_devkit_t12.tar.gz", "ILSVRC2012_devkit_t12.tar", "devkit", ".")
+
+
+@dataclass(frozen=True)
+class Devkit:
+    """What the development kit says: the wnid of the image with the number N is `wnids[N - 1]`."""
+
+    origin: Path
+    wnids: tuple[str, ...]
+
+
+class Ilsvrc2012Val(FileImageSet):
+    """The validation images in one folder, labelled by the kit."""
+
+    def __init__(self, name: str, path: Path, *, devkit: Devkit) -> None:
+        self.name = name
+        self.path = path
+        self._devkit = devkit
+        require_folder(name, path)
+        self._check()
+
+    def files(self) -> Iterator[LabelledFile]:
+        for entry in pictures_in(self.path):
+            status = entry.stat()
+            wnid = self._devkit.wnids[int(_IMAGE.fullmatch(entry.name)[1]) - 1]
+            yield LabelledFile(entry.name, wnid, entry.path, status.st_size, status.st_mtime_ns)
+
+    def notes(self) -> list[str]:
+        """Says so where images of the ground truth are not there."""
+        expected = len(self._devkit.wnids)
+        return [] if self.count() == expected else [_incomplete(self.name, self.count(), expected)]
+
+    def _check(self) -> None:
+        names = [entry.name for entry in pictures_in(self.path)]
+        where = f"image set {self.name}: {self.path}"
+        strange = [name for name in names if not _IMAGE.fullmatch(name)]
+        if not names or strange:
+            inside = [folder for folder in folders_in(self.path) if _holds_images(self.path / folder)]
+            hint = f" Is {self.path / inside[0]} meant?" if inside else ""
+            found = f"{len(strange)} other pictures: {some(strange)}" if strange else "no picture"
+            raise ImageSetError(
+                f"{where}: found {found}; expected ILSVRC2012_val_00000001.JPEG and so on, and nothing else. "
+                f"Extract ILSVRC2012_img_val.tar there, or correct the path.{hint}"
+            )
+        expected = len(self._devkit.wnids)
+        beyond = [name for name in names if not 1 <= int(_IMAGE.fullmatch(name)[1]) <= expected]
+        if beyond:
+            raise ImageSetError(
+                f"{where}: found {len(beyond)} images beyond the {expected} labels of {self._devkit.origin}: "
+                f"{some(beyond)}. Use the development kit of ILSVRC2012."
+            )
+
+
+class SortedIlsvrc2012Val(FileImageSet):
+    """The validation images sorted into folders by wnid, as many tools leave them."""
+
+    def __init__(self, name: str, path: Path, *, wnids: Collection[str]) -> None:
+        self.name = name
+        self._folder = ImageFolder(name, path, wnids=wnids)
+
+    def files(self) -> Iterator[LabelledFile]:
+        before = ""
+        for file in sorted(self._folder.files(), key=lambda file: file.image_id.rpartition("/")[2]):
+            image_id = file.image_id.rpartition("/")[2]
+            if not _IMAGE.fullmatch(image_id) or image_id == before:
+                raise ImageSetError(
+                    f"image set {self.name}: {self._folder.path}: found {file.image_id}; expected files called "
+                    "ILSVRC2012_val_00000001.JPEG and so on, each once. For others choose the layout imagefolder."
+                )
+            before = image_id
+            yield LabelledFile(image_id, file.wnid, file.path, file.size_bytes, file.modified_ns)
+
+    def notes(self) -> list[str]:
+        """Says so where images are not there."""
+        return [] if self.count() == 50_000 else [_incomplete(self.name, self.count(), 50_000)]
+
+
+def open_ilsvrc2012_val(
+    name: str, path: Path, *, imagenet_wnids: Sequence[str], devkit: Path | None = None
+) -> FileImageSet:
+    """The validation images at `path`, flat or sorted.
+
+    Raises ImageSetError if the images or the kit are not there or not those of ILSVRC2012.
+    """
+    require_folder(name, path)
+    if not pictures_in(path) and set(imagenet_wnids).intersection(folders_in(path)):
+        return SortedIlsvrc2012Val(name, path, wnids=imagenet_wnids)
+    return Ilsvrc2012Val(name, path, devkit=read_devkit(name, path, devkit, imagenet_wnids))
+
+
+def read_devkit(name: str, images: Path, devkit: Path | None, imagenet_wnids: Sequence[str]) -> Devkit:
+    """The labels of the kit: given (a folder or the published archive), or near the images.
+
+    Raises ImageSetError if there is none, or if its classes are not the 1,000 of ImageNet-1k.
+    """
+    candidates = [devkit] if devkit else [folder / kit for folder in (images, images.parent) for kit in _KITS]
+    for candidate in candidates:
+        contents = _contents(candidate)
+        if contents:
+            meta, ground_truth = contents
+            break
+    else:
+        looked = ", ".join(str(candidate) for candidate in candidates)
+        raise ImageSetError(
+            f"image set {name}: found no development kit ({META_FILE} and {GROUND_TRUTH_FILE}); looked in {looked}. "
+            "Put ILSVRC2012_devkit_t12 (or its tar.gz) beside the images, or name it with `devkit`."
+        )
+    where = f"image set {name}: {candidate}"
+    wnid_of = wnids_by_ilsvrc_id(meta, where=where)
+    wrong = sorted(set(wnid_of.values()).symmetric_difference(imagenet_wnids))
+    if wrong:
+        raise ImageSetError(
+            f"{where}: {META_FILE} and ImageNet-1k differ in {len(wrong)} classes: {some(wrong)}. "
+            "Use the development kit of ILSVRC2012 (t12)."
+        )
+    return Devkit(candidate, _labels(ground_truth, wnid_of, where=where))
+
+
+def wnids_by_ilsvrc_id(meta: bytes, *, where: str = META_FILE) -> dict[int, str]:
+    """The 1,000 leaf classes of a meta.mat, by ILSVRC id. Raises ImageSetError if it is not one.
+
+    `meta` holds one record a synset, leaves and their ancestors; ids of leaves are 1 to 1000 and they have no children.
+    """
+    from scipy.io import loadmat
+
+    try:
+        synsets = loadmat(io.BytesIO(meta), squeeze_me=True)["synsets"].ravel()
+        records = [(int(s["ILSVRC2012_ID"]), str(s["WNID"]), int(s["num_children"])) for s in synsets]
+    except Exception as error:  # whatever the reader meets in a file that is something else
+        raise ImageSetError(
+            f"{where}: {META_FILE} is not readable as the synsets of ILSVRC2012 ({type(error).__name__}: {error}). "
+            "Extract the development kit again."
+        ) from None
+    leaves = sorted((ilsvrc_id, wnid) for ilsvrc_id, wnid, children in records if children == 0)
+    if [ilsvrc_id for ilsvrc_id, _ in leaves] != list(range(1, CLASSES + 1)):
+        raise ImageSetError(
+            f"{where}: found {len(leaves)} classes without children in {META_FILE}; expected {CLASSES}, with the ids "
+            f"1 to {CLASSES}. Use the development kit of ILSVRC2012 (t12)."
+        )
+    return dict(leaves)
+
+
+def _contents(kit: Path) -> tuple[bytes, bytes] | None:
+    """meta.mat and the ground truth of a kit; None where it does not have both."""
+    if kit.is_dir():
+        for folder in (kit / "data", kit):
+            files = (folder / META_FILE, folder / GROUND_TRUTH_FILE)
+            if all(file.is_file() for file in files):
+                return files[0].read_bytes(), files[1].read_bytes()
+    elif kit.is_file() and tarfile.is_tarfile(kit):
+        with tarfile.open(kit) as archive:
+            members = {Path(member.name).name: member for member in archive if member.isfile()}
+            if META_FILE in members and GROUND_TRUTH_FILE in members:
+                return tuple(archive.extractfile(members[name]).read() for name in (META_FILE, GROUND_TRUTH_FILE))
+    return None
+
+
+def _labels(ground_truth: bytes, wnid_of: dict[int, str], *, where: str) -> tuple[str, ...]:
+    lines = ground_truth.decode("ascii", "replace").split()
+    wrong = [f"line {n}: {line}" for n, line in enumerate(lines, 1) if not (line.isdigit() and int(line) in wnid_of)]
+    if wrong or not lines:
+        found = f"{len(wrong)} other lines: {some(wrong)}" if wrong else "nothing"
+        raise ImageSetError(
+            f"{where}: found {found} in {GROUND_TRUTH_FILE}; expected an id from 1 to {CLASSES} a line. "
+            "Extract the development kit again."
+        )
+    return tuple(wnid_of[int(line)] for line in lines)
+
+
+def _holds_images(folder: Path) -> bool:
+    return any(_IMAGE.fullmatch(entry.name) for entry in pictures_in(folder))
+
+
+def _incomplete(name: str, found: int, expected: int) -> str:
+    return f"{name}: found {found:,} of {expected:,} validation images; the others count as missing"

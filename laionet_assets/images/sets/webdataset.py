@@ -1,0 +1,315 @@
+"""The layout `webdataset`: tars of pictures, written by img2dataset (NNNNN.tar beside NNNNN.parquet) or anyone.
+
+Members of a tar that share a name up to its first dot belong together; the picture is the one that ends as pictures do
+(`000000012.jpg`), and that shared name is its id. Where a tar has a Parquet file of the same name, rows and pictures
+are joined by `key`, never by order: the tar holds successes only, in another order. Rows that failed are counted with
+their error. Pictures come in the order of the tars.
+
+A label is a wnid or a class index of ImageNet-1k: from `label_column` (a column of the Parquet file or, without one, a
+field of the member .json), else from the member .cls where there is one, else None; then it can be joined by the key,
+the address or a column of `metadata`.
+"""
+
+import json
+import os
+import tarfile
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from laionet_assets.images.sets.items import (
+    PICTURE_ENDINGS,
+    ImageItem,
+    ImageSetError,
+    RangeReader,
+    some,
+)
+from laionet_assets.images.sets.tars import BLOCK_BYTES, TarMember, UnusualTarError, walk_tar
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SUCCESS = "success"
+NO_PICTURE = "success, but no picture in the tar"
+
+
+@dataclass(frozen=True)
+class _Shard:
+    tar: Path
+    parquet: Path | None
+
+
+@dataclass(frozen=True)
+class _Survey:
+    pictures: int
+    outcomes: Mapping[str, int]
+    torn: tuple[str, ...]
+
+
+class WebDataset:
+    """Tars in a folder, or one tar.
+
+    Raises ImageSetError here for files that do not belong together, on iterating for keys and labels that do not fit.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        path: Path,
+        *,
+        wnids: Collection[str],
+        imagenet_wnids: Sequence[str],
+        label_column: str | None = None,
+    ) -> None:
+        self.name = name
+        self.path = path
+        self._wnids = frozenset(wnids)
+        self._imagenet_wnids = imagenet_wnids
+        self._label_column = label_column
+        self._shards = _find_shards(name, path)
+
+    def iterate(self) -> Iterator[ImageItem]:
+        """Every picture once, tar by tar, in the order in which they lie."""
+        seen: set[str] = set()
+        for shard in self._shards:
+            samples, _ = self._samples(shard)
+            rows = self._rows(shard)
+            self._check_keys(shard, samples, rows, seen)
+            labels = self._labels(shard, samples, rows)
+            for key, members in samples.items():
+                picture = next(member for ending, member in members.items() if ending in PICTURE_ENDINGS)
+                reader = RangeReader(str(shard.tar), picture.byte_offset, picture.size_bytes)
+                url = rows[key].get("url") if rows is not None else None
+                yield ImageItem(key, labels.get(key), reader, url)
+
+    def count(self) -> int:
+        """How many pictures the tars hold."""
+        return self._survey.pictures
+
+    def fingerprint(self) -> str:
+        """Digest of names, sizes and modification times of the files, and of where labels come from."""
+        state = blake2b(repr(self._label_column).encode(), digest_size=8)
+        for shard in self._shards:
+            for file in filter(None, (shard.tar, shard.parquet)):
+                status = file.stat()
+                state.update(f"{file.name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+        return state.hexdigest()
+
+    def outcomes(self) -> dict[str, int]:
+        """Rows of the Parquet files by success, or status and error message, most frequent first."""
+        return dict(self._survey.outcomes)
+
+    def metadata(self) -> "pa.Table":
+        """All rows of the Parquet files, failures too: their columns, with `key` called `image_id`, and the `shard`.
+
+        Empty where there are none. What img2dataset was told to keep (a sample id, a wnid) is here to be joined by.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        tables = []
+        for shard in self._shards:
+            if shard.parquet:
+                self._check_columns(shard.parquet)
+                table = pq.read_table(shard.parquet)
+                names = ["image_id" if name == "key" else name for name in table.column_names]
+                shards = pa.array([shard.tar.name] * len(table), pa.string())
+                tables.append(table.rename_columns(names).append_column("shard", shards))
+        return pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({})
+
+    def notes(self) -> list[str]:
+        """Failed rows by error, tars that end early, pictures that should be there."""
+        survey = self._survey
+        notes = [f"{self.name}: {tar} ends in the middle of a file; what comes before is used" for tar in survey.torn]
+        failed = {what: count for what, count in survey.outcomes.items() if what != SUCCESS}
+        if failed:
+            total = sum(survey.outcomes.values())
+            kinds = some([f"{what}: {count:,}" for what, count in failed.items()])
+            notes.append(f"{self.name}: {sum(failed.values()):,} of {total:,} rows have no picture ({kinds})")
+        return notes
+
+    @cached_property
+    def _survey(self) -> _Survey:
+        pictures, torn = 0, []
+        outcomes: Counter[str] = Counter()
+        for shard in self._shards:
+            samples, is_torn = self._samples(shard)
+            pictures += len(samples)
+            torn += [shard.tar.name] if is_torn else []
+            for key, row in (self._rows(shard) or {}).items():
+                outcome = _outcome(row)
+                outcomes[NO_PICTURE if outcome == SUCCESS and key not in samples else outcome] += 1
+        ordered = dict(sorted(outcomes.items(), key=lambda item: (-item[1], item[0])))
+        return _Survey(pictures, ordered, tuple(torn))
+
+    def _samples(self, shard: _Shard) -> tuple[dict[str, dict[str, TarMember]], bool]:
+        """Members by key and ending of every key with a picture, in the order of the tar, and whether it ends early."""
+        members, is_torn = _members(self.name, shard.tar)
+        samples: dict[str, dict[str, TarMember]] = {}
+        twice: list[str] = []
+        for member in members:
+            folder, slash, file = member.name.rpartition("/")
+            key, dot, ending = file.partition(".")
+            if key and dot:
+                sample = samples.setdefault(folder + slash + key, {})
+                if ending.lower() in sample:
+                    twice.append(member.name)
+                sample[ending.lower()] = member
+        twice += [key for key, sample in samples.items() if len(PICTURE_ENDINGS.intersection(sample)) > 1]
+        if twice:
+            raise ImageSetError(
+                f"image set {self.name}: {shard.tar}: found several pictures under one key: {some(twice)}; "
+                "expected one a key. Write the tar again with distinct names."
+            )
+        return {key: sample for key, sample in samples.items() if PICTURE_ENDINGS.intersection(sample)}, is_torn
+
+    def _rows(self, shard: _Shard) -> dict[str, dict[str, Any]] | None:
+        """Rows of the Parquet file by key; None where there is none."""
+        import pyarrow.parquet as pq
+
+        if shard.parquet is None:
+            return None
+        names = self._check_columns(shard.parquet)
+        wanted = [n for n in ("key", "status", "error_message", "url", self._label_column) if n in names]
+        rows = pq.read_table(shard.parquet, columns=list(dict.fromkeys(wanted))).to_pylist()
+        return {str(row["key"]): row for row in rows}
+
+    def _check_columns(self, parquet: Path) -> list[str]:
+        import pyarrow.parquet as pq
+
+        names = pq.read_schema(parquet).names
+        absent = [name for name in ("key", self._label_column) if name is not None and name not in names]
+        if absent:
+            raise ImageSetError(
+                f"image set {self.name}: {parquet}: found columns {', '.join(names)}; expected also "
+                f"{', '.join(absent)}. Correct label_column, or give the Parquet files that img2dataset wrote."
+            )
+        return names
+
+    def _check_keys(
+        self, shard: _Shard, samples: Mapping[str, object], rows: Mapping[str, object] | None, seen: set[str]
+    ) -> None:
+        strange = [key for key in samples if rows is not None and key not in rows]
+        if strange:
+            raise ImageSetError(
+                f"image set {self.name}: {shard.tar}: {len(strange)} keys are not in {shard.parquet.name}: "
+                f"{some(strange)}. Expected the Parquet file of the same run; put the right one there, or take it away."
+            )
+        again = sorted(seen.intersection(samples))
+        if again:
+            raise ImageSetError(
+                f"image set {self.name}: {shard.tar}: {len(again)} keys are in an earlier tar too: {some(again)}. "
+                "Expected each key once; are the tars of two runs in one folder?"
+            )
+        seen.update(samples)
+
+    def _labels(
+        self,
+        shard: _Shard,
+        samples: Mapping[str, Mapping[str, TarMember]],
+        rows: Mapping[str, Mapping[str, Any]] | None,
+    ) -> dict[str, str | None]:
+        values: dict[str, object] = {}
+        wrong: list[str] = []
+        for key, members in samples.items():
+            if self._label_column is not None and rows is not None:
+                values[key] = rows[key][self._label_column]
+            elif self._label_column is not None and "json" in members:
+                described = json.loads(_read(shard.tar, members["json"]))
+                if self._label_column in described:
+                    values[key] = described[self._label_column]
+                else:
+                    wrong.append(f"{key} (no field {self._label_column})")
+            elif self._label_column is not None:
+                wrong.append(f"{key} (no .json)")
+            elif "cls" in members:
+                values[key] = _read(shard.tar, members["cls"]).decode("utf-8", "replace").strip()
+        labels: dict[str, str | None] = {}
+        for key, value in values.items():
+            try:
+                labels[key] = self._wnid(value)
+            except ValueError:
+                wrong.append(f"{key} ({value!r})")
+        if wrong:
+            raise ImageSetError(
+                f"image set {self.name}: {shard.tar}: {len(wrong)} pictures have no label that is known: "
+                f"{some(wrong)}; expected wnids of the taxonomy or class indices 0 to 999. Correct label_column."
+            )
+        return labels
+
+    def _wnid(self, value: object) -> str | None:
+        """Raises ValueError if it is neither a known wnid nor a class index."""
+        if value is None or value != value:
+            return None
+        if isinstance(value, str) and value in self._wnids:
+            return value
+        digits = str(value).removesuffix(".0")
+        if not (digits.isascii() and digits.isdigit()) or int(digits) >= len(self._imagenet_wnids):
+            raise ValueError(value)
+        return self._imagenet_wnids[int(digits)]
+
+
+def _find_shards(name: str, path: Path) -> list[_Shard]:
+    where = f"image set {name}: {path}"
+    if not path.exists():
+        raise ImageSetError(f"{where}: found nothing there, expected a folder of tars. Correct its path.")
+    if path.is_file():
+        parquet = path.with_suffix(".parquet")
+        return [_Shard(path, parquet if parquet.is_file() else None)]
+    files = {file.name: file for file in sorted(path.iterdir()) if not file.name.startswith(".")}
+    tars = [file for file_name, file in files.items() if file_name.endswith(".tar")]
+    if not tars:
+        packed = [file_name for file_name in files if file_name.endswith((".tar.gz", ".tgz", ".tar.zst", ".tar.bz2"))]
+        raise ImageSetError(
+            f"{where}: found compressed tars: {some(packed)}. Decompress them: pictures are read in place"
+            if packed
+            else f"{where}: found no tar; expected NNNNN.tar, as img2dataset writes with output_format webdataset"
+        )
+    shards = [_Shard(tar, files.get(tar.with_suffix(".parquet").name)) for tar in tars]
+    alone = [shard.tar.name for shard in shards if shard.parquet is None]
+    lost = [n for n in files if n.endswith(".parquet") and n.removesuffix(".parquet") + ".tar" not in files]
+    if lost or 0 < len(alone) < len(shards):
+        problems = [f"tars without their Parquet file: {some(alone)}"] * bool(alone)
+        problems += [f"Parquet files without their tar: {some(lost)}"] * bool(lost)
+        raise ImageSetError(
+            f"{where}: found {'; '.join(problems)}; expected a pair a shard. Was img2dataset interrupted? "
+            "Run it again (it does only what is missing), or move these files away."
+        )
+    return shards
+
+
+def _members(name: str, tar: Path) -> tuple[list[TarMember], bool]:
+    """Members of a tar, and whether it ends early."""
+    descriptor = os.open(tar, os.O_RDONLY)
+    try:
+        members, end = walk_tar(descriptor)
+        rest = os.pread(descriptor, BLOCK_BYTES, end)
+        if not members and rest.strip(b"\0"):
+            raise ImageSetError(f"image set {name}: {tar} is not a tar, or is compressed; expected an uncompressed tar")
+        return members, bool(rest.strip(b"\0"))
+    except UnusualTarError:
+        pass
+    finally:
+        os.close(descriptor)
+    members = []
+    try:
+        with tarfile.open(tar, "r:") as archive:
+            members = [TarMember(m.name, m.offset_data, m.size) for m in archive if m.isreg() and not m.issparse()]
+    except tarfile.TarError as error:
+        raise ImageSetError(f"image set {name}: {tar} is damaged ({error}). Write or download it again.") from None
+    return members, False
+
+
+def _outcome(row: Mapping[str, Any]) -> str:
+    """What became of a row: `success`, or status and error message."""
+    status = row.get("status") or SUCCESS
+    message = row.get("error_message")
+    return status if status == SUCCESS or not message else f"{status}: {message}"
+
+
+def _read(tar: Path, member: TarMember) -> bytes:
+    return RangeReader(str(tar), member.byte_offset, member.size_bytes)()

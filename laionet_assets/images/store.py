@@ -1,0 +1,473 @@
+"""The image store: every picture once, by content, in the shards of the part that first met it.
+
+Belongs here: where parts lie, the index of all of them, reading, deleting, the quota. Does not belong here: how a
+shard is written (`shards`), what is removed (`removals`), who asked for a picture (core.images maps samples to
+contents by sha256).
+
+    <location>/removals.parquet                              tombstones
+    <location>/source=<source>/part=<part>/index.parquet     the pictures of the part, and shard-00000.tar ...
+
+A picture that another part has is not stored again. What that costs: the index of all parts in memory (about 75 bytes
+a picture), and a part's folder may hold what other parts need: never delete one by hand, call `ImageStore.discard`
+with the contents that no table refers to. What it does not see: parts that are being written at the same moment; they
+may both store the picture, and the first in order is read.
+"""
+
+import io
+import os
+import re
+import tempfile
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from laionet_assets.images.removals import removed_contents
+from laionet_assets.images.shards import (
+    JOURNAL_FILE,
+    SHARD_BYTES,
+    CorruptShardError,
+    PartBusyError,
+    ShardEntry,
+    ShardWriter,
+    StoreError,
+    content_hash,
+    contents_named,
+    damaged,
+    is_shard,
+    read_journal,
+    shard_number,
+)
+from laionet_assets.warehouse.lake import Lake, replace
+from laionet_assets.warehouse.table import PartKey
+from laionet_assets.warehouse.warehouse import digest
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+INDEX_FILE = "index.parquet"
+_SPAN_BYTES = 8 * 1024 * 1024
+_NEAR_BYTES = 64 * 1024
+_STAGED_NAME = re.compile(r"\.(shard-\d{5,}\.tar)\.(open|sealed)")
+
+
+class MissingImageError(StoreError):
+    """The store does not have the picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """A picture, its name and its format."""
+
+    sha256: str
+    extension: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Discarded:
+    """What `ImageStore.discard` deleted, and the parts it could not touch because a process writes them."""
+
+    images: int
+    size_bytes: int
+    busy: tuple[PartKey, ...]
+
+
+@dataclass(frozen=True)
+class PartFolder:
+    """The folder of a part: published files in the lake, staged ones in the local folder `staging`."""
+
+    lake: Lake
+    part: PartKey
+    staging: Path
+
+    def path(self, name: str) -> str:
+        """Path or URL of a published file."""
+        return f"{self.lake.root}/{self.part.folder}/{name}"
+
+    def entries(self) -> list[ShardEntry]:
+        """The published index, in shard order; empty where there is none."""
+        _forget_listings(self.lake)
+        if not self.lake.filesystem.exists(self.path(INDEX_FILE)):
+            return []
+        table = _read_index(self.lake, self.path(INDEX_FILE))
+        columns = [table.column(name).to_pylist() for name in ShardEntry.__slots__]
+        return [ShardEntry(*row) for row in zip(*columns, strict=True)]
+
+    def shards(self) -> list[str]:
+        """Names of the shards that lie there, listed by the index or not, in order."""
+        _forget_listings(self.lake)
+        folder = self.path("").rstrip("/")
+        if not self.lake.filesystem.isdir(folder):
+            return []
+        names = [path.rsplit("/", 1)[-1] for path in self.lake.filesystem.ls(folder, detail=False)]
+        return sorted(filter(is_shard, names), key=shard_number)
+
+    def staged(self) -> list[tuple[Path, str, bool]]:
+        """Staged shards in order: path, name that a commit gives it, and whether it is still open."""
+        found = [(path, _STAGED_NAME.fullmatch(path.name)) for path in self.staging.glob(".shard-*")]
+        shards = [(path, match[1], match[2] == "open") for path, match in found if match]
+        return sorted(shards, key=lambda shard: shard_number(shard[1]))
+
+    def staged_path(self, shard: str, state: str) -> Path:
+        """Where a shard lies that is open, sealed, partial (a copy under way) or a copy of a remote one."""
+        return self.staging / f".{shard}.{state}"
+
+    def publish(self, source: Path, name: str) -> None:
+        """Put a staged file in place of the published one, at once. On object storage the staged file stays."""
+        if self.lake.is_local:
+            replace(source, Path(self.path(name)))
+        else:
+            self.lake.filesystem.put_file(str(source), self.path(name))
+
+    def publish_index(self, entries: Sequence[ShardEntry]) -> None:
+        """Make these the pictures of the part."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        count = len(entries)
+        columns = {
+            "source": pa.array([self.part.source] * count, pa.string()),
+            "part": pa.array([self.part.part] * count, pa.string()),
+            "sha256": pa.array([entry.sha256 for entry in entries], pa.string()),
+            "extension": pa.array([entry.extension for entry in entries], pa.string()),
+            "shard": pa.array([entry.shard for entry in entries], pa.string()),
+            "byte_offset": pa.array([entry.byte_offset for entry in entries], pa.int64()),
+            "size_bytes": pa.array([entry.size_bytes for entry in entries], pa.int64()),
+        }
+        staged = self.staging / f".{INDEX_FILE}.staged"
+        pq.write_table(pa.table(columns), staged, compression="zstd")
+        self.publish(staged, INDEX_FILE)
+        staged.unlink(missing_ok=True)
+
+    def delete(self, shard: str) -> None:
+        """Delete a published shard."""
+        self.lake.filesystem.rm_file(self.path(shard))
+
+    def traces(self) -> Iterator[tuple[str, str]]:
+        """Every content that a file here names, with where: shards, listed or not, staged; the index; the journal."""
+        for entry in self.entries():
+            yield self.path(INDEX_FILE), entry.sha256
+        for row in read_journal(self.staging / JOURNAL_FILE):
+            if row.get("sha256"):
+                yield str(self.staging / JOURNAL_FILE), row["sha256"]
+        for path in sorted(self.staging.glob(".shard-*")):
+            yield from ((str(path), sha256) for sha256 in contents_named(path))
+        for shard in self.shards():
+            with tempfile.TemporaryDirectory() as folder:
+                local = self.fetch(shard, Path(folder) / shard)
+                yield from ((self.path(shard), sha256) for sha256 in contents_named(local))
+
+    def fetch(self, shard: str, copy: Path) -> Path:
+        """A local file with the bytes of a published shard: itself, or a download to `copy`."""
+        if self.lake.is_local:
+            return Path(self.path(shard))
+        self.lake.filesystem.get_file(self.path(shard), str(copy))
+        return copy
+
+
+class ImageStore:
+    """All pictures under a folder or a URL of an fsspec filesystem.
+
+    `quota_bytes` bounds the size of all shards; a writer counts again with each new shard, so writers at work at the
+    same time may pass it together by up to one shard each. `staging` is a local folder, used on object storage only:
+    it needs room for the pictures of a part until they are committed, and must outlive the process for a fetch to
+    resume.
+    What is visible is what was published when the store was opened, or at the last `refresh`.
+    """
+
+    def __init__(
+        self,
+        location: str,
+        *,
+        storage_options: Mapping[str, Any] | None = None,
+        quota_bytes: int | None = None,
+        staging: Path | None = None,
+    ) -> None:
+        self.lake = Lake(location, storage_options)
+        self.quota_bytes = quota_bytes
+        if self.lake.is_local:
+            self._staging = Path(self.lake.root)
+        else:
+            self._staging = (staging or Path(tempfile.gettempdir()) / "laionet-images") / digest(self.lake.root)
+
+    def parts(self) -> list[PartKey]:
+        """Parts with a published index, sorted."""
+        return sorted(PartKey.of_folder(path.rsplit("/", 1)[0]) for path in self.files() if _is_index(path))
+
+    def folder(self, part: PartKey) -> PartFolder:
+        """Where a part lies."""
+        return PartFolder(self.lake, part, self._staging / part.folder)
+
+    def writer(self, part: PartKey, *, shard_bytes: int = SHARD_BYTES) -> ShardWriter:
+        """The writer of a part: enter it to add pictures. See `ShardWriter`."""
+        self.refresh()
+        return self._writer(part, shard_bytes=shard_bytes)
+
+    def contains(self, sha256: str) -> bool:
+        """Whether the picture is stored, in any part."""
+        return self._index.find(sha256) is not None
+
+    def __len__(self) -> int:
+        """Pictures stored; one that two parts stored at the same time counts twice."""
+        return len(self._index)
+
+    def read(self, sha256: str) -> bytes:
+        """The bytes of a picture: one seek, verified.
+
+        Raises MissingImageError if it is not stored (any more), CorruptShardError if the bytes are not those that
+        were stored.
+        """
+        row = self._index.find(sha256)
+        try:
+            if row is not None:
+                return self._read(row)
+        except FileNotFoundError:
+            pass  # the shard was rewritten since the index was read
+        self.refresh()
+        row = self._index.find(sha256)
+        if row is None:
+            raise MissingImageError(f"{self.lake.root}: the picture {sha256} is not stored. Fetch it, or leave it out.")
+        return self._read(row)
+
+    def iterate(self, sha256s: Iterable[str] | None = None, *, part: PartKey | None = None) -> Iterator[StoredImage]:
+        """Pictures in the order in which they lie: those asked for, those in the shards of `part`, or all; each once.
+
+        What is not stored, or was removed meanwhile, is left out: whoever needs every one compares, or asks `missing`
+        first.
+        """
+        index = self._index
+        asked = index.hashes() if sha256s is None else sha256s
+        rows = sorted({row for sha256 in asked if (row := index.find(sha256)) is not None})
+        within = range(len(index)) if part is None else index.rows_of(part)
+        for span in index.spans(row for row in rows if row in within):
+            yield from self._read_span(index, span)
+
+    def missing(self, sha256s: Iterable[str]) -> list[str]:
+        """Those that are not stored, in the order given."""
+        return [sha256 for sha256 in sha256s if not self.contains(sha256)]
+
+    def in_shard_order(self, sha256s: Sequence[str]) -> list[int]:
+        """Positions of `sha256s`, sorted by where the pictures lie; those not stored come last."""
+        rows = [self._index.find(sha256) for sha256 in sha256s]
+        return sorted(range(len(rows)), key=lambda i: (rows[i] is None, rows[i] or 0, i))
+
+    def discard(self, sha256s: Collection[str]) -> Discarded:
+        """Delete pictures wherever they are, staged shards included. A part that a process writes is named as busy.
+
+        Does not keep them from coming back: that is what `removals.remove` adds. To throw out what no table refers to,
+        call it while nothing is fetched: a fetch may just have found such a picture known.
+        """
+        images = size_bytes = 0
+        busy: list[PartKey] = []
+        for part in self._written_parts():
+            try:
+                with self._writer(part, removed=sha256s) as writer:
+                    gone, bytes_gone = writer.discard(sha256s)
+                    images, size_bytes = images + gone, size_bytes + bytes_gone
+            except PartBusyError:
+                busy.append(part)
+        self.refresh()
+        return Discarded(images, size_bytes, tuple(busy))
+
+    def used_bytes(self) -> int:
+        """Size of all shards, published and staged."""
+        total = sum(info["size"] for path, info in self.files().items() if ".tar" in path.rsplit("/", 1)[-1])
+        if not self.lake.is_local:
+            total += sum(path.stat().st_size for path in self._staging.rglob(".shard-*"))
+        return total
+
+    def refresh(self) -> None:
+        """See what has been published since."""
+        self.__dict__.pop("_index", None)
+
+    def files(self) -> dict[str, dict[str, Any]]:
+        """Every file at the location with its `size`, by relative path."""
+        _forget_listings(self.lake)
+        filesystem = self.lake.filesystem
+        root = filesystem._strip_protocol(self.lake.root).rstrip("/")
+        found = filesystem.find(self.lake.root, detail=True)
+        return {path[len(root) + 1 :]: info for path, info in sorted(found.items())}
+
+    @cached_property
+    def _index(self) -> "_Index":
+        parts = self.parts()
+        return _Index(parts, [_read_index(self.lake, self.folder(part).path(INDEX_FILE)) for part in parts])
+
+    def _writer(self, part: PartKey, *, shard_bytes: int = SHARD_BYTES, removed: Collection[str] = ()) -> ShardWriter:
+        return ShardWriter(
+            folder=self.folder(part),
+            known=self.contains,
+            removed=lambda: removed_contents(self.lake).union(removed),
+            room_bytes=self._room_bytes,
+            shard_bytes=shard_bytes,
+        )
+
+    def _read(self, row: int) -> bytes:
+        part, entry = self._index.entry(row)
+        path = self.folder(part).path(entry.shard)
+        return _verified(path, entry, _read_range(self.lake, path, entry.byte_offset, entry.size_bytes))
+
+    def _read_span(self, index: "_Index", rows: Sequence[int]) -> Iterator[StoredImage]:
+        """Pictures that lie one behind the other, in one read."""
+        places = [index.entry(row) for row in rows]
+        part, first = places[0]
+        last = places[-1][1]
+        path = self.folder(part).path(first.shard)
+        try:
+            span = _read_range(
+                self.lake, path, first.byte_offset, last.byte_offset + last.size_bytes - first.byte_offset
+            )
+        except FileNotFoundError:
+            yield from self._read_moved([entry for _, entry in places])
+            return
+        for _, entry in places:
+            at = entry.byte_offset - first.byte_offset
+            yield StoredImage(entry.sha256, entry.extension, _verified(path, entry, span[at : at + entry.size_bytes]))
+
+    def _read_moved(self, entries: Iterable[ShardEntry]) -> Iterator[StoredImage]:
+        """Pictures whose shard was rewritten since its index was read; some are gone for good."""
+        for entry in entries:
+            try:
+                yield StoredImage(entry.sha256, entry.extension, self.read(entry.sha256))
+            except MissingImageError:
+                continue
+
+    def traces(self) -> Iterator[tuple[str, str]]:
+        """Every content that a file of the store names, with where: shards, listed or not, staged; indexes; journals.
+
+        Shards on object storage are downloaded one by one to be read.
+        """
+        for part in self._written_parts():
+            yield from self.folder(part).traces()
+
+    def _written_parts(self) -> list[PartKey]:
+        """Parts with anything in them, published or staged."""
+        folders = {path.rsplit("/", 1)[0] for path in self.files() if path.count("/") == 2}
+        if not self.lake.is_local:
+            folders |= {str(path.parent.relative_to(self._staging)) for path in self._staging.glob("*/*/.lock")}
+        return sorted(PartKey.of_folder(folder) for folder in folders)
+
+    def _room_bytes(self) -> int | None:
+        return None if self.quota_bytes is None else self.quota_bytes - self.used_bytes()
+
+
+class _Index:
+    """Where every picture lies: rows in the order of parts, shards and offsets, found by content."""
+
+    def __init__(self, parts: Sequence[PartKey], tables: Sequence["pa.Table"]) -> None:
+        import numpy as np
+
+        self._parts = parts
+        hashes = [bytes.fromhex("".join(table.column("sha256").to_pylist())) for table in tables]
+        self._hashes = np.frombuffer(b"".join(hashes), dtype=np.uint8).reshape(-1, 32)
+        heads = self._hashes[:, :8].copy().view(">u8").ravel().astype(np.uint64)
+        self._by_head = np.argsort(heads, kind="stable")
+        self._heads = heads[self._by_head]
+        self._part_of = np.repeat(np.arange(len(tables), dtype=np.int32), [len(table) for table in tables])
+        names = [list(map(shard_number, table.column("shard").to_pylist())) for table in tables]
+        self._shard = np.array([number for numbers in names for number in numbers], dtype=np.int32)
+        self._byte_offset = _joined(tables, "byte_offset")
+        self._size_bytes = _joined(tables, "size_bytes")
+        extensions = [name for table in tables for name in table.column("extension").to_pylist()]
+        self._extensions, codes = np.unique(np.array(extensions, dtype=np.str_), return_inverse=True)
+        self._extension = codes.astype(np.int16)
+
+    def __len__(self) -> int:
+        return len(self._hashes)
+
+    def find(self, sha256: str) -> int | None:
+        """Row of a content, the first of several; None where it is not stored."""
+        import numpy as np
+
+        wanted = bytes.fromhex(sha256)
+        head = np.uint64(int.from_bytes(wanted[:8], "big"))
+        at = int(np.searchsorted(self._heads, head))
+        while at < len(self._heads) and self._heads[at] == head:
+            row = int(self._by_head[at])
+            if self._hashes[row].tobytes() == wanted:
+                return row
+            at += 1
+        return None
+
+    def hashes(self) -> Iterator[str]:
+        """Contents, row by row."""
+        return (self._hashes[row].tobytes().hex() for row in range(len(self)))
+
+    def rows_of(self, part: PartKey) -> range:
+        """Rows of a part."""
+        import numpy as np
+
+        if part not in self._parts:
+            return range(0)
+        at = self._parts.index(part)
+        return range(*map(int, np.searchsorted(self._part_of, [at, at + 1])))
+
+    def spans(self, rows: Iterable[int]) -> Iterator[list[int]]:
+        """Rows in order, grouped so that a group is worth one read: one shard, near each other, a few megabytes."""
+        group: list[int] = []
+        for row in rows:
+            if group and not self._is_near(group[0], group[-1], row):
+                yield group
+                group = []
+            group.append(row)
+        if group:
+            yield group
+
+    def _is_near(self, first: int, last: int, row: int) -> bool:
+        end = self._byte_offset[row] + self._size_bytes[row]
+        return (
+            self._part_of[last] == self._part_of[row]
+            and self._shard[last] == self._shard[row]
+            and self._byte_offset[row] - (self._byte_offset[last] + self._size_bytes[last]) <= _NEAR_BYTES
+            and end - self._byte_offset[first] <= _SPAN_BYTES
+        )
+
+    def entry(self, row: int) -> tuple[PartKey, ShardEntry]:
+        """The part and the place of a row."""
+        return self._parts[self._part_of[row]], ShardEntry(
+            sha256=self._hashes[row].tobytes().hex(),
+            extension=str(self._extensions[self._extension[row]]),
+            shard=f"shard-{self._shard[row]:05d}.tar",
+            byte_offset=int(self._byte_offset[row]),
+            size_bytes=int(self._size_bytes[row]),
+        )
+
+
+def _joined(tables: Sequence["pa.Table"], column: str) -> "np.ndarray":
+    import numpy as np
+
+    return np.concatenate([np.empty(0, np.int64), *(table.column(column).to_numpy() for table in tables)])
+
+
+def _verified(path: str, entry: ShardEntry, data: bytes) -> bytes:
+    if content_hash(data) != entry.sha256:
+        raise CorruptShardError(damaged(path, entry))
+    return data
+
+
+def _read_index(lake: Lake, path: str) -> "pa.Table":
+    import pyarrow.parquet as pq
+
+    return pq.read_table(io.BytesIO(lake.filesystem.cat_file(path)))
+
+
+def _read_range(lake: Lake, path: str, offset: int, size_bytes: int) -> bytes:
+    if not lake.is_local:
+        return lake.filesystem.cat_file(path, start=offset, end=offset + size_bytes) if size_bytes else b""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return os.pread(descriptor, size_bytes, offset)
+    finally:
+        os.close(descriptor)
+
+
+def _is_index(path: str) -> bool:
+    return path.count("/") == 2 and path.endswith(f"/{INDEX_FILE}")
+
+
+def _forget_listings(lake: Lake) -> None:
+    if not lake.is_local:
+        lake.filesystem.invalidate_cache()

@@ -1,0 +1,156 @@
+"""Many pictures through several models: each decoded once, in order, while others are predicted; one unreadable
+picture costs its own rows.
+
+Each worker thread takes a batch through everything: read, decode, prepare, predict. The heavy parts leave Python's
+lock, so that n workers keep n cores busy, without queues between stages. On a GPU the workers' forward passes take
+turns, and the others decode meanwhile.
+"""
+
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+from laionet_assets.predictors.pictures import MAX_PIXELS, Picture, UnreadablePicture, read_picture
+from laionet_assets.predictors.predictor import Predictor, Ranked
+
+Item = tuple[Hashable, bytes | Path]
+"""A picture's id and its bytes, or the file that has them."""
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one picture with one model.
+
+    `ranked` holds the k best wnids and their scores, best first, and is empty exactly if `error` says why. `width`,
+    `height` (pixels) and `mode` (of the file, as Pillow names it: "RGB", "L", "CMYK" ...) are None where it could not
+    be decoded; every mode is predicted, converted to RGB.
+    """
+
+    image_id: Hashable
+    model: str
+    ranked: tuple[tuple[str, float], ...]
+    error: str | None = None
+    width: int | None = None
+    height: int | None = None
+    mode: str | None = None
+
+
+def predict_stream(
+    items: Iterable[Item],
+    predictors: Sequence[Predictor],
+    *,
+    k: int = 5,
+    batch_size: int | None = None,
+    workers: int = 2,
+    max_pixels: int = MAX_PIXELS,
+) -> Iterator[Outcome]:
+    """Outcomes of every picture with every model, in the order of `items`, then of `predictors`.
+
+    `batch_size` None is what suits the device. `items` is read in this thread, at most 2 x workers batches ahead of
+    what was taken, so memory is bounded. Errors of a picture are outcomes; errors of a model or of `items` are raised.
+    The same items and batch size give the same outcomes with any number of workers. Meanwhile torch computes each
+    forward pass with one thread if there are several workers; what it was set to comes back with the end.
+    """
+    if not predictors:
+        raise ValueError("expected at least one predictor")
+    batches = _batches(items, batch_size or min(predictor.batch_pictures for predictor in predictors))
+
+    def outcomes(batch: list[Item]) -> list[Outcome]:
+        pictures = [_read(content, max_pixels=max_pixels) for _, content in batch]
+        by_model = [_predict(predictor, pictures, k=k) for predictor in predictors]
+        return [
+            _outcome(image_id, predictor.name, picture, ranked)
+            for (image_id, _), picture, *of_models in zip(batch, pictures, *by_model, strict=True)
+            for predictor, ranked in zip(predictors, of_models, strict=True)
+        ]
+
+    with _one_torch_thread(is_needed=workers > 1) as set_up:
+        for batch in ordered_map(outcomes, batches, workers=workers, set_up=set_up):
+            yield from batch
+
+
+def ordered_map(
+    function: Callable[[T], R], items: Iterable[T], *, workers: int, set_up: Callable[[], None] | None = None
+) -> Iterator[R]:
+    """`function` of each item, in order, computed in `workers` threads, at most 2 x workers items ahead.
+
+    Each thread first calls `set_up`. An exception is raised where its result would have come.
+    """
+    pending: deque[Future[R]] = deque()
+    iterator = iter(items)
+    with ThreadPoolExecutor(workers, initializer=set_up) as pool:
+        try:
+            pending.extend(pool.submit(function, item) for item in islice(iterator, 2 * workers))
+            while pending:
+                result = pending.popleft().result()
+                pending.extend(pool.submit(function, item) for item in islice(iterator, 1))
+                yield result
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def _read(content: bytes | Path, *, max_pixels: int) -> Picture | str:
+    """The picture, or why there is none."""
+    try:
+        return read_picture(content, max_pixels=max_pixels)
+    except UnreadablePicture as error:
+        return str(error)
+
+
+def _predict(predictor: Predictor, pictures: Sequence[Picture | str], *, k: int) -> list[Ranked | str]:
+    """What a model sees in each picture, or why it sees nothing."""
+    results: list[Ranked | str] = []
+    inputs = []
+    for picture in pictures:
+        if isinstance(picture, str):
+            results.append(picture)
+            continue
+        try:
+            inputs.append(predictor.prepare(picture.image))
+        except Exception as error:  # a processor that refuses one size or shape: this picture's row, not the batch
+            results.append(f"cannot be prepared: {type(error).__name__}: {error}")
+        else:
+            results.append([])
+    ranked = iter(predictor.classify(inputs, k=k) if inputs else [])
+    return [result if isinstance(result, str) else next(ranked) for result in results]
+
+
+def _outcome(image_id: Hashable, model: str, picture: Picture | str, ranked: Ranked | str) -> Outcome:
+    is_read = isinstance(picture, Picture)
+    width, height = picture.image.size if is_read else (None, None)
+    return Outcome(
+        image_id=image_id,
+        model=model,
+        ranked=() if isinstance(ranked, str) else tuple(ranked),
+        error=ranked if isinstance(ranked, str) else None,
+        width=width,
+        height=height,
+        mode=picture.mode if is_read else None,
+    )
+
+
+@contextmanager
+def _one_torch_thread(*, is_needed: bool) -> Iterator[Callable[[], None]]:
+    """While it lasts, torch computes with one thread in every thread that calls what is yielded."""
+    import torch
+
+    before = torch.get_num_threads()
+    try:
+        yield lambda: torch.set_num_threads(1) if is_needed else None
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,67 @@
+"""The bootstrap over classes."""
+
+import numpy as np
+import pytest
+
+from laionet_assets.stats.bootstrap import _draws, bootstrap_classes
+
+
+def normal_values(classes: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0.1, 0.3, size=(classes, 2))
+
+
+def test_every_resample_draws_as_many_classes_as_there_are() -> None:
+    draws = _draws(37, 500, 1)
+    assert draws.shape == (500, 37)
+    assert (draws.sum(axis=1) == 37).all()
+    assert draws.mean() == 1
+    assert draws.var() == pytest.approx(1 - 1 / 37, rel=0.05)
+
+
+def test_the_interval_is_that_of_the_mean_of_independent_classes() -> None:
+    values = normal_values(400)
+    found = bootstrap_classes(values, np.ones(400), resamples=4000)
+    expected = values.std(axis=0) / 20
+    assert found.se == pytest.approx(expected, rel=0.05)
+    assert found.low == pytest.approx(values.mean(axis=0) - 1.96 * expected, abs=0.1 * expected.max())
+    assert found.high == pytest.approx(values.mean(axis=0) + 1.96 * expected, abs=0.1 * expected.max())
+
+
+def test_it_covers_the_truth_about_as_often_as_it_says() -> None:
+    covered = []
+    for seed in range(200):
+        found = bootstrap_classes(normal_values(60, seed), np.ones(60), resamples=500)
+        covered.append((found.low <= 0.1) & (found.high >= 0.1))
+    assert 0.90 < np.mean(covered) < 0.98
+
+
+def test_one_heavy_class_rules_the_weighted_mean() -> None:
+    values = np.array([[0.0], [1.0], [1.0], [1.0]])
+    heavy = bootstrap_classes(values, np.array([1000.0, 1.0, 1.0, 1.0]))
+    assert heavy.low[0] < 0.001 and heavy.high[0] == 1.0
+    assert bootstrap_classes(values, np.ones(4)).low[0] == pytest.approx(0.25, abs=0.01)
+
+
+def test_the_same_seed_gives_the_same_bits_whatever_else_is_asked() -> None:
+    values, weights = normal_values(50), np.linspace(1, 2, 50)
+    both = bootstrap_classes(values, weights)
+    _draws.cache_clear()
+    again = bootstrap_classes(values, weights)
+    assert (both.low == again.low).all() and (both.se == again.se).all()
+    assert bootstrap_classes(values[:, :1], weights).low == pytest.approx(both.low[:1], abs=1e-12)
+    assert (bootstrap_classes(values, weights, seed=1).low != both.low).all()
+
+
+def test_a_wider_level_is_wider() -> None:
+    values = normal_values(50)
+    wide, narrow = (bootstrap_classes(values, np.ones(50), level=level) for level in (0.99, 0.5))
+    assert (wide.low < narrow.low).all() and (narrow.high < wide.high).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "weights"),
+    [(np.ones((1, 1)), np.ones(1)), (np.ones((2, 1)), np.array([1.0, 0.0])), (np.ones((2, 1)), np.ones(3))],
+)
+def test_what_cannot_be_resampled(values: np.ndarray, weights: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="found"):
+        bootstrap_classes(values, weights)
