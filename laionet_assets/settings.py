@@ -14,7 +14,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ByteSize,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as PydanticSettingsError
 
@@ -74,12 +83,100 @@ class TextEncoderSettings(ModelSettings):
     query_template: QueryTemplate = Field("name_def", description="Published template; the paper's is name_def.")
 
 
-class ImageSetSettings(_Strict):
-    """A local set of labelled images."""
+class PredictorSettings(ModelSettings):
+    """An ImageNet classifier, or the towers of open_clip for zero-shot prediction."""
+
+    prompts: Literal["query", "templates"] = Field(
+        "query", description="Zero-shot only: the paper's one query a class, or OpenAI's 80 templates."
+    )
+
+
+class ComparedSettings(_Strict):
+    """An image set that stands beside LAIONet: which of its classes count, and whose frequencies weight them."""
 
     name: Name
+    classes: Path | None = Field(
+        None, description="Label list (.json, .pkl) of the classes that count; all of the set's own without it."
+    )
+    weighted_by: Name | None = Field(
+        None, description="Recipe or published result set whose class frequencies weight it; default: the first recipe."
+    )
+
+
+class ImageSetSettings(ComparedSettings):
+    """A local set of labelled images."""
+
     layout: Literal["imagefolder", "ilsvrc2012-val", "imagenetv2", "webdataset"]
-    path: Path
+    path: str = Field(description="Local folder, or sample://curated.")
+    devkit: Path | None = Field(None, description="ilsvrc2012-val: the development kit, if not beside the images.")
+    label_column: str | None = Field(None, description="webdataset: column with the class of a picture.")
+    admission: Matching = Field(
+        "corrected", description="Which pictures take part: paper (RGB only) or corrected (other modes are converted)."
+    )
+
+
+class PublishedResultsSettings(ComparedSettings):
+    """A published result file: whether the top k predictions of models are right, image by image."""
+
+    path: str = Field(description="Parquet file with columns top_{k}_is_correct_{model}.")
+    labels: Path | None = Field(None, description="Label list (.json, .pkl) of its images, if the file has no classes.")
+    zero_shot_missing: Literal["missing", "wrong"] = Field(
+        "missing",
+        description="False values of zero-shot models where no other model has one: unknown, or wrong as published.",
+    )
+
+
+class OcrSettings(_Strict):
+    """What reads the text in pictures."""
+
+    model: str = Field("rapidocr:default", description="rapidocr:default, rapidocr:fast or trocr:<hub id>[@revision].")
+    weights: Path | None = Field(None, description="Local folder of TrOCR's weights.")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps (TrOCR).")
+
+
+class FetchSettings(_Strict):
+    """How images are fetched. Times are seconds."""
+
+    enabled: bool = Field(
+        False, description="Whether images are fetched from the web. sample://web is served by this project itself."
+    )
+    contact: str | None = Field(None, description="E-mail address or URL where you can be reached: in the User-Agent.")
+    concurrency: int = Field(128, ge=1, description="Requests in flight over all hosts.")
+    per_host: int = Field(4, ge=1, description="Requests in flight at one host.")
+    min_interval: float = Field(0.05, ge=0, description="Least time between two requests to one host.")
+    total_timeout: float = Field(30, gt=0, description="Limit of one attempt, redirects included.")
+    max_bytes: ByteSize = Field(ByteSize(20 * 2**20), gt=0, description="Largest picture, such as 20MiB.")
+    max_pixels: int = Field(64_000_000, ge=1, description="Largest width x height; beyond it nothing is decoded.")
+    retries: int = Field(2, ge=0, description="Further attempts within a run after what may pass.")
+    robots: bool = Field(True, description="Ask robots.txt of every host (RFC 9309).")
+    allowed_private: tuple[str, ...] = Field((), description="Private networks (CIDR) that may be connected to.")
+    allow_hosts: dict[str, str] = Field(default_factory=dict, description="Host name to ip:port, instead of DNS.")
+    cleared_by: str | None = Field(
+        None, description="Parquet files with a column url (Re-LAION): original LAION-400M rows must be among them."
+    )
+    uncleared: bool = Field(
+        False, description="Fetch original LAION-400M rows without such a list: an override that is recorded."
+    )
+    blocked_urls: Path | None = Field(None, description="Text file: sha256 or md5 of a URL a line.")
+    blocked_contents: Path | None = Field(None, description="Text file: sha256 or md5 of a content a line.")
+
+    @model_validator(mode="after")
+    def _says_who_fetches(self) -> "FetchSettings":
+        if self.enabled and not self.contact:
+            raise ValueError("enabled: true needs `contact`, an e-mail address or URL where hosts can reach you")
+        return self
+
+
+class ImagesSettings(_Strict):
+    """Where pictures are kept, and how they are fetched."""
+
+    location: str | None = Field(
+        None, description="Folder or URL of the image store; default: images/ in the warehouse."
+    )
+    storage_options: dict[str, Any] = Field(default_factory=dict, description="Options of its fsspec filesystem.")
+    quota: ByteSize | None = Field(None, gt=0, description="Most bytes that the pictures may take, such as 50GB.")
+    removals: Path | None = Field(None, description="CSV file (kind, value, reason) of what must go and stay away.")
+    fetch: FetchSettings = FetchSettings()
 
 
 class RecipeSettings(_Strict):
@@ -130,8 +227,11 @@ class Settings(BaseSettings):
     taxonomy: str = Field("imagenet-1k", description="imagenet-1k, imagenet-21k, or a file of wnids.")
     text_encoders: tuple[TextEncoderSettings, ...] = Field(min_length=1)
     image_encoders: tuple[ModelSettings, ...] = ()
-    predictors: tuple[ModelSettings, ...] = ()
+    predictors: tuple[PredictorSettings, ...] = ()
     image_sets: tuple[ImageSetSettings, ...] = ()
+    published_results: tuple[PublishedResultsSettings, ...] = ()
+    images: ImagesSettings = ImagesSettings()
+    ocr: OcrSettings | None = OcrSettings()
     recipes: tuple[RecipeSettings, ...] = Field(min_length=1)
     duckdb: DuckDBSettings = DuckDBSettings()
     refresh: RefreshSettings = RefreshSettings()
@@ -161,11 +261,26 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _names_are_consistent(self) -> "Settings":
         problems = []
-        for key in ("sources", "text_encoders", "image_encoders", "predictors", "image_sets", "recipes"):
-            names = [item.name for item in getattr(self, key)]
-            problems += [
-                f"{key}: the name {n!r} is used twice" for n in sorted({n for n in names if names.count(n) > 1})
-            ]
+        for key in ("sources", "text_encoders", "image_encoders", "predictors"):
+            problems += [f"{key}: the name {name!r} is used twice" for name in _twice(getattr(self, key))]
+        sets = (*self.recipes, *self.image_sets, *self.published_results)
+        problems += [
+            f"recipes, image_sets, published_results: the name {name!r} is used twice; each names an image set"
+            for name in _twice(sets)
+        ]
+        owners = [item.name for item in (*self.recipes, *self.published_results)]
+        problems += [
+            f"{key}[{i}].weighted_by: found {item.weighted_by!r}, expected a recipe or one of published_results: "
+            f"{', '.join(owners)}"
+            for key in ("image_sets", "published_results")
+            for i, item in enumerate(getattr(self, key))
+            if item.weighted_by is not None and item.weighted_by not in owners
+        ]
+        problems += [
+            f"recipes[{i}].drop_text_in_image: needs `ocr`, which is switched off (ocr: null)"
+            for i, recipe in enumerate(self.recipes)
+            if recipe.drop_text_in_image and self.ocr is None
+        ]
         encoders = [encoder.name for encoder in self.text_encoders]
         problems += [
             f"recipes[{i}].encoder: found {recipe.encoder!r}, expected one of text_encoders: {', '.join(encoders)}"
@@ -192,6 +307,11 @@ class Settings(BaseSettings):
         return self.resolve(self.warehouse.removeprefix("file://")).rstrip("/")
 
     @property
+    def image_location(self) -> str:
+        """Absolute folder or URL of the image store."""
+        return self.resolve(self.images.location) if self.images.location else f"{self.warehouse_root}/images"
+
+    @property
     def taxonomy_source(self) -> str:
         """Name of a bundled taxonomy, or the absolute path of a file of wnids."""
         return self.taxonomy if self.taxonomy.startswith("imagenet-") else self.resolve(self.taxonomy)
@@ -200,14 +320,10 @@ class Settings(BaseSettings):
         """What is set but not acted on by this version, one sentence each, for the user to see."""
         notices = [
             f"{key}: read and checked, but no table of this version uses it"
-            for key in ("image_encoders", "predictors", "image_sets")
+            for key in ("image_encoders",)
             if getattr(self, key)
         ]
         for i, recipe in enumerate(self.recipes):
-            if recipe.drop_text_in_image:
-                notices.append(
-                    f"recipes[{i}].drop_text_in_image: no text is read from images yet, so nothing is dropped"
-                )
             if recipe.image_threshold is not None:
                 notices.append(f"recipes[{i}].image_threshold: no image is embedded yet, so nothing is dropped")
         return notices
@@ -270,10 +386,27 @@ def _missing_files(settings: Settings) -> list[str]:
         for i, model in enumerate(getattr(settings, key)):
             if model.weights is not None and not Path(settings.resolve(model.weights)).exists():
                 problems.append(f"{key}[{i}].weights: {settings.resolve(model.weights)} does not exist")
+    files: list[tuple[str, str | Path | None]] = []
     for i, image_set in enumerate(settings.image_sets):
-        if not Path(settings.resolve(image_set.path)).exists():
-            problems.append(f"image_sets[{i}].path: {settings.resolve(image_set.path)} does not exist")
-    return problems
+        files += [(f"image_sets[{i}].{key}", getattr(image_set, key)) for key in ("path", "classes", "devkit")]
+    for i, results in enumerate(settings.published_results):
+        files += [(f"published_results[{i}].{key}", getattr(results, key)) for key in ("path", "classes", "labels")]
+    fetch = settings.images.fetch
+    files += [(f"images.fetch.{key}", getattr(fetch, key)) for key in ("blocked_urls", "blocked_contents")]
+    files += [("images.removals", settings.images.removals)]
+    if settings.ocr is not None:
+        files += [("ocr.weights", settings.ocr.weights)]
+    return problems + [
+        f"{key}: {settings.resolve(path)} does not exist"
+        for key, path in files
+        if path is not None and "://" not in str(path) and not Path(settings.resolve(path)).exists()
+    ]
+
+
+def _twice(items: Sequence[Any]) -> list[str]:
+    """Names that several items have, sorted."""
+    names = [item.name for item in items]
+    return sorted({name for name in names if names.count(name) > 1})
 
 
 def _listing(config: Path, problems: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ from laionet_assets.warehouse.resource import WarehouseResource
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Warehouse
 
-GROUPS = ("sources", "taxonomy", "matching", "similarity", "laionet", "marts", "release")
+GROUPS = ("sources", "taxonomy", "matching", "similarity", "images", "laionet", "predictions", "marts", "release")
 """Stages in pipeline order; their number goes into the name of the group, because the UI sorts groups by name."""
 
 MAX_RETRIES = 3

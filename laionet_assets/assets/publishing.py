@@ -89,6 +89,7 @@ def make(warehouse: Warehouse, step: Step, part: PartKey | None, *, log: Callabl
             source = f"select * from read_parquet({literals([str(staged.path)])}, hive_partitioning = false)"
         outcomes, rows, preview = _audit(warehouse, connection, step.model, part, source)
         size = staged.path.stat().st_size
+        version = warehouse.stamps_of_files([str(staged.path)])[str(staged.path)].version
         if any(outcome.blocks for outcome in outcomes):
             return Published(version, False, outcomes, rows, size, preview, warehouse.lake.reject(staged))
         warehouse.lake.publish(staged)

@@ -14,7 +14,7 @@ import duckdb
 from laionet_assets.sqlmodels.check import create_macros
 from laionet_assets.sqlmodels.loader import Model, Project
 from laionet_assets.warehouse.table import PartKey
-from laionet_assets.warehouse.warehouse import Warehouse, digest
+from laionet_assets.warehouse.warehouse import Stamp, Warehouse, digest, stamps_of
 
 
 @dataclass(frozen=True)
@@ -44,15 +44,17 @@ class Work:
             parameters=parameters,
         )
 
-    def write_arrow(self, table: Any, **options: Any) -> None:
+    def write_arrow(self, table: Any, *, content: str | None = None, **options: Any) -> None:
         """Write a pyarrow Table as it is (its rows are in the order of the grain already), with pyarrow's writer
         options.
+
+        `content` is a digest of what later steps read of the rows, for rows that the same input does not decide (what
+        the web answered): it becomes part of the file's version, so that later steps follow when it changes.
         """
         import pyarrow.parquet as pq
 
-        from laionet_assets.warehouse.warehouse import VERSION_KEY
-
-        stamped = table.replace_schema_metadata({**(table.schema.metadata or {}), VERSION_KEY: self.version})
+        stamps = stamps_of(self.version, content=content)
+        stamped = table.replace_schema_metadata({**(table.schema.metadata or {}), **stamps})
         pq.write_table(stamped, self.staged, **{"compression": "zstd", **options})
 
 
@@ -61,7 +63,8 @@ class Step:
     """How a table is made: `write(work)` writes its staged file (None for a view over the sources).
 
     `code_version` covers the code and the settings that the rows depend on; `outside(warehouse, part)` names what
-    they depend on outside the tables (the content of a source file). `after_publish(work)` forgets unfinished work.
+    they depend on outside the tables (the content of a source file). `is_due(warehouse, part)` says that a published
+    table wants to be made again though none of that changed. `after_publish(work)` forgets unfinished work.
     """
 
     model: Model
@@ -69,6 +72,7 @@ class Step:
     write: Callable[[Work], None] | None
     kinds: frozenset[str] = frozenset({"python"})
     outside: Callable[[Warehouse, PartKey | None], str] = lambda warehouse, part: ""
+    is_due: Callable[[Warehouse, PartKey | None], bool] = lambda warehouse, part: False
     pool: str | None = None
     after_publish: Callable[[Work], None] = lambda work: None
 
@@ -102,21 +106,28 @@ class Versions:
 
     def __init__(self, warehouse: Warehouse) -> None:
         self._warehouse = warehouse
-        self._known: dict[str, dict[PartKey | None, str]] = {}
+        self._known: dict[str, dict[PartKey | None, Stamp]] = {}
 
     def of(self, name: str, part: PartKey | None = None) -> str | None:
         """Version of a table or of one part of it; of a partitioned table without `part`, of all parts together."""
+        known = self._stamps(name)
+        if part is not None or not self._warehouse.table(name).is_partitioned:
+            stamp = known.get(part if self._warehouse.table(name).is_partitioned else None)
+            return stamp.version if stamp else None
+        return digest(*(f"{key.key}={stamp.version}" for key, stamp in sorted(known.items()))) if known else None
+
+    def is_current(self, step: Step, part: PartKey | None) -> bool:
+        """Whether what is published is what the step would make now, from the same input by the same code."""
+        stamp = self._stamps(step.name).get(part)
+        return stamp is not None and stamp.inputs == self.next_of(step, part)
+
+    def _stamps(self, name: str) -> Mapping[PartKey | None, Stamp]:
         if name not in self._known:
-            self._known[name] = self._warehouse.versions(name)
-        known = self._known[name]
-        if not self._warehouse.table(name).is_partitioned:
-            return known.get(None)
-        if part is not None:
-            return known.get(part)
-        return digest(*(f"{key.key}={version}" for key, version in sorted(known.items()))) if known else None
+            self._known[name] = self._warehouse.stamps(name)
+        return self._known[name]
 
     def next_of(self, step: Step, part: PartKey | None) -> str:
-        """The version that a step would publish now: of its code and settings, what is outside, and what it reads."""
+        """What a step would make a file from now: its code and settings, what is outside, and what it reads."""
         inputs = [f"{name}={self.of(name, part)}" for name in sorted(step.model.dependencies)]
         return digest(step.code_version, step.outside(self._warehouse, part), *inputs)
 
@@ -140,9 +151,9 @@ def stale_tasks(
 ) -> list[Task]:
     """What has to be made, in order, so that the tables `names` (all, without it) are up to date for these parts.
 
-    A task is stale if its file is missing, was made by other code or settings or from other input, or reads what is
-    stale itself. Steps come in the order given, each after those that it reads. With `force`, everything is. Of
-    `sealed` parts (their file is gone), tables that do not read the file are kept up to date too.
+    A task is stale if its file is missing, was made by other code or settings or from other input, is due again, or
+    reads what is stale itself. Steps come in the order given, each after those that it reads. With `force`, everything
+    is. Of `sealed` parts (their file is gone), tables that do not read the file are kept up to date too.
     """
     tasks: list[Task] = []
     stale: set[Task] = set()
@@ -156,7 +167,7 @@ def stale_tasks(
         for part in sorted({*parts, *kept}) if step.is_partitioned else [None]:
             task = Task(step.name, part)
             reads_stale = any(_reads(step, task, other) for other in stale)
-            if force or reads_stale or versions.of(step.name, part) != versions.next_of(step, part):
+            if force or reads_stale or not versions.is_current(step, part) or step.is_due(warehouse, part):
                 stale.add(task)
                 tasks.append(task)
     return tasks

@@ -17,8 +17,19 @@ from laionet_assets.warehouse.sql import identifier, literal, literals
 from laionet_assets.warehouse.table import PartKey, Table
 
 VERSION_KEY = "laionet_version"
+INPUTS_KEY = "laionet_inputs"
 
 ConnectionFactory = Callable[[], "contextmanager[duckdb.DuckDBPyConnection]"]
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What a file says of itself: `inputs`, what it was made from (code, settings, versions read), and `version`, the
+    same unless its rows are decided by more than that.
+    """
+
+    version: str
+    inputs: str
 
 
 class MissingTableError(UserError):
@@ -102,21 +113,28 @@ class Warehouse:
             connection.execute(f"create schema if not exists {identifier(table.schema)}")
             connection.execute(f"create or replace view {identifier(name)} as {select}")
 
-    def versions(self, name: str) -> dict[PartKey | None, str]:
-        """Versions of every published file of a table, by part (None for a table that is not partitioned)."""
+    def stamps(self, name: str) -> dict[PartKey | None, Stamp]:
+        """Stamps of every published file of a table, by part (None for a table that is not partitioned)."""
         table = self.table(name)
+        if not self.is_published(name):
+            return {}
         parts: list[PartKey | None] = list(self.parts(name)) if table.is_partitioned else [None]
         files = {self.lake.path(table, part): part for part in parts}
-        if not table.is_partitioned and not self.lake.exists(table):
-            return {}
-        if not files:
-            return {}
+        found = self.stamps_of_files(files)
+        return {part: found[path] for path, part in files.items() if path in found}
+
+    def stamps_of_files(self, files: Iterable[str]) -> dict[str, Stamp]:
+        """Stamps of Parquet files by path; of those that have one."""
         with self.connect() as connection:
             rows = connection.execute(
-                f"select file_name, value::varchar from parquet_kv_metadata({literals(files)}) where key = ?",
-                [VERSION_KEY.encode()],
+                f"select file_name, decode(key), decode(value) from parquet_kv_metadata({literals(list(files))})",
             ).fetchall()
-        return {files[path]: value for path, value in rows}
+        stamps: dict[str, dict[str, str]] = {}
+        for path, key, value in rows:
+            stamps.setdefault(path, {})[key] = value
+        return {
+            path: Stamp(keys[VERSION_KEY], keys[INPUTS_KEY]) for path, keys in stamps.items() if VERSION_KEY in keys
+        }
 
     @property
     def scratch(self) -> Path:
@@ -147,11 +165,16 @@ class Warehouse:
         """Write the rows of `select`, sorted, to a local Parquet file stamped with `version`."""
         order = ", ".join(identifier(name) for name in order_by)
         ordered = f"select * from ({select}\n)" + (f" order by {order}" if order else "")
+        stamps = ", ".join(f"{key}: {literal(value)}" for key, value in stamps_of(version).items())
         connection.execute(
-            f"copy ({ordered}) to {literal(str(path))} "
-            f"(format parquet, compression zstd, kv_metadata {{{VERSION_KEY}: {literal(version)}}})",
+            f"copy ({ordered}) to {literal(str(path))} (format parquet, compression zstd, kv_metadata {{{stamps}}})",
             dict(parameters) if parameters else None,
         )
+
+
+def stamps_of(inputs: str, *, content: str | None = None) -> dict[str, str]:
+    """The key-value metadata of a file made from `inputs`; `content` is what else decided its rows."""
+    return {VERSION_KEY: digest(inputs, content) if content is not None else inputs, INPUTS_KEY: inputs}
 
 
 def how_to_make(*names: str) -> str:

@@ -42,12 +42,12 @@ def write(warehouse: Warehouse, name: str, select: str, part: PartKey | None, ve
 
 
 def test_write_read_version_catalog_and_release(warehouse: Warehouse, tmp_path: Path) -> None:
-    assert warehouse.versions("core.sightings") == {}
+    assert warehouse.stamps("core.sightings") == {}
     write(warehouse, "core.sightings", "select 's' as source, 'a' as part, 1::int as n", A, "v1")
     write(warehouse, "core.sightings", "select 's' as source, 'b c' as part, 2::int as n", B, "v1")
     write(warehouse, "core.sightings", "select 's' as source, 'a' as part, 3::int as n", A, "v2")
     write(warehouse, "raw.animals", "select 'cat' as animal, 4::int as legs", None, "v1")
-    assert warehouse.versions("core.sightings") == {A: "v2", B: "v1"}
+    assert {part: stamp.version for part, stamp in warehouse.stamps("core.sightings").items()} == {A: "v2", B: "v1"}
     with warehouse.connect() as connection:
         warehouse.bind(connection, ["core.sightings", "raw.animals"])
         assert connection.execute("select n from core.sightings order by n").fetchall() == [(2,), (3,)]

@@ -62,7 +62,7 @@ def test_recipe_naming_an_unknown_encoder(tmp_path: Path) -> None:
 
 def test_names_used_twice(tmp_path: Path) -> None:
     path = write(tmp_path, MINIMAL.replace("recipes: [", "recipes: [{name: r, encoder: e, text_threshold: 0.1}, "))
-    with pytest.raises(SettingsError, match="recipes: the name 'r' is used twice"):
+    with pytest.raises(SettingsError, match="recipes, image_sets, published_results: the name 'r' is used twice"):
         load_settings(path)
 
 
@@ -108,11 +108,38 @@ def test_where_the_file_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_what_is_set_but_not_used_is_said(tmp_path: Path) -> None:
-    settings = load_settings(write(tmp_path, MINIMAL.replace("0.5}", "0.5, drop_text_in_image: true}")))
-    assert [notice.split(":")[0] for notice in settings.unused_keys()] == ["recipes[0].drop_text_in_image"]
+    settings = load_settings(write(tmp_path, MINIMAL.replace("0.5}", "0.5, image_threshold: 0.2}")))
+    assert [notice.split(":")[0] for notice in settings.unused_keys()] == ["recipes[0].image_threshold"]
 
 
 def test_the_profile_of_this_repository_is_valid() -> None:
     settings = load_settings(Path(__file__).parents[2] / "laionet.yaml")
     assert settings.sources[0].path == "sample://web"
     assert settings.unused_keys() == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("images: {fetch: {enabled: true}}", "images.fetch: enabled: true needs `contact`"),
+        ("ocr: null", r"recipes\[0\].drop_text_in_image: needs `ocr`"),
+        (
+            "published_results: [{name: r, path: ./parts, weighted_by: s}]",
+            r"published_results\[0\].weighted_by: found 's', expected a recipe or one of published_results: r",
+        ),
+        ("images: {removals: gone.csv}", "images.removals: .*gone.csv does not exist"),
+        ("images: {quota: lots}", "images.quota: .*lots"),
+    ],
+)
+def test_images_predictions_and_text(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "parts").mkdir()
+    path = write(tmp_path, MINIMAL.replace("0.5}", "0.5, drop_text_in_image: true}") + text)
+    with pytest.raises(SettingsError, match=message):
+        load_settings(path)
+
+
+def test_sizes_are_read_with_their_units(tmp_path: Path) -> None:
+    settings = load_settings(write(tmp_path, MINIMAL + "images: {quota: 5GB, location: pictures}"))
+    assert settings.images.quota == 5_000_000_000
+    assert settings.image_location == str(tmp_path / "pictures")
+    assert load_settings(write(tmp_path, MINIMAL)).image_location == str(tmp_path / "warehouse" / "images")

@@ -135,3 +135,39 @@ def test_runs_of_a_phase_do_not_depend_on_each_other(world: World) -> None:
         [(A, ["core.part", "core.after"]), (B, ["core.part", "core.after"])],
         [(None, ["marts.total"])],
     ]
+
+
+def test_what_is_due_is_made_again_and_others_follow_only_if_it_came_out_otherwise(world: World) -> None:
+    answers = {A: "1", B: "1"}
+    due: set[PartKey] = set()
+
+    def write(work: Work) -> None:
+        import pyarrow as pa
+
+        answer = answers[work.part]
+        work.write_arrow(pa.table({"n": pa.array([int(answer)], pa.int32())}), content=answer)
+
+    def steps() -> list[Step]:
+        return [
+            replace(step, write=write, is_due=lambda warehouse, part: part in due) if step.name == "core.part" else step
+            for step in world.steps
+        ]
+
+    def stale() -> list[Task]:
+        return stale_tasks(world.warehouse, steps(), [A, B])
+
+    def make_all(tasks: Sequence[Task]) -> None:
+        by_name = {step.name: step for step in steps()}
+        for task in tasks:
+            assert make(world.warehouse, by_name[task.name], task.part, log=lambda text: None).is_published
+
+    make_all(stale())
+    assert stale() == []
+    due.add(B)
+    assert stale() == [Task("core.part", B), Task("core.after", B), Task("marts.total", None)]
+    make_all(stale()[:1])
+    due.clear()
+    assert stale() == []
+    answers[B] = "2"
+    make_all([Task("core.part", B)])
+    assert stale() == [Task("core.after", B), Task("marts.total", None)]

@@ -33,13 +33,13 @@ def test_missing_tables_say_how_to_make_them(warehouse: Warehouse, write: Write)
 
 
 def test_versions_by_part(warehouse: Warehouse, write: Write) -> None:
-    assert warehouse.versions("core.sightings") == {}
-    assert warehouse.versions("raw.animals") == {}
+    assert warehouse.stamps("core.sightings") == {}
+    assert warehouse.stamps("raw.animals") == {}
     write("core.sightings", "select 's' as source, 'a' as part, 1::int as n", A, version="va")
     write("core.sightings", "select 's' as source, 'b' as part, 2::int as n", B, version="vb")
     write("raw.animals", "select 'cat' as animal, 4::int as legs", version="v2")
-    assert warehouse.versions("core.sightings") == {A: "va", B: "vb"}
-    assert warehouse.versions("raw.animals") == {None: "v2"}
+    assert {part: stamp.version for part, stamp in warehouse.stamps("core.sightings").items()} == {A: "va", B: "vb"}
+    assert {part: stamp.version for part, stamp in warehouse.stamps("raw.animals").items()} == {None: "v2"}
 
 
 def test_rows_are_written_in_the_order_of_the_grain_and_reproducibly(warehouse: Warehouse, write: Write) -> None:
