@@ -148,6 +148,7 @@ def retire_parts(warehouse: Warehouse, parts: Collection[PartKey]) -> dict[PartK
             register = load_register(warehouse)
             register[part] = replace(register[part], is_retired=True)
             _save_register(warehouse, register.values())
+    refresh_catalog(warehouse)
     return emptied
 
 

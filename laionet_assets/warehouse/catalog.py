@@ -1,9 +1,9 @@
 """The catalog: a database of views that people open read-only, also while runs write; and the release, a database of
 native tables.
 
-Both are built in a file of their own and swapped in whole. The catalog is rebuilt when the tables there are, their
-columns, their comments or the place of the warehouse differ from what it says; new rows and new parts need no
-rebuild, because views read through globs.
+Both are built in a file of their own and swapped in whole. The views of the catalog name the generations of files that
+were current when it was built, so whoever has it open sees one state of all tables and never a torn file; it is built
+anew whenever a table is published.
 """
 
 import os
@@ -15,7 +15,7 @@ from pathlib import Path
 import duckdb
 
 from laionet_assets.warehouse.lake import is_alive, replace
-from laionet_assets.warehouse.sql import identifier, literal, literals
+from laionet_assets.warehouse.sql import identifier, literal
 from laionet_assets.warehouse.table import Table
 from laionet_assets.warehouse.warehouse import MissingTableError, Warehouse, digest
 
@@ -34,13 +34,15 @@ def refresh_catalog(warehouse: Warehouse) -> bool:
         if _signature_of(warehouse.catalog_path) == signature:
             return False
         with _database(warehouse, warehouse.catalog_path, connection) as database:
+            statements = ["begin"]
             for name, select in selects.items():
                 table = warehouse.table(name)
-                connection.execute(f"create schema if not exists {database}.{identifier(table.schema)}")
-                connection.execute(f"create view {database}.{identifier(name)} as {select}")
-                _comment(connection, database, table, "view")
-            connection.execute(f"create table {database}.main.catalog as select {literal(signature)} as signature")
-            connection.execute(f"comment on table {database}.main.catalog is {literal(CATALOG_COMMENT)}")
+                statements.append(f"create schema if not exists {database}.{identifier(table.schema)}")
+                statements.append(f"create view {database}.{identifier(name)} as {select}")
+                statements += _comments(database, table, "view")
+            statements.append(f"create table {database}.main.catalog as select {literal(signature)} as signature")
+            statements.append(f"comment on table {database}.main.catalog is {literal(CATALOG_COMMENT)}")
+            connection.execute(";\n".join([*statements, "commit"]))
     return True
 
 
@@ -71,7 +73,7 @@ def write_release(warehouse: Warehouse, target: str, *, version: str) -> dict[st
             order = ", ".join(identifier(column) for column in table.grain)
             select = f"select * from ({warehouse.select(name)})" + (f" order by {order}" if order else "")
             connection.execute(f"create table {database}.{identifier(name)} as {select}")
-            _comment(connection, database, table, "table")
+            connection.execute(";\n".join(_comments(database, table, "table")))
             row = connection.execute(f"select count(*) from {database}.{identifier(name)}").fetchone()
             rows[name] = row[0] if row else 0
         connection.execute(f"create table {database}.main.release as select {literal(version)} as version")
@@ -84,16 +86,12 @@ def _catalog_selects(warehouse: Warehouse, connection: duckdb.DuckDBPyConnection
     for name, table in sorted(warehouse.tables.items()):
         if not warehouse.is_published(name):
             continue
-        if table.is_view:
-            try:
-                select = warehouse.select(name)
-            except MissingTableError:
-                continue
-            if _can_be_read(connection, select):
-                selects[name] = select
-        else:
-            files = literals(warehouse.globs(name))
-            selects[name] = f"select * from read_parquet({files}, hive_partitioning = false)"
+        try:
+            select = warehouse.select(name)
+        except MissingTableError:
+            continue
+        if not table.is_view or _can_be_read(connection, select):
+            selects[name] = select
     return selects
 
 
@@ -106,12 +104,16 @@ def _can_be_read(connection: duckdb.DuckDBPyConnection, select: str) -> bool:
 
 
 def _signature(warehouse: Warehouse, selects: dict[str, str], connection: duckdb.DuckDBPyConnection) -> str:
-    """Digest of the views, of the columns that they have now, and of their documentation."""
+    """Digest of the views, of the columns that they have now, and of their documentation.
+
+    Where views name generations, the same names are the same columns.
+    """
     said = []
     for name, select in selects.items():
-        columns = connection.execute(f"describe {select}").fetchall()
         table = warehouse.table(name)
-        said += [name, select, repr([column[:2] for column in columns]), table.description]
+        said += [name, select, table.description]
+        if not warehouse.lake.is_local:
+            said.append(repr([column[:2] for column in connection.execute(f"describe {select}").fetchall()]))
         said += [f"{column.name}: {column.description}" for column in table.columns]
     return digest(*said)
 
@@ -159,8 +161,13 @@ def _database(warehouse: Warehouse, target: str, connection: duckdb.DuckDBPyConn
         building.unlink(missing_ok=True)
 
 
-def _comment(connection: duckdb.DuckDBPyConnection, database: str, table: Table, kind: str) -> None:
-    connection.execute(f"comment on {kind} {database}.{identifier(table.name)} is {literal(table.description)}")
-    for column in table.columns:
-        target = f"{database}.{identifier(table.name)}.{identifier(column.name)}"
-        connection.execute(f"comment on column {target} is {literal(column.description)}")
+def _comments(database: str, table: Table, kind: str) -> list[str]:
+    """Statements that document a table or view and its columns."""
+    name = f"{database}.{identifier(table.name)}"
+    return [
+        f"comment on {kind} {name} is {literal(table.description)}",
+        *(
+            f"comment on column {name}.{identifier(column.name)} is {literal(column.description)}"
+            for column in table.columns
+        ),
+    ]

@@ -1,11 +1,16 @@
 """The lake: where the Parquet file of a table lies, and the one way to put it there.
 
-A file is written to a hidden staged file, audited there, and published with one `os.replace` (on object storage: one
-put). Until then readers see the file that was there before; a killed process leaves a staged file that the next
-writer sweeps away.
+A file is written to a hidden staged file, audited there, and published at once. Until then readers see the file that
+was there before; a killed process leaves a staged file that the next writer sweeps away.
 
-    <root>/<schema>/<table>/data.parquet
-    <root>/<schema>/<table>/source=<source>/part=<part>/data.parquet
+    <root>/<schema>/<table>/data.parquet                                  a link to the generation that counts
+    <root>/<schema>/<table>/.data.<digest of its bytes>.parquet           a generation: never written again
+    <root>/<schema>/<table>/source=<source>/part=<part>/data.parquet ...  the same for each part
+
+DuckDB opens a Parquet file once to plan a query and again to scan it. Who reads by the name of the generation
+(`current`) never meets two files under one name; a generation stays for a day after it was superseded, for queries and
+shells that have read its name before. On object storage there are no links: `data.parquet` is the file itself,
+replaced by one put.
 """
 
 import fcntl
@@ -14,6 +19,7 @@ import os
 import shutil
 import socket
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,7 +27,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import fsspec
 
@@ -29,6 +34,7 @@ from laionet_assets.warehouse.table import PartKey, Table
 
 DATA_FILE = "data.parquet"
 REJECTED_FILE = ".rejected.parquet"
+SUPERSEDED_SECONDS = 86_400.0
 STAGED_SUFFIX = ".staged"
 _HOST = socket.gethostname().replace(".", "-")
 
@@ -62,21 +68,25 @@ class Lake:
         return f"{base}/{part.folder}" if part else base
 
     def path(self, table: Table, part: PartKey | None = None) -> str:
-        """Path or URL of the published file."""
+        """Path or URL under which the published file is found, whatever its generation."""
         self._check_partitioning(table, part)
         return f"{self.folder(table, part)}/{DATA_FILE}"
 
-    def glob(self, table: Table, source: str | None = None) -> str:
-        """What matches all published files of a table (of one source), and nothing else."""
-        folder = f"source={quote(source, safe='')}" if source else "source=*"
-        pattern = f"{folder}/part=*/" if table.is_partitioned else ""
-        return f"{self.folder(table)}/{pattern}{DATA_FILE}"
+    def current(self, table: Table, part: PartKey | None = None) -> str:
+        """Path or URL of the published file by a name that will never have other bytes (on object storage: `path`)."""
+        path = self.path(table, part)
+        generation = _generation(Path(path)) if self.is_local else None
+        return str(generation) if generation else path
 
     def parts(self, table: Table) -> list[PartKey]:
         """Published parts of a partitioned table, sorted."""
         self._forget_listings()
-        found = self.filesystem.glob(self.glob(table))
-        return sorted(PartKey.of_folder("/".join(path.split("/")[-3:-1])) for path in found)
+        found = self.filesystem.glob(f"{self.folder(table)}/source=*/part=*/{DATA_FILE}")
+        return sorted(
+            PartKey.of_folder("/".join(path.split("/")[-3:-1]))
+            for path in found
+            if not self.is_local or os.path.exists(path)
+        )
 
     def exists(self, table: Table, part: PartKey | None = None) -> bool:
         """Whether the file is published."""
@@ -106,7 +116,17 @@ class Lake:
         """Put the staged file in place of the published one, at once, and forget the file rejected before, if any."""
         aside = staged.target.removesuffix(DATA_FILE) + REJECTED_FILE
         if self.is_local:
-            replace(staged.path, Path(staged.target))
+            target = Path(staged.target)
+            generation = target.with_name(f".data.{_content_digest(staged.path)}.parquet")
+            with self.turn("publish"):
+                before = _generation(target)
+                replace(staged.path, generation)
+                if before is not None and before != generation:
+                    os.utime(before)
+                link = target.with_name(f"{staged.path.name}.link")
+                link.symlink_to(generation.name)
+                os.replace(link, target)
+                _forget_superseded(target, older_than=SUPERSEDED_SECONDS)
             Path(aside).unlink(missing_ok=True)
             return
         self.filesystem.put_file(str(staged.path), staged.target)
@@ -121,6 +141,13 @@ class Lake:
         else:
             self.filesystem.put_file(str(staged.path), aside)
         return aside
+
+    def forget_superseded(self, table: Table) -> None:
+        """Delete the superseded generations of a table now. Queries that have begun may fail: for what must be gone."""
+        if self.is_local:
+            with self.turn("publish"):
+                for target in Path(self.folder(table)).rglob(DATA_FILE):
+                    _forget_superseded(target, older_than=0)
 
     @contextmanager
     def turn(self, name: str) -> Iterator[None]:
@@ -172,16 +199,37 @@ def replace(source: Path, target: Path) -> None:
     os.replace(source, target)
 
 
+def _content_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
+
+
+def _generation(target: Path) -> Path | None:
+    """The file that a link leads to; None where there is no link."""
+    try:
+        return target.with_name(os.readlink(target))
+    except OSError:
+        return None
+
+
+def _forget_superseded(target: Path, *, older_than: float) -> None:
+    """Delete the generations beside a link that it does not lead to, superseded before that many seconds."""
+    current = _generation(target)
+    for path in target.parent.glob(".data.*.parquet"):
+        if path != current and time.time() - path.stat().st_mtime >= older_than:
+            path.unlink(missing_ok=True)
+
+
 def _sweep(folder: Path) -> None:
-    """Delete the staged files of processes of this host that are gone."""
+    """Delete the staged files, and links, of processes of this host that are gone."""
     for path in _staged_files(folder):
-        host, process = path.name.removesuffix(STAGED_SUFFIX).rsplit(".", 3)[-3:-1]
+        host, process = path.name.removesuffix(".link").removesuffix(STAGED_SUFFIX).rsplit(".", 3)[-3:-1]
         if host == _HOST and not is_alive(int(process)):
             path.unlink(missing_ok=True)
 
 
 def _staged_files(folder: Path) -> Sequence[Path]:
-    return sorted(folder.glob(f".{DATA_FILE}.*{STAGED_SUFFIX}"))
+    return sorted(folder.glob(f".{DATA_FILE}.*{STAGED_SUFFIX}*"))
 
 
 def is_alive(process: int) -> bool:

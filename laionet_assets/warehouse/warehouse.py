@@ -76,14 +76,6 @@ class Warehouse:
         tables = [table for table in self.tables.values() if table.is_partitioned]
         return {part.source for table in tables for part in self.lake.parts(table)} - (self.sources or set())
 
-    def globs(self, name: str) -> list[str]:
-        """What matches the published files of a table that are read: one glob a source where it is partitioned."""
-        table = self.table(name)
-        if not table.is_partitioned:
-            return [self.lake.path(table)]
-        sources = sorted({part.source for part in self.parts(name)})
-        return [self.lake.glob(table, source) for source in sources]
-
     def select(self, name: str, part: PartKey | None = None) -> str:
         """A SELECT over the published rows: of one part, or of all. Raises MissingTableError."""
         table = self.table(name)
@@ -93,9 +85,9 @@ class Warehouse:
         if name in self.views:
             return self.views[name](self, [part] if part else None)
         if part or not table.is_partitioned:
-            files = [self.lake.path(table, part)]
+            files = [self.lake.current(table, part)]
         else:
-            files = [self.lake.path(table, each) for each in self.parts(name)]
+            files = [self.lake.current(table, each) for each in self.parts(name)]
         return f"select * from read_parquet({literals(files)}, hive_partitioning = false)"
 
     def is_published(self, name: str) -> bool:
@@ -119,7 +111,7 @@ class Warehouse:
         if not self.is_published(name):
             return {}
         parts: list[PartKey | None] = list(self.parts(name)) if table.is_partitioned else [None]
-        files = {self.lake.path(table, part): part for part in parts}
+        files = {self.lake.current(table, part): part for part in parts}
         found = self.stamps_of_files(files)
         return {part: found[path] for path, part in files.items() if path in found}
 

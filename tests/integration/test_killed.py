@@ -52,7 +52,7 @@ while not os.path.exists(stop):
             assert found == [(counts[view],)], (view, found)
         reads += 1
     connection.close()
-    time.sleep(0.2)
+    time.sleep(0.02)
 print(reads)
 """
 

@@ -37,11 +37,13 @@ def test_views_and_comments(warehouse: Warehouse, write: Write) -> None:
     assert columns == [("animal", 'Name of the animal, the "key".'), ("legs", "Count of legs.")]
 
 
-def test_new_parts_need_no_rebuild_and_new_columns_do(warehouse: Warehouse, write: Write) -> None:
+def test_new_parts_and_columns_are_seen_and_the_same_bytes_are_nothing_new(warehouse: Warehouse, write: Write) -> None:
     write("core.sightings", "select 's' as source, 'a' as part, 1::int as n", A)
     assert refresh_catalog(warehouse) is True
-    write("core.sightings", "select 's' as source, 'b' as part, 2::int as n", B)
+    write("core.sightings", "select 's' as source, 'a' as part, 1::int as n", A)
     assert refresh_catalog(warehouse) is False
+    write("core.sightings", "select 's' as source, 'b' as part, 2::int as n", B)
+    assert refresh_catalog(warehouse) is True
     assert rows(warehouse.catalog_path, "select n from core.sightings order by n") == [(1,), (2,)]
     write("raw.animals", "select 'cat' as animal, 4::int as legs")
     assert refresh_catalog(warehouse) is True
@@ -50,7 +52,22 @@ def test_new_parts_need_no_rebuild_and_new_columns_do(warehouse: Warehouse, writ
     assert rows(warehouse.catalog_path, "select legs from raw.animals") == [(4,)]
 
 
-def test_an_open_reader_blocks_no_one_and_sees_whole_tables(warehouse: Warehouse, write: Write) -> None:
+def test_who_has_the_catalog_open_sees_one_state_of_all_tables(warehouse: Warehouse, write: Write) -> None:
+    write("raw.animals", "select 'cat' as animal, 4::int as legs")
+    write("core.sightings", "select 's' as source, 'a' as part, 1::int as n", A)
+    refresh_catalog(warehouse)
+    held = duckdb.connect(warehouse.catalog_path, read_only=True)
+    write("raw.animals", "select 'dog' as animal, 4::int as legs")
+    write("core.sightings", "select 's' as source, 'b' as part, 2::int as n", B)
+    refresh_catalog(warehouse)
+    query = "select animal, (select count(*) from core.sightings) from raw.animals"
+    assert held.execute(query).fetchall() == [("cat", 1)]
+    held.close()
+    assert rows(warehouse.catalog_path, query) == [("dog", 2)]
+
+
+def test_readers_in_a_tight_loop_block_no_one_and_see_whole_tables(warehouse: Warehouse, write: Write) -> None:
+    """By the names of tables that are replaced, one read in sixty of such a loop failed."""
     write("raw.animals", "select 'a' || i as animal, 0::int as legs from range(20000) t (i)")
     refresh_catalog(warehouse)
     code = (
@@ -77,7 +94,7 @@ def test_an_open_reader_blocks_no_one_and_sees_whole_tables(warehouse: Warehouse
         if published % 2:
             write("core.sightings", "select 's' as source, 'a' as part, 1::int as n", A)
         else:
-            shutil.rmtree(f"{warehouse.lake.root}/core")
+            shutil.rmtree(f"{warehouse.lake.root}/core", ignore_errors=True)
         assert refresh_catalog(warehouse) is True
     out, err = reader.communicate(timeout=30)
     assert reader.returncode == 0, err

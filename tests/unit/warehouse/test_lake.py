@@ -3,16 +3,28 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from laionet_assets.warehouse.lake import Lake
+from laionet_assets.warehouse.lake import SUPERSEDED_SECONDS, Lake
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Warehouse
 from tests.unit.warehouse.conftest import ANIMALS, SIGHTINGS
 
 PART = PartKey("laion", "part-00000")
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted((path.name for path in folder.iterdir()), key=lambda name: name.startswith("."))
+
+
+def publish(lake: Lake, content: bytes) -> str:
+    with lake.stage(ANIMALS) as staged:
+        staged.path.write_bytes(content)
+        lake.publish(staged)
+    return lake.current(ANIMALS)
 
 
 def test_nothing_is_visible_until_published(tmp_path: Path) -> None:
@@ -23,7 +35,7 @@ def test_nothing_is_visible_until_published(tmp_path: Path) -> None:
         lake.publish(staged)
         assert lake.exists(ANIMALS)
     assert Path(lake.path(ANIMALS)).read_bytes() == b"rows"
-    assert [path.name for path in (tmp_path / "raw/animals").iterdir()] == ["data.parquet"]
+    assert names_in(tmp_path / "raw/animals") == ["data.parquet", Path(lake.current(ANIMALS)).name]
 
 
 def test_a_failed_write_leaves_what_was_published(tmp_path: Path) -> None:
@@ -35,7 +47,7 @@ def test_a_failed_write_leaves_what_was_published(tmp_path: Path) -> None:
         staged.path.write_bytes(b"half")
         raise RuntimeError
     assert Path(lake.path(ANIMALS)).read_bytes() == b"good"
-    assert [path.name for path in (tmp_path / "raw/animals").iterdir()] == ["data.parquet"]
+    assert names_in(tmp_path / "raw/animals") == ["data.parquet", Path(lake.current(ANIMALS)).name]
 
 
 def test_rejected_files_are_kept_aside_until_the_next_success(tmp_path: Path) -> None:
@@ -94,3 +106,37 @@ def test_published_file_is_readable_by_others(tmp_path: Path) -> None:
         staged.path.write_bytes(b"x")
         lake.publish(staged)
     assert os.stat(lake.path(ANIMALS)).st_mode & 0o444 == 0o444
+
+
+def test_a_generation_keeps_its_bytes_and_stays_for_a_day(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    first, second = publish(lake, b"1"), publish(lake, b"2")
+    assert first != second
+    assert (Path(first).read_bytes(), Path(second).read_bytes()) == (b"1", b"2")
+    assert os.readlink(lake.path(ANIMALS)) == Path(second).name
+    yesterday = time.time() - SUPERSEDED_SECONDS - 1
+    os.utime(second, (yesterday, yesterday))
+    publish(lake, b"3")
+    assert Path(second).exists(), "it was superseded only now"
+    os.utime(first, (yesterday, yesterday))
+    fourth = publish(lake, b"4")
+    assert not Path(first).exists()
+    assert Path(second).exists()
+    lake.forget_superseded(ANIMALS)
+    assert names_in(tmp_path / "raw/animals") == ["data.parquet", Path(fourth).name]
+
+
+def test_the_same_bytes_are_the_same_generation(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    assert publish(lake, b"1") == publish(lake, b"1")
+    assert len(names_in(tmp_path / "raw/animals")) == 2
+
+
+def test_a_link_without_its_file_is_not_published(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    with lake.stage(SIGHTINGS, PART) as staged:
+        staged.path.write_bytes(b"x")
+        lake.publish(staged)
+    Path(lake.current(SIGHTINGS, PART)).unlink()
+    assert lake.parts(SIGHTINGS) == []
+    assert not lake.exists(SIGHTINGS, PART)
