@@ -208,7 +208,9 @@ class RefreshSettings(_Strict):
 
     enabled: bool = Field(False, description="Sensor, schedule and automation start switched on.")
     interval_seconds: int = Field(30, ge=5, description="How often the sensor looks for new, changed, removed parts.")
-    nightly_cron: str = Field("0 3 * * *", description="When everything that is out of date is refreshed.")
+    nightly_cron: str = Field(
+        "*/15 3-5 * * *", description="When everything that is out of date is refreshed, one step a tick."
+    )
 
 
 class Settings(BaseSettings):

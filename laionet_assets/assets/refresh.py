@@ -2,7 +2,8 @@
 
 The parts sensor sees new, changed and removed parts by their content and requests exactly the runs that they need.
 The SQL layers follow by their automation condition (`build.FOLLOW_UPSTREAM`). The nightly schedule requests whatever
-is still out of date (a new encoder, a new taxonomy).
+is still out of date (a new encoder, a new taxonomy); it ticks several times a night, because tables that read all parts
+can only be asked for once the parts are made.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -10,8 +11,9 @@ from collections.abc import Collection, Iterator, Sequence
 import dagster as dg
 
 from laionet_assets.assets.build import asset_key
+from laionet_assets.assets.ingestion import PARTS_TABLE
 from laionet_assets.assets.partitions import PARTS
-from laionet_assets.assets.parts import PartSync, retire_parts, sync_parts
+from laionet_assets.assets.parts import PartSync, load_register, retire_parts, sync_parts
 from laionet_assets.assets.pipeline import Pipeline
 from laionet_assets.assets.steps import Step, Versions, stale_tasks
 from laionet_assets.errors import UserError
@@ -68,13 +70,13 @@ def automation(pipeline: Pipeline) -> dg.Definitions:
 
     @dg.schedule(
         name="nightly",
-        description="Requests every table and part that is out of date.",
+        description="Requests every table and part that is out of date, one step of the pipeline a tick.",
         cron_schedule=refresh.nightly_cron,
         target=dg.AssetSelection.all(),
         default_status=schedule_status,
     )
     def nightly(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        yield from _nightly_requests(pipeline, context)
+        yield from nightly_requests(pipeline, context.instance)
 
     follow = dg.AutomationConditionSensorDefinition(
         name="follow_upstream",
@@ -117,18 +119,20 @@ def evaluate_parts(pipeline: Pipeline, instance: dg.DagsterInstance) -> dg.Senso
     return dg.SensorResult(run_requests=requests, dynamic_partitions_requests=register)
 
 
-def _nightly_requests(
-    pipeline: Pipeline, context: dg.ScheduleEvaluationContext
-) -> Iterator[dg.RunRequest | dg.SkipReason]:
+def nightly_requests(pipeline: Pipeline, instance: dg.DagsterInstance) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """The next step of what is out of date: tables that parts read, then parts, then what reads all parts."""
     synced = _synced(pipeline)
-    context.instance.add_dynamic_partitions(PARTS.name or "", [part.key for part in synced.present])
-    result = evaluate_parts(pipeline, context.instance)
+    instance.add_dynamic_partitions(PARTS.name or "", [part.key for part in synced.present])
+    result = evaluate_parts(pipeline, instance)
     requests = list(result.run_requests or []) if isinstance(result, dg.SensorResult) else []
     if not requests:
         stale = stale_tasks(pipeline.warehouse, pipeline.steps, synced.present)
         names = [task.name for task in stale if task.part is None]
+        if any(task.part for task in stale):
+            yield dg.SkipReason("parts are being made; what reads them all is asked for at a later tick")
+            return
         if names:
-            requests = [_base_request(pipeline.warehouse, pipeline.steps, names, after=_last_success(context.instance))]
+            requests = [_base_request(pipeline.warehouse, pipeline.steps, names, after=_last_success(instance))]
     if requests:
         yield from requests
     else:
@@ -174,11 +178,13 @@ def _base_request(warehouse: Warehouse, steps: Sequence[Step], names: Collection
 def _part_request(
     warehouse: Warehouse, steps: Sequence[Step], part: PartKey, names: Collection[str], *, after: str
 ) -> dg.RunRequest:
-    """Its key says what the part's tables are to become, so that one content asks for one run however often it is
-    seen.
+    """Its key says what the part's tables are to become, so that one file asks for one run however often it is seen.
+
+    The file is known by its signature here: new files are read in the run, not in the tick of the sensor.
     """
     versions = Versions(warehouse)
-    wanted = []
+    file = load_register(warehouse)[part]
+    wanted = [f"{file.path}={file.signature}"]
     for step in steps:
         if step.is_partitioned:
             read = [
@@ -186,7 +192,8 @@ def _part_request(
                 for name in sorted(step.model.dependencies)
                 if not _is_partitioned(steps, name)
             ]
-            wanted.append(f"{step.name}={step.code_version}:{step.outside(warehouse, part)}:{','.join(read)}")
+            outside = "" if step.name == PARTS_TABLE else step.outside(warehouse, part)
+            wanted.append(f"{step.name}={step.code_version}:{outside}:{','.join(read)}")
     return dg.RunRequest(
         run_key=f"part:{part.key}:{digest(after, *wanted)}",
         partition_key=part.key,
@@ -221,6 +228,8 @@ def _retire_job(pipeline: Pipeline) -> dg.JobDefinition:
         chosen = [PartKey.parse(key) for key in context.op_config["parts"]]
         for part, tables in retire_parts(opened, chosen).items():
             context.log.info(f"{part.key}: emptied {', '.join(tables)}")
+            for name in tables:
+                context.log_event(dg.AssetMaterialization(asset_key(name), description="emptied", partition=part.key))
             context.instance.delete_dynamic_partition(PARTS.name or "", part.key)
 
     @dg.job(name=RETIRE_JOB, description="Retires parts whose file is gone.")

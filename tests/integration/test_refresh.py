@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from laionet_assets.assets.partitions import PARTS
-from laionet_assets.assets.refresh import evaluate_parts
+from laionet_assets.assets.refresh import evaluate_parts, nightly_requests
 from laionet_assets.definitions import build_defs
 from tests.integration.conftest import Project
 
@@ -66,8 +66,13 @@ def test_base_first_then_parts_then_only_what_is_new(
     assert requests(project, instance) == []
 
     project.add_part(2, rows=100)
+    (project.parts / "part-00003.snappy.parquet").write_bytes(b"not read in the tick of the sensor")
     asked = requests(project, instance)
-    assert [(part, assets) for part, assets, _ in asked] == [("web/part-00002", PER_PART)]
+    assert [(part, assets) for part, assets, _ in asked] == [
+        ("web/part-00002", PER_PART),
+        ("web/part-00003", PER_PART),
+    ]
+    (project.parts / "part-00003.snappy.parquet").unlink()
     changed = project.add_part(2, rows=101)
     again = requests(project, instance)
     assert [(part, assets) for part, assets, _ in again] == [("web/part-00002", PER_PART)]
@@ -126,3 +131,36 @@ def test_a_part_that_went_before_it_was_read_is_forgotten(project: Project, inst
         for key in request.partition_keys
     ]
     assert deleted == ["web/part-00001"]
+
+
+def test_a_night_goes_through_all_steps_and_waits_for_parts(project: Project, instance: dg.DagsterInstance) -> None:
+    """Each tick asks for the next step; while a part is being made, nothing that reads all parts is asked for."""
+
+    def tick() -> list[dg.RunRequest]:
+        asked = list(nightly_requests(project.pipeline, instance))
+        return [request for request in asked if isinstance(request, dg.RunRequest)]
+
+    def make(request: dg.RunRequest) -> None:
+        select = " or ".join(f'key:"{key.to_user_string()}"' for key in request.asset_selection)
+        parts = [request.partition_key] if request.partition_key else []
+        assert project.run(select=select, parts=parts) == 0, project.printed[-1]
+
+    project.add_part(0, rows=100)
+    (base,) = tick()
+    make(base)
+    (part,) = tick()
+    assert part.partition_key == "web/part-00000"
+    defs = build_defs(project.pipeline.settings)
+    under_way = instance.create_run_for_job(
+        defs.resolve_implicit_global_asset_job_def(),
+        status=dg.DagsterRunStatus.STARTED,
+        tags={"dagster/partition": part.partition_key},
+    )
+    assert tick() == []
+    instance.delete_run(under_way.run_id)
+    make(part)
+    (whole,) = tick()
+    assert whole.partition_key is None
+    assert dg.AssetKey(["core", "laionet"]) in whole.asset_selection
+    make(whole)
+    assert tick() == []
