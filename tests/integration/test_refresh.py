@@ -146,8 +146,6 @@ def test_a_night_goes_through_all_steps_and_waits_for_parts(project: Project, in
         assert project.run(select=select, parts=parts) == 0, project.printed[-1]
 
     project.add_part(0, rows=100)
-    (base,) = tick()
-    make(base)
     (part,) = tick()
     assert part.partition_key == "web/part-00000"
     defs = build_defs(project.pipeline.settings)
