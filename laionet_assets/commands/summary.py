@@ -1,4 +1,4 @@
-"""What `laionet run` tells at its end: what was made, what LAIONet holds now, what failed."""
+"""What `laionet run` tells at its end: what was made, what LAIONet holds and how models do on it, what failed."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +10,8 @@ from rich.table import Table as RichTable
 from laionet_assets.assets.pipeline import Pipeline
 from laionet_assets.assets.release import RELEASE
 from laionet_assets.warehouse.table import PartKey
+
+SHOWN_ACCURACIES = 40
 
 
 @dataclass
@@ -97,10 +99,31 @@ def _rows_now(pipeline: Pipeline, name: str) -> str:
 
 
 def _headline(console: Console, pipeline: Pipeline) -> None:
-    """What the warehouse found, in one line a recipe."""
+    """What the warehouse found: LAIONet by recipe, its images, and how models do on it."""
+    _laionet(console, pipeline)
+    _images(console, pipeline)
+    _accuracy(console, pipeline)
+
+
+def _rows(pipeline: Pipeline, query: str, *names: str) -> list[tuple[Any, ...]]:
+    """Rows of a query over these tables; none while one of them is not published."""
     warehouse = pipeline.warehouse
-    if not all(name in warehouse.tables and warehouse.is_published(name) for name in ("marts.funnel", "core.laionet")):
-        return
+    if not all(name in warehouse.tables and warehouse.is_published(name) for name in names):
+        return []
+    with warehouse.connect() as connection:
+        warehouse.bind(connection, names)
+        return connection.execute(query).fetchall()
+
+
+def _table(title: str, *columns: str, text: int = 1) -> RichTable:
+    """A table whose first `text` columns are texts, the others numbers."""
+    table = RichTable(*columns, title=title, title_justify="left")
+    for column in table.columns[text:]:
+        column.justify = "right"
+    return table
+
+
+def _laionet(console: Console, pipeline: Pipeline) -> None:
     query = """
         with laionet as (
             select
@@ -116,22 +139,76 @@ def _headline(console: Console, pipeline: Pipeline) -> None:
         left join laionet using (recipe)
         order by recipe
     """
-    with warehouse.connect() as connection:
-        warehouse.bind(connection, ["marts.funnel", "core.laionet"])
-        rows = connection.execute(query).fetchall()
-    table = RichTable(
-        "recipe",
-        "captions read",
-        "name a class",
-        "in LAIONet",
-        "classes",
-        "mean similarity",
-        title="LAIONet",
-        title_justify="left",
-    )
-    for column in table.columns[1:]:
-        column.justify = "right"
+    rows = _rows(pipeline, query, "marts.funnel", "core.laionet")
+    table = _table("LAIONet", "recipe", "captions read", "name a class", "in LAIONet", "classes", "mean similarity")
     for recipe, read, matched, images, classes, similarity in rows:
         mean = f"{similarity:.3f}" if similarity is not None else "-"
         table.add_row(recipe, f"{read:,}", f"{matched:,}", f"{images:,}", f"{classes:,}", mean)
-    console.print(table)
+    if rows:
+        console.print(table)
+
+
+def _images(console: Console, pipeline: Pipeline) -> None:
+    query = """
+        select source, status, coalesce(error_class, ''), sum(images)::bigint as n
+        from marts.image_outcomes group by all order by source, n desc
+    """
+    rows = _rows(pipeline, query, "marts.image_outcomes")
+    table = _table("images asked for", "source", "outcome", "reason", "images", text=3)
+    for source, status, error, images in rows:
+        table.add_row(source, status, error, f"{images:,}")
+    if rows:
+        console.print(table)
+
+
+def _accuracy(console: Console, pipeline: Pipeline) -> None:
+    """Top-1 and top-5 accuracy of each model on each image set, and the gap to the first local or published set."""
+    query = """
+        with reference as (
+            select image_set from raw.image_sets where kind <> 'recipe' order by position limit 1
+        ),
+
+        gaps as (
+            select
+                g.image_set,
+                model,
+                gap,
+                coalesce(bootstrap_low, ci_low) as low,
+                coalesce(bootstrap_high, ci_high) as high,
+            from marts.accuracy_gap g join reference r on g.other_image_set = r.image_set
+            where k = 1 and weighting = 'equal'
+        )
+
+        select
+            a.model,
+            a.image_set,
+            any_value(a.classes) filter (a.k = 1 and a.weighting = 'equal'),
+            any_value((a.accuracy, a.ci_low, a.ci_high)) filter (a.k = 1 and a.weighting = 'equal'),
+            any_value((a.accuracy, a.ci_low, a.ci_high)) filter (a.k = 1 and a.weighting = 'laion'),
+            any_value((a.accuracy, a.ci_low, a.ci_high)) filter (a.k = 5 and a.weighting = 'equal'),
+            any_value((g.gap, g.low, g.high)),
+        from marts.accuracy a
+        join raw.image_sets s using (image_set)
+        left join gaps g using (image_set, model)
+        group by a.model, a.image_set, s.kind, s.position
+        order by a.model, s.kind = 'recipe', s.position
+    """
+    rows = _rows(pipeline, query, "marts.accuracy", "marts.accuracy_gap", "raw.image_sets")
+    table = _table(
+        "accuracy (95% intervals; gap over the classes of both, classes resampled)",
+        "model", "image set", "classes", "top-1", "top-1, LAION-weighted", "top-5", "top-1 gap", text=2,
+    )  # fmt: skip
+    for model, image_set, classes, *values in rows[:SHOWN_ACCURACIES]:
+        table.add_row(model, image_set, f"{classes or 0:,}", *(_interval(value) for value in values))
+    if rows:
+        console.print(table)
+    if len(rows) > SHOWN_ACCURACIES:
+        console.print(f"{len(rows) - SHOWN_ACCURACIES:,} more in marts.accuracy")
+
+
+def _interval(value: tuple[float, float, float] | None) -> str:
+    """`0.712 [0.690, 0.733]`."""
+    if value is None or value[0] is None:
+        return "-"
+    middle, low, high = value
+    return f"{middle:.3f}" + (f" [{low:.3f}, {high:.3f}]" if low is not None else "")
