@@ -16,7 +16,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
 
 def stages() -> Mapping[str, Callable[[Options], Section]]:
     """All stages by name, in the order of the report."""
-    from tests.bench import checks, matching, runs, selection, similarity
+    from tests.bench import checks, fetching, matching, runs, selection, similarity
 
     return {
         "matching": matching.matching,
@@ -24,6 +24,7 @@ def stages() -> Mapping[str, Callable[[Options], Section]]:
         "similarity": similarity.similarity,
         "selection": selection.selection,
         "checks": checks.checks,
+        "fetching": fetching.fetching,
         "sample": runs.sample,
         "real": runs.real,
     }
