@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MODELS = tuple(f"tf_efficientnet_lite{size}" for size in (0, 1, 2))
 WORKERS = 2
 SLICE_PICTURES = 200
-PUBLISHED_PICTURES = 160
+PUBLISHED_PICTURES = 96
 WITHIN = 1.10
 OURS, DECODE, PREPARE, FORWARD = "ours", "decode", "prepare", "forward"
 
