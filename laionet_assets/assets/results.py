@@ -88,15 +88,14 @@ def _path(settings: Settings, path: Path | None) -> Path | None:
 
 
 def _assert_local(settings: Settings) -> None:
-    """Raise SettingsError listing every result file or label list that is a URL."""
-    found = [(f"published_results[{i}].path", item.path) for i, item in enumerate(settings.published_results)]
-    for key in ("image_sets", "published_results"):
-        found += [(f"{key}[{i}].classes", str(item.classes)) for i, item in enumerate(getattr(settings, key))]
-    found += [(f"published_results[{i}].labels", str(item.labels)) for i, item in enumerate(settings.published_results)]
-    urls = [(key, path) for key, path in found if "://" in path]
-    if urls:
-        lines = [f"  {key}: found the URL {path}, expected a local file: download it first" for key, path in urls]
-        raise SettingsError(f"{settings.config_path}: {len(urls)} problem(s)\n" + "\n".join(lines))
+    """Raise SettingsError listing every result file that is named by a URL: its content is part of the versions."""
+    problems = [
+        f"  published_results[{i}].path: found the URL {item.path}, expected a local file: download it first"
+        for i, item in enumerate(settings.published_results)
+        if "://" in item.path
+    ]
+    if problems:
+        raise SettingsError(f"{settings.config_path}: {len(problems)} problem(s)\n" + "\n".join(problems))
 
 
 def _contents(files: Mapping[str, Iterable[Path | None]]) -> Callable[[Warehouse, PartKey | None], str]:
