@@ -6,9 +6,9 @@ most 1.2e-4). Not here: reading texts, writing and publishing tables.
 """
 
 import hashlib
-import os
 import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import pyarrow.compute
 
 from laionet_assets.encoders.spec import ModelSpec, identity
 from laionet_assets.encoders.text import Progress, TextEncoder, load_text_encoder
+from laionet_assets.warehouse.lake import write_whole
 
 EMBEDDING_TYPE = pa.list_(pa.float16())
 """Lists, not fixed-size lists: encoders of different dimensions share a column. DuckDB reads it as FLOAT[]."""
@@ -142,7 +143,7 @@ def _embed(
         else:
             vectors[start : start + len(chunk)] = encoder.encode(chunk, progress=_within(progress, start, len(texts)))
             if file:
-                _save(file, vectors[start : start + len(chunk)])
+                write_whole(file, partial(np.save, arr=vectors[start : start + len(chunk)]))
         if progress is not None:
             progress(start + len(chunk), len(texts))
     return vectors
@@ -159,15 +160,6 @@ def _chunk_digest(model: str, texts: Sequence[str]) -> str:
         digest.update(len(encoded).to_bytes(8, "little"))
         digest.update(encoded)
     return digest.hexdigest()[:32]
-
-
-def _save(file: Path, vectors: np.ndarray) -> None:
-    """Write a chunk so that it is there whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(f".{os.getpid()}.partial")
-    with partial.open("wb") as handle:
-        np.save(handle, vectors)
-    os.replace(partial, file)
 
 
 def _lists(vectors: np.ndarray) -> pa.ChunkedArray:
