@@ -6,7 +6,6 @@ most 1.2e-4). Not here: reading texts, writing and publishing tables.
 """
 
 import hashlib
-import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -59,8 +58,8 @@ def embed_missing(
     only if a text is missing. `progress` counts the missing texts.
 
     With `checkpoint`, a folder, each chunk of texts is kept there as soon as it is embedded, and found again by a
-    later call for the same missing texts: the result is the same, byte for byte. The caller removes it with
-    `remove_checkpoint` once the table is published.
+    later call for the same missing texts: the result is the same, byte for byte. The caller removes the
+    folder once the table is published.
 
     Raises ValueError if ids are null, repeated, or not as many as the texts, EncoderError as `load_text_encoder`.
     """
@@ -81,12 +80,6 @@ def embed_missing(
     if existing is not None and not is_missing.all():
         vectors[~is_missing] = _vectors_at(existing, known[~is_missing])
     return _table(spec.name, model, ids, vectors)
-
-
-def remove_checkpoint(folder: Path) -> None:
-    """Remove the chunks that `embed_missing` kept; nothing happens if there are none."""
-    if folder.is_dir():
-        shutil.rmtree(folder)
 
 
 def _require_keys(ids: pa.Table, texts: Sequence[str] | pa.ChunkedArray) -> None:
