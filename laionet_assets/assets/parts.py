@@ -158,7 +158,7 @@ def source_path(settings: Settings, source: SourceSettings) -> str:
 
 
 def sample_cache(settings: Settings) -> Path:
-    """Local folder of what this project draws itself: in the warehouse, or beside the configuration if that is remote."""
+    """Local folder of what this project draws itself: in the warehouse, or beside the settings if that is remote."""
     root = settings.warehouse_root
     return Path(settings.home / "sample" if "://" in root else root) / "sample"
 

@@ -8,6 +8,7 @@ lock, so that n workers keep n cores busy, without queues between stages. On a G
 turns, and the others decode meanwhile.
 """
 
+import os
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -103,6 +104,11 @@ def ordered_map(
         finally:
             for future in pending:
                 future.cancel()
+
+
+def available_cores() -> int:
+    """Cores that this process may use: a good number of workers."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
