@@ -16,6 +16,7 @@ from laionet_assets.assets.steps import Work
 from laionet_assets.assets.unfinished import Chunks, progress_log, unfinished_folder
 from laionet_assets.predictors import ClassPrompts, Outcome, PredictorSpec, load_predictor, predict_stream
 from laionet_assets.predictors.pictures import Content
+from laionet_assets.warehouse.sql import literal
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -72,9 +73,7 @@ def _make_predicted(work: Work, chunks: Chunks, not_predicted: str | None) -> No
     )
     table, part = work.model.table, work.part
     published = work.warehouse.select(table.name, part) if work.warehouse.lake.exists(table, part) else empty
-    work.connection.execute(
-        "create or replace temp table not_predicted as select $1::varchar as error", [not_predicted]
-    )
+    is_known = f"error is distinct from {literal(not_predicted)}" if not_predicted else "true"
     work.connection.execute(f"""
         create or replace temp view {PREDICTED} as
         with finished as (
@@ -82,7 +81,7 @@ def _make_predicted(work: Work, chunks: Chunks, not_predicted: str | None) -> No
         ),
         published as (
             select distinct {_COLUMNS} from ({published})
-            where sha256 is not null and error is distinct from (select error from not_predicted)
+            where sha256 is not null and {is_known}
         )
         select * from finished
         union all

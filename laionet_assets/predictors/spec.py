@@ -72,8 +72,8 @@ def parse_predictor(
 
 
 def predictor_identity(spec: PredictorSpec, *, prompts: ClassPrompts | None = None) -> str:
-    """What stored predictions depend on: provider, model, hub revision or content of the weights, labels or prompts, and
-    how pictures are decoded.
+    """What stored predictions depend on: provider, model, hub revision or content of the weights, labels or prompts,
+    and how pictures are decoded.
 
     Cheap, and without importing a library: the code location compares it at every start.
     """
