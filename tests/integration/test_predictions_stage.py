@@ -44,6 +44,14 @@ CONFIG: dict[str, Any] = {
 CLASSES = [one.wnid for one in sample_classes()]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> None:
+    """Several threads of torch spin while they wait for cores that other tests have."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
 @dataclass
 class World:
     """A warehouse, and what its steps logged. It begins with the tables in `taxonomy`, if any."""
