@@ -154,10 +154,14 @@ def retire_parts(warehouse: Warehouse, parts: Collection[PartKey]) -> dict[PartK
 
 def source_path(settings: Settings, source: SourceSettings) -> str:
     """Absolute path or URL of a source; `sample://web` is drawn first if it is not there."""
-    root = settings.warehouse_root
-    cache = Path(settings.home / "sample" if "://" in root else root) / "sample"
-    path = resolve_path(source.path, resolvers={"sample": partial(_sample_folder, cache)})
+    path = resolve_path(source.path, resolvers={"sample": partial(_sample_folder, sample_cache(settings))})
     return settings.resolve(path)
+
+
+def sample_cache(settings: Settings) -> Path:
+    """Local folder of what this project draws itself: in the warehouse, or beside the settings if that is remote."""
+    root = settings.warehouse_root
+    return Path(settings.home / "sample" if "://" in root else root) / "sample"
 
 
 def _sample_folder(cache: Path, name: str) -> Path:

@@ -6,7 +6,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from laionet_assets.assets import ingestion, recipes, results, similarity, standins, taxonomy
+from laionet_assets.assets import (
+    image_sets,
+    images_stand_in,
+    ingestion,
+    predictions,
+    recipes,
+    results,
+    similarity,
+    taxonomy,
+)
 from laionet_assets.assets.parameters import SQL_PARAMETERS
 from laionet_assets.assets.steps import Step, sql_step
 from laionet_assets.settings import Settings
@@ -47,7 +56,7 @@ def build_pipeline(settings: Settings, *, project: Project | None = None) -> Pip
     """
     project = project or load_project()
     python_steps: dict[str, Step] = {}
-    for stage in (ingestion, taxonomy, similarity, recipes, results, standins):
+    for stage in (ingestion, taxonomy, similarity, recipes, images_stand_in, image_sets, predictions, results):
         python_steps.update(stage.steps(settings, project))
     steps = []
     for model in project.in_order():
