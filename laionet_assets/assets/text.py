@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from laionet_assets.assets.progress import logged_progress
+from laionet_assets.assets.stand_ins import open_store
 from laionet_assets.assets.steps import Step, Work, forget_checkpoint
 from laionet_assets.errors import UserError
 from laionet_assets.ocr.spec import RecognizerSpec, parse_recognizer, recognizer_identity
@@ -79,19 +80,19 @@ def _write_texts(settings: Settings, spec: RecognizerSpec | None, work: Work) ->
         read = read_missing(
             spec,
             wanted,
-            partial(_pictures, _store(settings)),
+            partial(_pictures, open_store(settings, work.warehouse)),
             known=known,
             checkpoint=work.checkpoint,
             progress=logged_progress(work.log, label=spec.model, what="pictures read"),
             workers=len(os.sched_getaffinity(0)),
         )
-        texts = _of_this_recognizer(known, recognizer_identity(spec)) | read
+        texts = _by(recognizer_identity(spec), known) | read
     _write(work, [texts[sha256] for sha256 in sorted(texts)])
 
 
-def _of_this_recognizer(known: Mapping[str, "PictureText"], identity: str) -> dict[str, "PictureText"]:
-    """Texts that no recipe needs now, and that need not be read again when one does."""
-    return {sha256: text for sha256, text in known.items() if text.recognizer == identity}
+def _by(recognizer: str, known: Mapping[str, "PictureText"]) -> dict[str, "PictureText"]:
+    """What this recogniser read, also for recipes that are gone: should they come back, it is not read again."""
+    return {sha256: text for sha256, text in known.items() if text.recognizer == recognizer}
 
 
 def _sha256s(work: Work, select: str) -> set[str]:
@@ -115,13 +116,6 @@ def _pictures(store: "ImageStore", sha256s: Sequence[str]) -> Iterator[tuple[str
             yield sha256, store.read(sha256)
         except (MissingImageError, CorruptShardError) as error:
             yield sha256, str(error)
-
-
-def _store(settings: Settings) -> "ImageStore":
-    from laionet_assets.images.store import ImageStore
-
-    options = settings.images.storage_options if settings.images.location else settings.storage_options
-    return ImageStore(settings.image_location, storage_options=options)
 
 
 def _write(work: Work, texts: Sequence["PictureText"]) -> None:
