@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 from laionet_assets.assets.parts import sample_cache
+from laionet_assets.assets.progress import progress_log
 from laionet_assets.assets.steps import Step, Work
-from laionet_assets.assets.unfinished import progress_log
 from laionet_assets.errors import UserError
 from laionet_assets.images.sets import ImageItem, ImageSet, Profile, admit, open_image_set
 from laionet_assets.images.sets.admission import VERSION

@@ -8,13 +8,14 @@ from typing import Any
 
 from laionet_assets.assets import (
     image_sets,
-    images_stand_in,
     ingestion,
     predictions,
     recipes,
     results,
     similarity,
+    stand_ins,
     taxonomy,
+    text,
 )
 from laionet_assets.assets.parameters import SQL_PARAMETERS
 from laionet_assets.assets.steps import Step, sql_step
@@ -56,8 +57,9 @@ def build_pipeline(settings: Settings, *, project: Project | None = None) -> Pip
     """
     project = project or load_project()
     python_steps: dict[str, Step] = {}
-    for stage in (ingestion, taxonomy, similarity, recipes, images_stand_in, image_sets, predictions, results):
+    for stage in (ingestion, taxonomy, similarity, recipes, text, image_sets, predictions, results):
         python_steps.update(stage.steps(settings, project))
+    python_steps.update(stand_ins.steps(settings, project))
     steps = []
     for model in project.in_order():
         if model.select is not None:

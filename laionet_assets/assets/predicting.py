@@ -12,10 +12,11 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from laionet_assets.assets.progress import progress_log
 from laionet_assets.assets.steps import Work
-from laionet_assets.assets.unfinished import Chunks, progress_log, unfinished_folder
 from laionet_assets.predictors import ClassPrompts, Outcome, PredictorSpec, load_predictor, predict_stream
 from laionet_assets.predictors.pictures import Content
+from laionet_assets.warehouse.checkpoint import Chunks
 from laionet_assets.warehouse.sql import literal
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def predict_missing(work: Work, models: Sequence[Model], contents: Reader, *, no
     Contents that `contents` does not give stay without rows. Published rows with the error `not_predicted` are not
     taken for known. Models are loaded only if they are needed. Raises PredictorError for a model that cannot be had.
     """
-    chunks = Chunks(unfinished_folder(work), rows_version=_ROWS_VERSION)
+    chunks = Chunks(work.checkpoint, rows_version=_ROWS_VERSION)
     work.connection.execute("create or replace temp table models (model varchar, model_identity varchar)")
     if models:
         work.connection.executemany("insert into models values (?, ?)", [[m.spec.name, m.identity] for m in models])

@@ -12,8 +12,7 @@ from pathlib import Path
 
 from laionet_assets.assets.image_sets import open_local_set
 from laionet_assets.assets.predicting import PREDICTED, WANTED, Model, predict_missing
-from laionet_assets.assets.steps import Step, Work
-from laionet_assets.assets.unfinished import forget_unfinished
+from laionet_assets.assets.steps import Step, Work, forget_checkpoint
 from laionet_assets.errors import UserError
 from laionet_assets.images.sets import ImageItem
 from laionet_assets.images.store import ImageStore
@@ -48,7 +47,7 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
             write=partial(write, settings, specs),
             outside=models,
             pool=PREDICTOR_POOL,
-            after_publish=forget_unfinished,
+            after_publish=forget_checkpoint,
         )
         for model, write in ((images, _write_image_predictions), (sets, _write_set_predictions))
     }

@@ -19,13 +19,13 @@ from laionet_assets.assets import predicting
 from laionet_assets.assets.pipeline import Pipeline, build_pipeline
 from laionet_assets.assets.predictions import NOT_STORED
 from laionet_assets.assets.publishing import Published, make
-from laionet_assets.assets.unfinished import Chunks
 from laionet_assets.errors import UserError
 from laionet_assets.images.store import ImageStore
 from laionet_assets.sample.classes import sample_classes
 from laionet_assets.sample.drawings import curated_picture
 from laionet_assets.settings import load_settings
 from laionet_assets.sqlmodels.check import create_empty
+from laionet_assets.warehouse.checkpoint import Chunks
 from laionet_assets.warehouse.table import PartKey
 
 pytestmark = pytest.mark.integration

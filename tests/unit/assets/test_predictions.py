@@ -9,8 +9,9 @@ import pyarrow as pa
 import pytest
 
 from laionet_assets.assets.predictions import predictor_specs
-from laionet_assets.assets.unfinished import Chunks, progress_log
+from laionet_assets.assets.progress import progress_log
 from laionet_assets.settings import SettingsError, load_settings
+from laionet_assets.warehouse.checkpoint import Chunks
 
 
 def test_every_impossible_predictor_is_named_by_its_key(tmp_path: Path) -> None:
@@ -66,10 +67,10 @@ class TestChunks:
 
 
 def test_progress_is_logged_every_ten_seconds_and_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    from laionet_assets.assets import unfinished
+    from laionet_assets.assets import progress
 
     clock = iter([0.0, 4.0, 10.0, 12.0, 20.0])
-    monkeypatch.setattr(unfinished.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     lines: list[str] = []
     show = progress_log(lines.append, "pictures predicted")
     for done in (40, 100, 120, 200):
