@@ -42,17 +42,18 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
     """The steps of the three tables. Raises SettingsError if the fetcher cannot stand the settings."""
     fetching = Fetching(settings)
     listed = Path(settings.resolve(settings.images.removals)) if settings.images.removals is not None else None
+    place = settings.image_location if settings.images.location else "in the warehouse"
 
     def tombstones(warehouse: Warehouse) -> str:
         return tombstones_digest(open_store(settings, warehouse).lake)
 
     def rules_and_tombstones(warehouse: Warehouse, part: PartKey | None) -> str:
         source = part.source if part is not None else ""
-        return digest(settings.image_location, fetching.outside(source), tombstones(warehouse))
+        return digest(place, fetching.outside(source), tombstones(warehouse))
 
     def list_of_removals(warehouse: Warehouse, part: PartKey | None) -> str:
         lines = repr(read_removals(listed)) if listed is not None else ""
-        return digest(settings.image_location, lines)
+        return digest(place, lines)
 
     def has_other_tombstones(warehouse: Warehouse, part: PartKey | None) -> bool:
         stamp = warehouse.stamps(REMOVALS).get(None)
