@@ -8,12 +8,12 @@ from typing import Any
 
 from laionet_assets.assets import (
     image_sets,
+    images,
     ingestion,
     predictions,
     recipes,
     results,
     similarity,
-    stand_ins,
     taxonomy,
     text,
 )
@@ -57,9 +57,8 @@ def build_pipeline(settings: Settings, *, project: Project | None = None) -> Pip
     """
     project = project or load_project()
     python_steps: dict[str, Step] = {}
-    for stage in (ingestion, taxonomy, similarity, recipes, text, image_sets, predictions, results):
+    for stage in (ingestion, taxonomy, similarity, recipes, images, text, image_sets, predictions, results):
         python_steps.update(stage.steps(settings, project))
-    python_steps.update(stand_ins.steps(settings, project))
     steps = []
     for model in project.in_order():
         if model.select is not None:

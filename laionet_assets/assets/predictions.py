@@ -11,11 +11,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 from laionet_assets.assets.image_sets import open_local_set
+from laionet_assets.assets.images import open_store
 from laionet_assets.assets.predicting import PREDICTED, WANTED, Model, predict_missing
 from laionet_assets.assets.steps import Step, Work, forget_checkpoint
 from laionet_assets.errors import UserError
 from laionet_assets.images.sets import ImageItem
-from laionet_assets.images.store import ImageStore
 from laionet_assets.predictors import PredictorSpec, parse_predictor, predictor_identity
 from laionet_assets.predictors.pictures import Content
 from laionet_assets.predictors.prompts import ClassPrompts, query_prompts, template_prompts
@@ -70,11 +70,6 @@ def predictor_specs(settings: Settings) -> Predictors:
     return specs
 
 
-def image_store(settings: Settings) -> ImageStore:
-    """The image store of the settings, to read from."""
-    return ImageStore(settings.image_location, storage_options=settings.images.storage_options)
-
-
 def _write_image_predictions(settings: Settings, specs: Predictors, work: Work) -> None:
     """Every content of the part's images. Its mode tells which profiles may want it: RGB both, others corrected."""
     work.connection.execute("""
@@ -87,7 +82,7 @@ def _write_image_predictions(settings: Settings, specs: Predictors, work: Work) 
     """)
 
     def contents(sha256s: Collection[str]) -> Iterator[tuple[str, Content]]:
-        for image in image_store(settings).iterate(sha256s):
+        for image in open_store(settings, work.warehouse).iterate(sha256s):
             yield image.sha256, image.data
 
     predict_missing(work, _models(specs, work), contents, not_predicted=NOT_STORED)

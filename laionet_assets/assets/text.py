@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from laionet_assets.assets.images import open_store
 from laionet_assets.assets.progress import progress_log
-from laionet_assets.assets.stand_ins import open_store
 from laionet_assets.assets.steps import Step, Work, forget_checkpoint
 from laionet_assets.errors import UserError
 from laionet_assets.ocr.spec import RecognizerSpec, parse_recognizer, recognizer_identity

@@ -142,11 +142,11 @@ class Lake:
             self.filesystem.put_file(str(staged.path), aside)
         return aside
 
-    def forget_superseded(self, table: Table) -> None:
-        """Delete the superseded generations of a table now. Queries that have begun may fail: for what must be gone."""
+    def forget_superseded(self) -> None:
+        """Delete all superseded generations now: for what must be gone. Queries that have begun may fail."""
         if self.is_local:
             with self.turn("publish"):
-                for target in Path(self.folder(table)).rglob(DATA_FILE):
+                for target in Path(self.root).glob(f"*/*/**/{DATA_FILE}"):
                     _forget_superseded(target, older_than=0)
 
     @contextmanager
