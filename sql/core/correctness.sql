@@ -19,31 +19,41 @@ image_sets as (
     select image_set, zero_shot_missing from raw.image_sets
 ),
 
--- an image that a model predicted has a prediction of rank 1
-answers as (
-    select image_set, image_id, model, wnid from predictions where rank = 1
-),
-
--- where the first is not right: the rank of the first that is any of the image's classes
-later as (
-    select image_set, image_id, model, min(rank) as rank
-    from predictions
-    join labels using (image_set, image_id, wnid)
-    where rank > 1
+-- images and their labels get numbers: joining and grouping by one number is cheaper than by set and image
+images as materialized (
+    select
+        image_set,
+        image_id,
+        any_value(wnid) as wnid,
+        case when count(*) > 1 then list(wnid) end as wnids,
+        row_number() over () as image_number,
+    from labels
     group by all
 ),
 
-ranked as (
+numbered_labels as materialized (
+    select l.image_set, l.image_id, l.wnid, i.image_number from labels l join images i using (image_set, image_id)
+),
+
+-- an image that a model predicted has a prediction of rank 1; it is right if it is any of the image's classes
+answers as materialized (
     select
-        a.image_set,
-        a.image_id,
-        l.wnid,
-        a.model,
-        case when f.wnid is not null then 1 else r.rank end as rank,
-    from answers a
-    join labels l using (image_set, image_id)
-    left join labels f on f.image_set = a.image_set and f.image_id = a.image_id and f.wnid = a.wnid
-    left join later r on r.image_set = a.image_set and r.image_id = a.image_id and r.model = a.model
+        p.image_set,
+        i.image_number,
+        p.model,
+        p.wnid = i.wnid or coalesce(list_contains(i.wnids, p.wnid), false) as is_right,
+    from predictions p
+    join images i using (image_set, image_id)
+    where p.rank = 1
+),
+
+-- rank of the first right one among the others
+later as (
+    select l.image_number, p.model, min(p.rank) as rank
+    from predictions p
+    join numbered_labels l using (image_set, image_id, wnid)
+    where p.rank > 1
+    group by all
 ),
 
 models as (
@@ -52,20 +62,27 @@ models as (
 
 -- images that fewer models predicted than the image set has
 lacking as (
-    select l.image_set, l.image_id, l.wnid
-    from labels l
+    select i.image_set, i.image_number
+    from images i
     join (select image_set, count(*) as models from models group by all) m using (image_set)
-    left join (select image_set, image_id, count(*) as models from answers group by all) a using (image_set, image_id)
+    left join (select image_number, count(*) as models from answers group by all) a using (image_number)
     where coalesce(a.models, 0) < m.models
 ),
 
 unanswered as (
-    select l.image_set, l.image_id, l.wnid, m.model
+    select l.image_number, m.model
     from lacking l
     join models m using (image_set)
-    anti join (
-        select a.image_set, a.image_id, a.model from answers a join lacking using (image_set, image_id)
-    ) using (image_set, image_id, model)
+    anti join (select a.image_number, a.model from answers a join lacking using (image_number))
+        using (image_number, model)
+),
+
+ranked as (
+    select a.image_number, a.model, true as is_answered, case when a.is_right then 1 else l.rank end as rank
+    from answers a
+    left join later l using (image_number, model)
+    union all by name
+    select image_number, model, false as is_answered from unanswered
 ),
 
 -- nothing right in a picture that no other model has a value for: a zero-shot model did not see it either
@@ -86,28 +103,17 @@ published as (
 
 final as (
     select
-        image_set,
-        image_id,
-        wnid,
-        model,
-        coalesce(rank <= 1, false) as top_1_is_correct,
-        coalesce(rank <= 2, false) as top_2_is_correct,
-        coalesce(rank <= 3, false) as top_3_is_correct,
-        coalesce(rank <= 4, false) as top_4_is_correct,
-        coalesce(rank <= 5, false) as top_5_is_correct,
-    from ranked
-    union all by name
-    select
-        image_set,
-        image_id,
-        wnid,
-        model,
-        null::boolean as top_1_is_correct,
-        null::boolean as top_2_is_correct,
-        null::boolean as top_3_is_correct,
-        null::boolean as top_4_is_correct,
-        null::boolean as top_5_is_correct,
-    from unanswered
+        l.image_set,
+        l.image_id,
+        l.wnid,
+        r.model,
+        case when r.is_answered then coalesce(r.rank <= 1, false) end as top_1_is_correct,
+        case when r.is_answered then coalesce(r.rank <= 2, false) end as top_2_is_correct,
+        case when r.is_answered then coalesce(r.rank <= 3, false) end as top_3_is_correct,
+        case when r.is_answered then coalesce(r.rank <= 4, false) end as top_4_is_correct,
+        case when r.is_answered then coalesce(r.rank <= 5, false) end as top_5_is_correct,
+    from ranked r
+    join numbered_labels l using (image_number)
     union all by name
     select
         image_set,
