@@ -22,6 +22,8 @@ PER_PART = {
     "core/candidates",
     "core/caption_embeddings",
     "core/caption_similarity",
+    "core/image_requests",
+    "core/images",
 }
 
 
@@ -52,7 +54,9 @@ def test_base_first_then_parts_then_only_what_is_new(
     project.add_part(1, rows=100)
     ((part, tables, _),) = requests(project, instance)
     assert part is None
-    assert tables == {"raw/synsets", "staging/lemmas", "staging/queries", "core/query_embeddings"}
+    assert tables == {
+        "raw/synsets", "staging/lemmas", "staging/queries", "core/query_embeddings", "raw/recipes", "core/removals"
+    }  # fmt: skip
     assert instance.get_dynamic_partitions(PARTS.name) == ["web/part-00000", "web/part-00001"]
 
     for schema in ("raw", "staging", "core"):
