@@ -5,8 +5,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from laionet_assets.assets.progress import logged_progress
-from laionet_assets.assets.steps import Step, Work, forget_checkpoint
+from laionet_assets.assets.steps import Step, Work
+from laionet_assets.assets.unfinished import forget_unfinished, progress_log, unfinished_folder
 from laionet_assets.encoders.spec import ModelSpec, identity, parse_spec
 from laionet_assets.errors import UserError
 from laionet_assets.settings import Settings, SettingsError
@@ -40,7 +40,7 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
             write=partial(_write_captions, specs),
             outside=models,
             pool=ENCODER_POOL,
-            after_publish=forget_checkpoint,
+            after_publish=forget_unfinished,
         ),
     }
 
@@ -79,8 +79,8 @@ def _write_queries(specs: Sequence[ModelSpec], templates: Mapping[str, str], wor
                 spec,
                 queries.select(["wnid", "template", "query"]),
                 queries["query"],
-                existing=work.published(),
-                progress=logged_progress(work.log, label=spec.name, what="texts embedded"),
+                existing=_published(work),
+                progress=progress_log(work.log, f"texts embedded by {spec.name}"),
             )
         )
     _write(work, tables)
@@ -97,9 +97,9 @@ def _write_captions(specs: Sequence[ModelSpec], work: Work) -> None:
             spec,
             captions.select(["source", "part", "caption_id"]),
             captions["caption"],
-            existing=work.published(),
-            progress=logged_progress(work.log, label=spec.name, what="texts embedded"),
-            checkpoint=work.checkpoint,
+            existing=_published(work),
+            progress=progress_log(work.log, f"texts embedded by {spec.name}"),
+            checkpoint=unfinished_folder(work),
         )
         for spec in sorted(specs, key=lambda spec: spec.name)
     ]
@@ -112,3 +112,12 @@ def _write(work: Work, tables: Sequence[Any]) -> None:
     from laionet_assets.encoders.embeddings import PARQUET_OPTIONS
 
     work.write_arrow(pa.concat_tables(tables), **PARQUET_OPTIONS)
+
+
+def _published(work: Work) -> Any:
+    """The embeddings published before, as an arrow table, or None: what they have is not embedded again."""
+    warehouse, table = work.warehouse, work.model.table
+    if not warehouse.lake.exists(table, work.part):
+        return None
+    columns = ", ".join(table.column_names)
+    return work.connection.sql(f"select {columns} from ({warehouse.select(table.name, work.part)})").to_arrow_table()

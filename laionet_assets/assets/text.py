@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from laionet_assets.assets.progress import logged_progress
 from laionet_assets.assets.stand_ins import open_store
-from laionet_assets.assets.steps import Step, Work, forget_checkpoint
+from laionet_assets.assets.steps import Step, Work
+from laionet_assets.assets.unfinished import forget_unfinished, progress_log, unfinished_folder
 from laionet_assets.errors import UserError
 from laionet_assets.ocr.spec import RecognizerSpec, parse_recognizer, recognizer_identity
 from laionet_assets.settings import Settings, SettingsError
@@ -49,7 +49,7 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
             write=partial(_write_texts, settings, spec),
             outside=recognizer,
             pool=OCR_POOL,
-            after_publish=forget_checkpoint,
+            after_publish=forget_unfinished,
         )
     }
 
@@ -82,8 +82,8 @@ def _write_texts(settings: Settings, spec: RecognizerSpec | None, work: Work) ->
             wanted,
             partial(_pictures, open_store(settings, work.warehouse)),
             known=known,
-            checkpoint=work.checkpoint,
-            progress=logged_progress(work.log, label=spec.model, what="pictures read"),
+            checkpoint=unfinished_folder(work),
+            progress=progress_log(work.log, "pictures read"),
             workers=len(os.sched_getaffinity(0)),
         )
         texts = _by(recognizer_identity(spec), known) | read

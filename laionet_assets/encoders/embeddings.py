@@ -5,6 +5,7 @@ A vector is stored once per model, keyed by the columns that identify its text, 
 most 1.2e-4). Not here: reading texts, writing and publishing tables.
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ import pyarrow.compute
 
 from laionet_assets.encoders.spec import ModelSpec, identity
 from laionet_assets.encoders.text import Progress, TextEncoder, load_text_encoder
-from laionet_assets.warehouse.checkpoint import chunk_name, save_chunk
+from laionet_assets.warehouse.lake import write_whole
 
 EMBEDDING_TYPE = pa.list_(pa.float16())
 """Lists, not fixed-size lists: encoders of different dimensions share a column. DuckDB reads it as FLOAT[]."""
@@ -57,8 +58,8 @@ def embed_missing(
     only if a text is missing. `progress` counts the missing texts.
 
     With `checkpoint`, a folder, each chunk of texts is kept there as soon as it is embedded, and found again by a
-    later call for the same missing texts: the result is the same, byte for byte. The caller removes it
-    (`warehouse.checkpoint`) once the table is published.
+    later call for the same missing texts: the result is the same, byte for byte. The caller removes the
+    folder once the table is published.
 
     Raises ValueError if ids are null, repeated, or not as many as the texts, EncoderError as `load_text_encoder`.
     """
@@ -129,13 +130,13 @@ def _embed(
     vectors = np.empty((len(texts), encoder.dimension), dtype=np.float16)
     for start in range(0, len(texts), CHUNK_TEXTS):
         chunk = texts.slice(start, CHUNK_TEXTS).to_pylist()
-        file = checkpoint / f"{chunk_name(encoder.identity, chunk)}.npy" if checkpoint else None
+        file = checkpoint / f"{_chunk_digest(encoder.identity, chunk)}.npy" if checkpoint else None
         if file and file.exists():
             vectors[start : start + len(chunk)] = np.load(file)
         else:
             vectors[start : start + len(chunk)] = encoder.encode(chunk, progress=_within(progress, start, len(texts)))
             if file:
-                save_chunk(file, partial(np.save, arr=vectors[start : start + len(chunk)]))
+                write_whole(file, partial(np.save, arr=vectors[start : start + len(chunk)]))
         if progress is not None:
             progress(start + len(chunk), len(texts))
     return vectors
@@ -143,6 +144,15 @@ def _embed(
 
 def _within(progress: Progress | None, start: int, total: int) -> Progress | None:
     return None if progress is None else lambda done, _: progress(start + done, total)
+
+
+def _chunk_digest(model: str, texts: Sequence[str]) -> str:
+    digest = hashlib.sha256(model.encode())
+    for text in texts:
+        encoded = text.encode()
+        digest.update(len(encoded).to_bytes(8, "little"))
+        digest.update(encoded)
+    return digest.hexdigest()[:32]
 
 
 def _lists(vectors: np.ndarray) -> pa.ChunkedArray:

@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, BinaryIO
 from laionet_assets.ocr.recognizer import TextRecognizer, load_recognizer
 from laionet_assets.ocr.spec import RecognizerSpec, recognizer_identity
 from laionet_assets.ocr.stream import recognize_stream
-from laionet_assets.warehouse.checkpoint import chunk_name, save_chunk
+from laionet_assets.warehouse.lake import write_whole
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 CHUNK_PICTURES = 256
 """Pictures in a chunk of a checkpoint."""
+CHUNK_LAYOUT = "texts-1"
+"""How the files of chunks begin; raised when their columns change, so that older ones are not seen."""
 
 ReadPictures = Callable[[Sequence[str]], Iterable[tuple[str, bytes | str]]]
 """Contents (sha256) to their bytes, or to the reason why there are none; each once, in any order."""
@@ -57,7 +59,7 @@ def read_missing(
     read now. The recogniser is loaded only if one is missing; `progress` counts the missing ones.
 
     With `checkpoint`, a folder, finished texts are kept there chunk by chunk and found again by a later call. The
-    caller removes it (`warehouse.checkpoint`) once the table is published. Raises RecognizerError as
+    caller removes it once the table is published. Raises RecognizerError as
     `load_recognizer`.
     """
     identity = recognizer_identity(spec)
@@ -74,8 +76,8 @@ def read_missing(
     while chunk := list(islice(texts, CHUNK_PICTURES)):
         found |= {text.sha256: text for text in chunk}
         if checkpoint is not None:
-            name = chunk_name(identity, (text.sha256 for text in chunk))
-            save_chunk(checkpoint / f"{name}.parquet", partial(_write, chunk))
+            name = f"{CHUNK_LAYOUT}-{len(_chunks(checkpoint)):06d}.parquet"
+            write_whole(checkpoint / name, partial(_write, chunk))
     return found
 
 
@@ -139,9 +141,13 @@ def _write(chunk: Sequence[PictureText], handle: BinaryIO) -> None:
     pq.write_table(texts_table(chunk), handle)
 
 
+def _chunks(checkpoint: Path | None) -> list[Path]:
+    return sorted(checkpoint.glob(f"{CHUNK_LAYOUT}-*.parquet")) if checkpoint is not None else []
+
+
 def _saved(checkpoint: Path | None) -> Iterator[PictureText]:
     """Texts in the chunks of a checkpoint."""
     import pyarrow.parquet as pq
 
-    for file in sorted(checkpoint.glob("*.parquet")) if checkpoint is not None else ():
+    for file in _chunks(checkpoint):
         yield from texts_of(pq.read_table(file)).values()

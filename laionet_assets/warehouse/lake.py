@@ -15,12 +15,12 @@ import shutil
 import socket
 import tempfile
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
 import fsspec
@@ -142,10 +142,7 @@ class Lake:
         if not self.is_local:
             self.filesystem.pipe_file(f"{self.root}/{name}", text.encode())
             return
-        Path(self.root).mkdir(parents=True, exist_ok=True)
-        staged = Path(self.root) / f".{name}.{os.getpid()}{STAGED_SUFFIX}"
-        staged.write_text(text, encoding="utf-8")
-        replace(staged, Path(self.root) / name)
+        write_whole(Path(self.root) / name, lambda file: file.write(text.encode()))
 
     def _forget_listings(self) -> None:
         if not self.is_local:
@@ -170,6 +167,15 @@ def replace(source: Path, target: Path) -> None:
     finally:
         os.close(descriptor)
     os.replace(source, target)
+
+
+def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a local file whole or not at all: what `write` puts into a hidden file beside it then takes its name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staged = path.with_name(f".{path.name}.{os.getpid()}{STAGED_SUFFIX}")
+    with staged.open("wb") as file:
+        write(file)
+    replace(staged, path)
 
 
 def _sweep(folder: Path) -> None:
