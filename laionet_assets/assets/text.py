@@ -84,7 +84,7 @@ def _write_texts(settings: Settings, spec: RecognizerSpec | None, work: Work) ->
             known=known,
             checkpoint=work.checkpoint,
             progress=progress_log(work.log, f"pictures read by {spec.model}"),
-            workers=len(os.sched_getaffinity(0)),
+            workers=os.cpu_count() or 1,
         )
         texts = _by(recognizer_identity(spec), known) | read
     _write(work, [texts[sha256] for sha256 in sorted(texts)])
