@@ -22,6 +22,8 @@ PER_PART = {
     "core/candidates",
     "core/caption_embeddings",
     "core/caption_similarity",
+    "core/images",
+    "core/image_predictions",
 }
 
 
