@@ -13,7 +13,15 @@ from tests.integration.conftest import Project
 
 pytestmark = pytest.mark.integration
 
-AFTER_RECIPES = {"raw.recipes", "core.laionet", "marts.class_frequency", "marts.funnel", "release"}
+AFTER_RECIPES = {
+    "raw.recipes",
+    "core.laionet",
+    "core.image_labels",
+    "core.predictions",
+    "marts.class_frequency",
+    "marts.funnel",
+    "release",
+}
 PER_PART = {
     "raw.parts",
     "raw.pairs",
@@ -22,9 +30,13 @@ PER_PART = {
     "core.candidates",
     "core.caption_embeddings",
     "core.caption_similarity",
+    "core.images",
+    "core.image_predictions",
 }
 AFTER_PARTS = {
     "core.laionet",
+    "core.image_labels",
+    "core.predictions",
     "marts.class_frequency",
     "marts.funnel",
     "marts.matching_gain",
