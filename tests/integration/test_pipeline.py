@@ -13,8 +13,26 @@ from tests.integration.conftest import Project
 
 pytestmark = pytest.mark.integration
 
-AFTER_RECIPES = {"raw.recipes", "core.laionet", "marts.class_frequency", "marts.funnel", "release"}
-IMAGES = {"core.image_requests", "core.images", "core.image_text", "core.names_in_images"}
+AFTER_RECIPES = {
+    "raw.recipes",
+    "raw.image_sets",
+    "core.laionet",
+    "core.image_labels",
+    "core.predictions",
+    "core.correctness",
+    "core.class_weights",
+    "marts.class_frequency",
+    "marts.funnel",
+    "marts.class_recall",
+    "marts.accuracy",
+    "marts.accuracy_gap",
+    "marts.zero_shot",
+    "marts.real_accuracy",
+    "marts.image_outcomes",
+    "marts.removal_leftovers",
+    "release",
+}
+IMAGES = {"core.image_requests", "core.images", "core.image_text", "core.names_in_images", "core.image_predictions"}
 PER_PART = {
     "raw.parts",
     "raw.pairs",
@@ -27,6 +45,8 @@ PER_PART = {
 }
 AFTER_PARTS = {
     "core.laionet",
+    "core.image_labels",
+    "core.predictions",
     "marts.class_frequency",
     "marts.funnel",
     "marts.matching_gain",

@@ -24,6 +24,9 @@ PER_PART = {
     "core/caption_similarity",
     "core/image_requests",
     "core/images",
+    "core/image_text",
+    "core/names_in_images",
+    "core/image_predictions",
 }
 
 
