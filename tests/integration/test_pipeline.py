@@ -15,7 +15,6 @@ pytestmark = pytest.mark.integration
 
 AFTER_RECIPES = {
     "raw.recipes",
-    "raw.image_sets",
     "core.laionet",
     "core.image_labels",
     "core.predictions",
@@ -43,16 +42,7 @@ PER_PART = {
     "core.caption_similarity",
     *IMAGES,
 }
-AFTER_PARTS = {
-    "core.laionet",
-    "core.image_labels",
-    "core.predictions",
-    "marts.class_frequency",
-    "marts.funnel",
-    "marts.matching_gain",
-    "marts.threshold_sweep",
-    "release",
-}
+AFTER_PARTS = AFTER_RECIPES - {"raw.recipes"} | {"marts.matching_gain", "marts.threshold_sweep"}
 
 
 def test_a_life_of_changes_each_costs_only_its_own_work(project: Project) -> None:
