@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from laionet_assets.assets.images import open_store
 from laionet_assets.assets.parts import sync_parts
 from laionet_assets.assets.pipeline import Pipeline, build_pipeline
 from laionet_assets.assets.publishing import Published, make
-from laionet_assets.assets.steps import Task, stale_tasks
+from laionet_assets.assets.steps import Step, Task, stale_tasks
 from laionet_assets.errors import UserError
 from laionet_assets.images.removals import leftovers, read_tombstones
 from laionet_assets.images.store import ImageStore
@@ -69,6 +69,14 @@ class Stage:
         return build_pipeline(load_settings(self.project.config), project=PROJECT)
 
     @property
+    def steps(self) -> dict[str, Step]:
+        """Steps by name, in order. Leftovers are looked for in the tables of this stage: later ones are not made."""
+        steps = {step.name: step for step in self.pipeline.steps}
+        last = steps["marts.removal_leftovers"]
+        reads = replace(last.model.reads, tables=frozenset({"core.removals", "core.images"}))
+        return {**steps, last.name: replace(last, model=replace(last.model, reads=reads))}
+
+    @property
     def store(self) -> ImageStore:
         pipeline = self.pipeline
         return open_store(pipeline.settings, pipeline.warehouse)
@@ -80,13 +88,10 @@ class Stage:
 
     def make(self, names: Sequence[str] = STAGE, *, parts: Sequence[PartKey] = PARTS) -> list[Task]:
         """Make what is stale; returns it. `log` is what was said on the way."""
-        pipeline = self.pipeline
-        steps = {step.name: step for step in pipeline.steps}
-        tasks = stale_tasks(pipeline.warehouse, pipeline.steps, parts, names=names)
+        warehouse, steps = self.pipeline.warehouse, self.steps
+        tasks = stale_tasks(warehouse, list(steps.values()), parts, names=names)
         self.log.clear()
-        self.published = {
-            task: make(pipeline.warehouse, steps[task.name], task.part, log=self.log.append) for task in tasks
-        }
+        self.published = {task: make(warehouse, steps[task.name], task.part, log=self.log.append) for task in tasks}
         return tasks
 
     def set_images(self, text: str) -> None:
@@ -188,8 +193,7 @@ def test_the_pictures_are_in_the_store_once_and_no_address_is(stage: Stage) -> N
 def test_made_again_nothing_is_asked(stage: Stage) -> None:
     before = stage.project.files()
     assert stage.make(WITH_MARTS) == []
-    steps = {step.name: step for step in stage.pipeline.steps}
-    make(stage.pipeline.warehouse, steps["core.images"], PARTS[0], log=stage.log.append)
+    make(stage.pipeline.warehouse, stage.steps["core.images"], PARTS[0], log=stage.log.append)
     assert stage.fetched() == 0
     assert stage.project.files() == before
 
@@ -262,9 +266,8 @@ def test_a_lost_picture_is_fetched_again(stage: Stage) -> None:
         if each["sha256"] == row["sha256"] and each["part"] == row["part"]
     }
     stage.store.discard({row["sha256"]})
-    steps = {step.name: step for step in stage.pipeline.steps}
     stage.log.clear()
-    make(stage.pipeline.warehouse, steps["core.images"], PARTS[0], log=stage.log.append)
+    make(stage.pipeline.warehouse, stage.steps["core.images"], PARTS[0], log=stage.log.append)
     assert stage.fetched() == len(twins)
     assert stage.store.contains(row["sha256"])
 
