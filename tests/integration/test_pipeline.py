@@ -13,9 +13,7 @@ from tests.integration.conftest import Project
 
 pytestmark = pytest.mark.integration
 
-AFTER_IMAGES = {"marts.image_outcomes", "marts.removal_leftovers"}
-AFTER_RECIPES = {"raw.recipes", "core.laionet", "marts.class_frequency", "marts.funnel", "release", *AFTER_IMAGES}
-REQUESTS = ("core.image_requests", "core.images")
+AFTER_RECIPES = {"raw.recipes", "core.laionet", "marts.class_frequency", "marts.funnel", "release"}
 PER_PART = {
     "raw.parts",
     "raw.pairs",
@@ -24,10 +22,8 @@ PER_PART = {
     "core.candidates",
     "core.caption_embeddings",
     "core.caption_similarity",
-    *REQUESTS,
 }
 AFTER_PARTS = {
-    *AFTER_IMAGES,
     "core.laionet",
     "marts.class_frequency",
     "marts.funnel",
@@ -58,15 +54,13 @@ def test_a_life_of_changes_each_costs_only_its_own_work(project: Project) -> Non
         "encoder: minilm, text_threshold: 0.7}\n  - {name: corrected",
     )
     assert project.run() == 0
-    parts = ("web/part-00000", "web/part-00001")
-    assert project.made() == {f"{name} {part}" for name in REQUESTS for part in parts} | AFTER_RECIPES
+    assert project.made() == AFTER_RECIPES
     assert project.count("select count(*) from core.laionet where recipe = 'paper' and similarity <= 0.7") == 0
 
     project.add_part(2)
     assert project.run() == 0
     assert project.made() == {f"{name} web/part-00002" for name in PER_PART} | AFTER_PARTS
-    is_asked = ("core/image_requests/", "core/images/")  # by the recipes
-    unchanged = {name for name in first if "part=part-0000" in name and not name.startswith(is_asked)}
+    unchanged = {name for name in first if "part=part-0000" in name}
     assert {name: project.files()[name] for name in unchanged} == {name: first[name] for name in unchanged}
 
     (project.parts / "part-00001.snappy.parquet").unlink()
