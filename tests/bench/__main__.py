@@ -16,7 +16,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
 
 def stages() -> Mapping[str, Callable[[Options], Section]]:
     """All stages by name, in the order of the report."""
-    from tests.bench import checks, matching, results, runs, selection, similarity
+    from tests.bench import checks, fetching, matching, predicting, results, runs, selection, similarity
 
     return {
         "matching": matching.matching,
@@ -25,6 +25,8 @@ def stages() -> Mapping[str, Callable[[Options], Section]]:
         "selection": selection.selection,
         "results": results.results,
         "checks": checks.checks,
+        "fetching": fetching.fetching,
+        "predicting": predicting.predicting,
         "sample": runs.sample,
         "real": runs.real,
     }
