@@ -1,10 +1,12 @@
--- core.names_in_images: one row per sample that is asked for and class of its caption
+-- core.names_in_images: one row per sample that is asked for (and not removed) and class of its caption
 with candidates as (
     select distinct source, part, sample_id, wnid from core.candidates
 ),
 
 images as (
-    select source, part, sample_id, case when status = 'success' then sha256 end as sha256 from core.images
+    select source, part, sample_id, case when status = 'success' then sha256 end as sha256
+    from core.images
+    where status <> 'removed'
 ),
 
 texts as (

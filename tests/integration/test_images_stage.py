@@ -52,7 +52,10 @@ UPSTREAM = (
     "core.caption_similarity",
 )  # fmt: skip
 STAGE = ("raw.recipes", "core.removals", "core.image_requests", "core.images")
-WITH_MARTS = (*STAGE, "marts.image_outcomes", "marts.removal_leftovers")
+READERS = ("core.image_text", "core.names_in_images", "core.laionet")
+"""Tables made from images that need no model."""
+MARTS = ("marts.image_outcomes", "marts.removal_leftovers")
+WITH_MARTS = (*STAGE, *READERS, *MARTS)
 TIMES = ("started_at", "seconds", "next_attempt_at")
 
 
@@ -70,10 +73,10 @@ class Stage:
 
     @property
     def steps(self) -> dict[str, Step]:
-        """Steps by name, in order. Leftovers are looked for in the tables of this stage: later ones are not made."""
+        """Steps by name, in order. Leftovers are looked for without predictions, which are not made here."""
         steps = {step.name: step for step in self.pipeline.steps}
         last = steps["marts.removal_leftovers"]
-        reads = replace(last.model.reads, tables=frozenset({"core.removals", "core.images"}))
+        reads = replace(last.model.reads, tables=last.model.dependencies & {*STAGE, *READERS})
         return {**steps, last.name: replace(last, model=replace(last.model, reads=reads))}
 
     @property
@@ -232,9 +235,8 @@ def test_a_failure_is_tried_again_when_it_is_due_and_readers_follow_if_it_change
     (part,) = {PartKey(row["source"], row["part"]) for row in list(failed.values())[:1]}
     make_due(stage, part)
     due = {key for key, row in failed.items() if row["part"] == part.part}
-    assert stage.make(WITH_MARTS) == [
-        Task("core.images", part), Task("marts.image_outcomes", None), Task("marts.removal_leftovers", None)
-    ]  # fmt: skip
+    made = stage.make((*STAGE, *MARTS))
+    assert made == [Task("core.images", part), *(Task(name, None) for name in MARTS)]
     images = stage.images()
     assert stage.fetched() == len({images[key]["url_hash"] for key in due})
     for key in due:
@@ -340,6 +342,9 @@ def test_removals_cascade_and_nothing_brings_it_back(stage: Stage, tmp_path: Pat
     assert stage.rows("select * from marts.removal_leftovers") == []
     assert leftovers(stage.store) == []
     assert stage.rows("select count(*) from core.image_requests where is_removed and url is null") == [(len(samples),)]
+    chosen = {key for (key,) in stage.rows("select sample_id from core.laionet")}
+    named = {key for (key,) in stage.rows("select sample_id from core.names_in_images")}
+    assert chosen and named and not samples & (chosen | named)
     urls = {images[key]["url"] for key in samples}
     for table in ("images", "image_requests"):
         for path in (stage.project.warehouse / "core" / table).rglob("*.parquet"):
