@@ -59,7 +59,10 @@ class SourceSettings(_Strict):
 
     name: Name = Field(description="Short name; the first half of every partition key.")
     adapter: str = Field("auto", description="Format of the files, or `auto` to detect it from the columns.")
-    path: str = Field(description="Local glob, folder or file, URL of a filesystem (s3://...), or sample://web.")
+    path: str = Field(
+        description="Local glob, folder or file, URL of a filesystem (s3://...), sample://web, or a synthetic web of "
+        "another size: sample://web?parts=1&rows=300."
+    )
     storage_options: dict[str, Any] = Field(
         default_factory=dict, description="Options of the fsspec filesystem of a URL."
     )

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 from laionet_assets.errors import UserError
 from laionet_assets.sample import sample_web_folder
@@ -154,17 +155,38 @@ def retire_parts(warehouse: Warehouse, parts: Collection[PartKey]) -> dict[PartK
 
 def source_path(settings: Settings, source: SourceSettings) -> str:
     """Absolute path or URL of a source; `sample://web` is drawn first if it is not there."""
-    root = settings.warehouse_root
-    cache = Path(settings.home / "sample" if "://" in root else root) / "sample"
-    path = resolve_path(source.path, resolvers={"sample": partial(_sample_folder, cache)})
+    path = resolve_path(source.path, resolvers={"sample": partial(_sample_folder, sample_cache(settings))})
     return settings.resolve(path)
 
 
+def sample_cache(settings: Settings) -> Path:
+    """Local folder of what this project draws itself: in the warehouse, or beside the settings if that is remote."""
+    root = settings.warehouse_root
+    return Path(settings.home / "sample" if "://" in root else root) / "sample"
+
+
 def _sample_folder(cache: Path, name: str) -> Path:
-    if name != "web":
-        raise UserError(f"sample://{name}: found {name!r}, expected sample://web")
+    """The folder behind `sample://<name>`: `web`, or `web?parts=1&rows=300` for one of another size, in a cache of its
+    own.
+    """
+    size = _sample_size(name)
+    cache = cache / "-".join(f"{value}-{key}" for key, value in size.items()) if size else cache
     cache.mkdir(parents=True, exist_ok=True)
-    return sample_web_folder(cache)
+    return sample_web_folder(cache, **size)
+
+
+def _sample_size(name: str) -> dict[str, int]:
+    """parts and rows, as far as a name says them. Raises UserError."""
+    kind, _, query = name.partition("?")
+    least = {"parts": 1, "rows": 100}
+    pairs = parse_qsl(query, keep_blank_values=True)
+    is_known = all(key in least and value.isdecimal() and int(value) >= least[key] for key, value in pairs)
+    if kind != "web" or not is_known or len(dict(pairs)) < len(pairs) or bool(query) != bool(pairs):
+        raise UserError(
+            f"sample://{name}: expected sample://web, or with a size: sample://web?parts=1&rows=300 "
+            "(at least 1 part, 100 rows a part)"
+        )
+    return {key: int(value) for key, value in sorted(pairs)}
 
 
 def _sync_source(

@@ -6,7 +6,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from laionet_assets.assets import ingestion, recipes, similarity, taxonomy
+from laionet_assets.assets import (
+    image_sets,
+    images,
+    ingestion,
+    predictions,
+    recipes,
+    results,
+    similarity,
+    taxonomy,
+    text,
+)
 from laionet_assets.assets.parameters import SQL_PARAMETERS
 from laionet_assets.assets.steps import Step, sql_step
 from laionet_assets.settings import Settings
@@ -47,7 +57,7 @@ def build_pipeline(settings: Settings, *, project: Project | None = None) -> Pip
     """
     project = project or load_project()
     python_steps: dict[str, Step] = {}
-    for stage in (ingestion, taxonomy, similarity, recipes):
+    for stage in (ingestion, taxonomy, similarity, recipes, images, text, image_sets, predictions, results):
         python_steps.update(stage.steps(settings, project))
     steps = []
     for model in project.in_order():

@@ -23,6 +23,7 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
             "nsfw_tags": list(recipe.nsfw),
             "max_punsafe": recipe.max_punsafe,
             "top_k": recipe.top_k,
+            "drop_text_in_image": recipe.drop_text_in_image,
         }
         for position, recipe in enumerate(settings.recipes)
     ]
@@ -41,6 +42,7 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
                 ("nsfw_tags", pa.list_(pa.string())),
                 ("max_punsafe", pa.float64()),
                 ("top_k", pa.int64()),
+                ("drop_text_in_image", pa.bool_()),
             ]
         )
         work.write_arrow(pa.Table.from_pylist(rows, schema=schema).sort_by("recipe"))

@@ -1,12 +1,12 @@
 """Stage similarity: core.query_embeddings and core.caption_embeddings (core.caption_similarity is SQL)."""
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from laionet_assets.assets.steps import Step, Work
+from laionet_assets.assets.progress import progress_log
+from laionet_assets.assets.steps import Step, Work, forget_checkpoint
 from laionet_assets.encoders.spec import ModelSpec, identity, parse_spec
 from laionet_assets.errors import UserError
 from laionet_assets.settings import Settings, SettingsError
@@ -15,7 +15,6 @@ from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Warehouse, digest
 
 ENCODER_POOL = "encoder"
-LOG_EVERY_SECONDS = 10.0
 
 
 def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
@@ -41,7 +40,7 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
             write=partial(_write_captions, specs),
             outside=models,
             pool=ENCODER_POOL,
-            after_publish=_forget_checkpoint,
+            after_publish=forget_checkpoint,
         ),
     }
 
@@ -80,8 +79,8 @@ def _write_queries(specs: Sequence[ModelSpec], templates: Mapping[str, str], wor
                 spec,
                 queries.select(["wnid", "template", "query"]),
                 queries["query"],
-                existing=_published(work),
-                progress=_progress(work, spec),
+                existing=work.published(),
+                progress=progress_log(work.log, f"texts embedded by {spec.name}"),
             )
         )
     _write(work, tables)
@@ -93,25 +92,18 @@ def _write_captions(specs: Sequence[ModelSpec], work: Work) -> None:
     captions = work.connection.sql(
         "select source, part, caption_id, any_value(caption) as caption from core.candidates group by all order by all"
     ).to_arrow_table()
-    checkpoint = _checkpoint(work)
     tables = [
         embed_missing(
             spec,
             captions.select(["source", "part", "caption_id"]),
             captions["caption"],
-            existing=_published(work),
-            progress=_progress(work, spec),
-            checkpoint=checkpoint,
+            existing=work.published(),
+            progress=progress_log(work.log, f"texts embedded by {spec.name}"),
+            checkpoint=work.checkpoint,
         )
         for spec in sorted(specs, key=lambda spec: spec.name)
     ]
     _write(work, tables)
-
-
-def _forget_checkpoint(work: Work) -> None:
-    from laionet_assets.encoders.embeddings import remove_checkpoint
-
-    remove_checkpoint(_checkpoint(work))
 
 
 def _write(work: Work, tables: Sequence[Any]) -> None:
@@ -120,34 +112,3 @@ def _write(work: Work, tables: Sequence[Any]) -> None:
     from laionet_assets.encoders.embeddings import PARQUET_OPTIONS
 
     work.write_arrow(pa.concat_tables(tables), **PARQUET_OPTIONS)
-
-
-def _published(work: Work) -> Any:
-    """The embeddings published before, as an arrow table, or None: what they have is not embedded again."""
-    warehouse, table = work.warehouse, work.model.table
-    if not warehouse.lake.exists(table, work.part):
-        return None
-    columns = ", ".join(table.column_names)
-    return work.connection.sql(f"select {columns} from ({warehouse.select(table.name, work.part)})").to_arrow_table()
-
-
-def _checkpoint(work: Work) -> Path:
-    """Folder of finished chunks of an embedding that is under way: of the part, on this machine."""
-    part = work.part.folder if work.part else ""
-    return work.warehouse.scratch / work.model.name / part
-
-
-def _progress(work: Work, spec: ModelSpec) -> Callable[[int, int], None]:
-    """Logs how far the embedding is, with the time that remains, every ten seconds."""
-    started = last = time.monotonic()
-
-    def show(done: int, total: int) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last >= LOG_EVERY_SECONDS or done == total:
-            last = now
-            rate = done / max(now - started, 1e-9)
-            remaining = (total - done) / max(rate, 1e-9)
-            work.log(f"{spec.name}: {done:,} of {total:,} texts embedded, {rate:.0f} a second, {remaining:.0f} s to go")
-
-    return show

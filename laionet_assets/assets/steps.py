@@ -13,6 +13,7 @@ import duckdb
 
 from laionet_assets.sqlmodels.check import create_macros
 from laionet_assets.sqlmodels.loader import Model, Project
+from laionet_assets.warehouse.checkpoint import remove_checkpoint
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Stamp, Warehouse, digest, stamps_of
 
@@ -56,6 +57,25 @@ class Work:
         stamps = stamps_of(self.version, content=content)
         stamped = table.replace_schema_metadata({**(table.schema.metadata or {}), **stamps})
         pq.write_table(stamped, self.staged, **{"compression": "zstd", **options})
+
+    def published(self) -> Any:
+        """The rows published before as a pyarrow Table, None without: what they have need not be made again."""
+        table = self.model.table
+        if not self.warehouse.lake.exists(table, self.part):
+            return None
+        columns = ", ".join(table.column_names)
+        select = f"select {columns} from ({self.warehouse.select(table.name, self.part)})"
+        return self.connection.sql(select).to_arrow_table()
+
+    @property
+    def checkpoint(self) -> Path:
+        """Folder of finished chunks of this work, on this machine: after a kill, the next run goes on with them."""
+        return self.warehouse.scratch / self.model.name / (self.part.folder if self.part else "")
+
+
+def forget_checkpoint(work: Work) -> None:
+    """Remove the finished chunks of a piece of work, once it is published."""
+    remove_checkpoint(work.checkpoint)
 
 
 @dataclass(frozen=True)

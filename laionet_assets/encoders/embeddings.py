@@ -5,10 +5,8 @@ A vector is stored once per model, keyed by the columns that identify its text, 
 most 1.2e-4). Not here: reading texts, writing and publishing tables.
 """
 
-import hashlib
-import os
-import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,8 @@ import pyarrow.compute
 
 from laionet_assets.encoders.spec import ModelSpec, identity
 from laionet_assets.encoders.text import Progress, TextEncoder, load_text_encoder
+from laionet_assets.warehouse.checkpoint import chunk_name
+from laionet_assets.warehouse.lake import write_whole
 
 EMBEDDING_TYPE = pa.list_(pa.float16())
 """Lists, not fixed-size lists: encoders of different dimensions share a column. DuckDB reads it as FLOAT[]."""
@@ -58,8 +58,8 @@ def embed_missing(
     only if a text is missing. `progress` counts the missing texts.
 
     With `checkpoint`, a folder, each chunk of texts is kept there as soon as it is embedded, and found again by a
-    later call for the same missing texts: the result is the same, byte for byte. The caller removes it with
-    `remove_checkpoint` once the table is published.
+    later call for the same missing texts: the result is the same, byte for byte. The caller removes it
+    (`warehouse.checkpoint`) once the table is published.
 
     Raises ValueError if ids are null, repeated, or not as many as the texts, EncoderError as `load_text_encoder`.
     """
@@ -80,12 +80,6 @@ def embed_missing(
     if existing is not None and not is_missing.all():
         vectors[~is_missing] = _vectors_at(existing, known[~is_missing])
     return _table(spec.name, model, ids, vectors)
-
-
-def remove_checkpoint(folder: Path) -> None:
-    """Remove the chunks that `embed_missing` kept; nothing happens if there are none."""
-    if folder.is_dir():
-        shutil.rmtree(folder)
 
 
 def _require_keys(ids: pa.Table, texts: Sequence[str] | pa.ChunkedArray) -> None:
@@ -136,13 +130,13 @@ def _embed(
     vectors = np.empty((len(texts), encoder.dimension), dtype=np.float16)
     for start in range(0, len(texts), CHUNK_TEXTS):
         chunk = texts.slice(start, CHUNK_TEXTS).to_pylist()
-        file = checkpoint / f"{_chunk_digest(encoder.identity, chunk)}.npy" if checkpoint else None
+        file = checkpoint / f"{chunk_name(encoder.identity, chunk)}.npy" if checkpoint else None
         if file and file.exists():
             vectors[start : start + len(chunk)] = np.load(file)
         else:
             vectors[start : start + len(chunk)] = encoder.encode(chunk, progress=_within(progress, start, len(texts)))
             if file:
-                _save(file, vectors[start : start + len(chunk)])
+                write_whole(file, partial(np.save, arr=vectors[start : start + len(chunk)]))
         if progress is not None:
             progress(start + len(chunk), len(texts))
     return vectors
@@ -150,24 +144,6 @@ def _embed(
 
 def _within(progress: Progress | None, start: int, total: int) -> Progress | None:
     return None if progress is None else lambda done, _: progress(start + done, total)
-
-
-def _chunk_digest(model: str, texts: Sequence[str]) -> str:
-    digest = hashlib.sha256(model.encode())
-    for text in texts:
-        encoded = text.encode()
-        digest.update(len(encoded).to_bytes(8, "little"))
-        digest.update(encoded)
-    return digest.hexdigest()[:32]
-
-
-def _save(file: Path, vectors: np.ndarray) -> None:
-    """Write a chunk so that it is there whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(f".{os.getpid()}.partial")
-    with partial.open("wb") as handle:
-        np.save(handle, vectors)
-    os.replace(partial, file)
 
 
 def _lists(vectors: np.ndarray) -> pa.ChunkedArray:

@@ -101,16 +101,27 @@ class Removals:
         object.__setattr__(self, "_reasons", reasons)
 
     def reason(
-        self, *, url: str | None = None, sha256: str | None = None, sample: tuple[str, int] | None = None
+        self,
+        *,
+        url: str | None = None,
+        hashed_url: str | None = None,
+        sha256: str | None = None,
+        sample: tuple[str, int] | None = None,
     ) -> str | None:
-        """Why something must not be taken in, or None. `sample` is (source, sample_id)."""
+        """Why something must not be taken in, or None. `hashed_url` is an address as `url_hash` gives it, `sample` is
+        (source, sample_id).
+        """
         keys = [
-            ("url_hash", url_hash(url) if url is not None else None),
+            ("url_hash", url_hash(url) if url is not None else hashed_url),
             ("sha256", sha256),
             ("sample", sample_key(*sample) if sample is not None else None),
         ]
         reasons: Mapping[tuple[str, str | None], str] = self._reasons  # type: ignore[attr-defined]
         return next((reasons[key] for key in keys if key in reasons), None)
+
+    def hashes(self, kind: Kind) -> frozenset[str]:
+        """Values of the tombstones of a kind."""
+        return frozenset(tombstone.value for tombstone in self.tombstones if tombstone.kind == kind)
 
 
 def url_hash(url: str) -> str:
@@ -160,6 +171,11 @@ def read_tombstones(lake: Lake) -> list[Tombstone]:
     if not lake.filesystem.exists(path):
         return []
     return [Tombstone(**row) for row in pq.read_table(io.BytesIO(lake.filesystem.cat_file(path))).to_pylist()]
+
+
+def tombstones_digest(lake: Lake) -> str:
+    """Digest of all tombstones of an image store: another one as soon as something is removed."""
+    return digest(*(repr(tombstone) for tombstone in read_tombstones(lake)))
 
 
 def removed_contents(lake: Lake) -> frozenset[str]:

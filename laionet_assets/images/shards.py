@@ -209,6 +209,8 @@ class ShardWriter:
             self._published = self.folder.entries()
             self._recover()
             self._room_bytes = self._ask_room()
+            if self._open and self._room_bytes is not None:
+                self._room_bytes -= len(_END_OF_TAR)
             self._journal = self._open_journal()
         except BaseException:
             self._close()
@@ -393,13 +395,14 @@ class ShardWriter:
             self._seal()
             self._room_bytes = self._ask_room()
         if self._room_bytes is not None:
-            if size_bytes > self._room_bytes:
+            needed = size_bytes + (0 if self._open else len(_END_OF_TAR))
+            if needed > self._room_bytes:
                 raise StoreFullError(
-                    f"{self.folder.lake.root}: the picture needs {size_bytes} bytes, the quota leaves "
+                    f"{self.folder.lake.root}: the picture needs {needed} bytes, the quota leaves "
                     f"{max(self._room_bytes, 0)}. Raise the quota of the image store or ask for fewer images; "
                     "what is stored stays."
                 )
-            self._room_bytes -= size_bytes
+            self._room_bytes -= needed
         if not self._open:
             name = self._next_name()
             self._open = _OpenShard(name, self.folder.staged_path(name, "open"))

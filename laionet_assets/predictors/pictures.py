@@ -1,16 +1,28 @@
-"""Bytes to pictures that a model can read: every way in which a file can be wrong becomes one short reason."""
+"""Bytes to pictures that a model can read: every way in which a file can be wrong becomes one short reason.
 
+Decoding is that of `images.sets.admission`; here is what models add to it.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+from laionet_assets.images.sets.admission import MAX_PIXELS, admit
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-MAX_PIXELS = 100_000_000
+__all__ = ["MAX_ASPECT_RATIO", "MAX_PIXELS", "Content", "Picture", "Seen", "UnreadablePicture", "read_picture"]
+
 MAX_ASPECT_RATIO = 100.0
 """Beyond it, scaling the short side to a model's input makes a picture of many millions of pixels."""
+
+Content = bytes | Path | Callable[[], bytes]
+"""The bytes of a picture, the file that has them, or what gives them."""
+
+Seen = Literal["both", "paper", "corrected"]
+"""The profiles of admission under which a picture looks so."""
 
 
 class UnreadablePicture(ValueError):
@@ -19,51 +31,48 @@ class UnreadablePicture(ValueError):
 
 @dataclass(frozen=True)
 class Picture:
-    """A decoded picture: `image` is RGB, `mode` is the mode of the file as Pillow names it (`L`, `CMYK`, `P` ...)."""
+    """A decoded picture. `image` is RGB, as the profile `corrected` shows it: upright, on white where transparent.
+
+    `as_stored` is the picture without that, as the profile `paper` takes it, where that is RGB and looks otherwise.
+    `mode` (as Pillow names it: `L`, `CMYK`, `P` ...), `width` and `height` are those of the file.
+    """
 
     image: "Image"
     mode: str
+    width: int
+    height: int
+    as_stored: "Image | None" = None
+
+    @property
+    def looks(self) -> "list[tuple[Seen, Image]]":
+        """Every way in which it looks, one or two: which profiles see it so, and the RGB picture.
+
+        Where the mode is not RGB, only `corrected` sees it.
+        """
+        if self.as_stored is not None:
+            return [("paper", self.as_stored), ("corrected", self.image)]
+        return [("both" if self.mode == "RGB" else "corrected", self.image)]
 
 
-def read_picture(content: bytes | Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
-    """Decode a whole picture, or the first of an animation, from bytes or a file.
+def read_picture(content: Content, *, max_pixels: int = MAX_PIXELS) -> Picture:
+    """Decode a whole picture, or the first of an animation.
 
-    The orientation tag of cameras is not applied, as in ImageNet's own evaluation. Raises UnreadablePicture if the
-    file cannot be read or is no picture, is cut off or broken, or has too many pixels or too long a side; the size is
-    checked before pixels are decoded.
+    Raises UnreadablePicture if the file cannot be read or is no picture, is cut off or broken, has no meaning as RGB,
+    or has too many pixels (checked before they are decoded) or too long a side. What `content` raises passes, if it
+    is called.
     """
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(content if isinstance(content, Path) else BytesIO(content)) as image:
-            _check_size(*image.size, max_pixels=max_pixels)
-            image.load()
-            return Picture(to_rgb(image), image.mode)
-    except UnreadablePicture:
-        raise
-    except UnidentifiedImageError:
-        raise UnreadablePicture("not a picture of a known format") from None
-    except Exception as error:  # Pillow's decoders raise whatever their format's broken bytes lead to
-        reason = (str(error).strip().splitlines() or [""])[0]
-        raise UnreadablePicture(f"{type(error).__name__}: {reason}" if reason else type(error).__name__) from error
-
-
-def to_rgb(image: "Image") -> "Image":
-    """The picture in RGB: on white where it is transparent, as a browser shows it; 16-bit grey scaled to 8 bits."""
-    from PIL import Image
-
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), rgba).convert("RGB")
-    if image.mode.startswith("I;16"):
-        import numpy as np
-
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _check_size(width: int, height: int, *, max_pixels: int) -> None:
-    if width * height > max_pixels:
-        raise UnreadablePicture(f"too large: {width} x {height} pixels, at most {max_pixels:,} are decoded")
-    if max(width, height) > MAX_ASPECT_RATIO * min(width, height):
-        raise UnreadablePicture(f"too narrow: {width} x {height} pixels, at most {MAX_ASPECT_RATIO:g} to 1")
+    if isinstance(content, Path):
+        try:
+            data = content.read_bytes()
+        except OSError as error:
+            raise UnreadablePicture(f"{type(error).__name__}: {error}") from error
+    else:
+        data = content if isinstance(content, bytes) else content()
+    found = admit(data, "corrected", min_pixels=1, max_pixels=max_pixels)
+    if found.image is None or found.mode is None or found.width is None or found.height is None:
+        raise UnreadablePicture(f"{found.reason}: {found.detail}")
+    if max(found.image.size) > MAX_ASPECT_RATIO * min(found.image.size):
+        size = f"{found.width} x {found.height} pixels"
+        raise UnreadablePicture(f"too_narrow: {size}, at most {MAX_ASPECT_RATIO:g} to 1 are scaled")
+    as_stored = found.as_stored if found.conversions else None
+    return Picture(found.image, found.mode, found.width, found.height, as_stored)

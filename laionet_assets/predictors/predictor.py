@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from laionet_assets.images.sets.admission import to_rgb
 from laionet_assets.predictors.heads import Head
-from laionet_assets.predictors.pictures import to_rgb
 from laionet_assets.predictors.prompts import ClassPrompts
 from laionet_assets.predictors.spec import PredictorError, PredictorSpec, predictor_identity
 
@@ -34,6 +34,8 @@ class Predictor(Protocol):
     """What the predictions depend on."""
     batch_pictures: int
     """Pictures of a batch that suit the device."""
+    wnids: tuple[str, ...]
+    """The classes that it can predict."""
 
     def predict(self, images: Sequence["Image"], *, k: int = 5) -> list[Ranked]:
         """The k best classes of each picture, the best first, in the order of the pictures.
@@ -93,6 +95,7 @@ class HeadPredictor:
 
         self.name = name
         self.identity = identity
+        self.wnids = head.wnids
         self._head = head
         self._device = torch.device(device)
         self.batch_pictures = BATCH_PICTURES[self._device.type]
@@ -109,7 +112,7 @@ class HeadPredictor:
         ranked: list[Ranked] = []
         for start in range(0, len(images), self.batch_pictures):
             batch = images[start : start + self.batch_pictures]
-            ranked += self.classify([self.prepare(to_rgb(image)) for image in batch], k=k)
+            ranked += self.classify([self.prepare(to_rgb(image)[0]) for image in batch], k=k)
         return ranked
 
     def prepare(self, image: "Image") -> "torch.Tensor":

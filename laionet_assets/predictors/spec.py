@@ -10,6 +10,7 @@ from pathlib import Path
 
 from laionet_assets.encoders.spec import EncoderError, ModelSpec, digest, identity, parse_spec
 from laionet_assets.errors import UserError
+from laionet_assets.images.sets.admission import VERSION
 from laionet_assets.predictors.prompts import ClassPrompts
 
 PREDICTOR_PROVIDERS = ("timm", "transformers", "open_clip")
@@ -71,14 +72,15 @@ def parse_predictor(
 
 
 def predictor_identity(spec: PredictorSpec, *, prompts: ClassPrompts | None = None) -> str:
-    """What stored predictions depend on: provider, model, hub revision or content of the weights, labels or prompts.
+    """What stored predictions depend on: provider, model, hub revision or content of the weights, labels or prompts,
+    and how pictures are decoded.
 
     Cheap, and without importing a library: the code location compares it at every start.
     """
     bundled = spec.bundled_weights
     weights = f"{spec}@sha256:{digest(bundled)[:16]}" if bundled else identity(spec)
     classes = f"prompts:{prompts.digest[:16]}" if prompts else f"labels:{LABELS_VERSION}"
-    return f"{weights}+{classes}"
+    return f"{weights}+{classes}+decoding:{VERSION}"
 
 
 def _reworded(message: str) -> str:

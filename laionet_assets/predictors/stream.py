@@ -1,25 +1,30 @@
 """Many pictures through several models: each decoded once, in order, while others are predicted; one unreadable
 picture costs its own rows.
 
+A picture that the two profiles of admission see differently (turned by EXIF, transparent) is predicted both ways.
+
 Each worker thread takes a batch through everything: read, decode, prepare, predict. The heavy parts leave Python's
 lock, so that n workers keep n cores busy, without queues between stages. On a GPU the workers' forward passes take
 turns, and the others decode meanwhile.
 """
 
+import os
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from laionet_assets.predictors.pictures import MAX_PIXELS, Picture, UnreadablePicture, read_picture
+from laionet_assets.predictors.pictures import MAX_PIXELS, Content, Picture, Seen, UnreadablePicture, read_picture
 from laionet_assets.predictors.predictor import Predictor, Ranked
 
-Item = tuple[Hashable, bytes | Path]
-"""A picture's id and its bytes, or the file that has them."""
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Item = tuple[Hashable, Content]
+"""A picture's id and its content."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -27,11 +32,12 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one picture with one model.
+    """What became of one picture with one model, as some profiles of admission see it.
 
     `ranked` holds the k best wnids and their scores, best first, and is empty exactly if `error` says why. `width`,
-    `height` (pixels) and `mode` (of the file, as Pillow names it: "RGB", "L", "CMYK" ...) are None where it could not
-    be decoded; every mode is predicted, converted to RGB.
+    `height` (pixels, as stored) and `mode` (of the file, as Pillow names it: "RGB", "L", "CMYK" ...) are None where it
+    could not be decoded. `profile` is "both" where the profiles see the same, or nothing, and "corrected" alone where
+    the mode had to be converted.
     """
 
     image_id: Hashable
@@ -41,6 +47,7 @@ class Outcome:
     width: int | None = None
     height: int | None = None
     mode: str | None = None
+    profile: Seen = "both"
 
 
 def predict_stream(
@@ -52,23 +59,24 @@ def predict_stream(
     workers: int = 2,
     max_pixels: int = MAX_PIXELS,
 ) -> Iterator[Outcome]:
-    """Outcomes of every picture with every model, in the order of `items`, then of `predictors`.
+    """Outcomes of every picture with every model, in the order of `items`, of profiles, then of `predictors`.
 
-    `batch_size` None is what suits the device. `items` is read in this thread, at most 2 x workers batches ahead of
-    what was taken, so memory is bounded. Errors of a picture are outcomes; errors of a model or of `items` are raised.
-    The same items and batch size give the same outcomes with any number of workers. Meanwhile torch computes each
-    forward pass with one thread if there are several workers; what it was set to comes back with the end.
+    A model of fewer than k classes gives all of them. `batch_size` None is what suits the device. `items` is read in
+    this thread, at most 2 x workers batches ahead of what was taken, so memory is bounded. Errors of a picture are
+    outcomes; errors of a model or of `items` are raised. The same items and batch size give the same outcomes with any
+    number of workers. Meanwhile torch computes each forward pass with one thread if there are several workers; what it
+    was set to comes back with the end.
     """
     if not predictors:
         raise ValueError("expected at least one predictor")
     batches = _batches(items, batch_size or min(predictor.batch_pictures for predictor in predictors))
 
     def outcomes(batch: list[Item]) -> list[Outcome]:
-        pictures = [_read(content, max_pixels=max_pixels) for _, content in batch]
-        by_model = [_predict(predictor, pictures, k=k) for predictor in predictors]
+        looks = [look for image_id, content in batch for look in _looks(image_id, content, max_pixels=max_pixels)]
+        by_model = [_predict(predictor, [look.image for look in looks], k=k) for predictor in predictors]
         return [
-            _outcome(image_id, predictor.name, picture, ranked)
-            for (image_id, _), picture, *of_models in zip(batch, pictures, *by_model, strict=True)
+            _outcome(look, predictor.name, ranked)
+            for look, *of_models in zip(looks, *by_model, strict=True)
             for predictor, ranked in zip(predictors, of_models, strict=True)
         ]
 
@@ -98,49 +106,64 @@ def ordered_map(
                 future.cancel()
 
 
+def available_cores() -> int:
+    """Cores that this process may use: a good number of workers."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
         yield batch
 
 
-def _read(content: bytes | Path, *, max_pixels: int) -> Picture | str:
-    """The picture, or why there is none."""
+@dataclass(frozen=True)
+class _Look:
+    """One way in which a picture looks; `image` is why there is none if it cannot be read."""
+
+    image_id: Hashable
+    profile: Seen
+    image: "Image | str"
+    picture: Picture | None
+
+
+def _looks(image_id: Hashable, content: Content, *, max_pixels: int) -> list[_Look]:
     try:
-        return read_picture(content, max_pixels=max_pixels)
+        picture = read_picture(content, max_pixels=max_pixels)
     except UnreadablePicture as error:
-        return str(error)
+        return [_Look(image_id, "both", str(error), None)]
+    return [_Look(image_id, profile, image, picture) for profile, image in picture.looks]
 
 
-def _predict(predictor: Predictor, pictures: Sequence[Picture | str], *, k: int) -> list[Ranked | str]:
+def _predict(predictor: Predictor, images: "Sequence[Image | str]", *, k: int) -> list[Ranked | str]:
     """What a model sees in each picture, or why it sees nothing."""
     results: list[Ranked | str] = []
     inputs = []
-    for picture in pictures:
-        if isinstance(picture, str):
-            results.append(picture)
+    for image in images:
+        if isinstance(image, str):
+            results.append(image)
             continue
         try:
-            inputs.append(predictor.prepare(picture.image))
+            inputs.append(predictor.prepare(image))
         except Exception as error:  # a processor that refuses one size or shape: this picture's row, not the batch
             results.append(f"cannot be prepared: {type(error).__name__}: {error}")
         else:
             results.append([])
-    ranked = iter(predictor.classify(inputs, k=k) if inputs else [])
+    ranked = iter(predictor.classify(inputs, k=min(k, len(predictor.wnids))) if inputs else [])
     return [result if isinstance(result, str) else next(ranked) for result in results]
 
 
-def _outcome(image_id: Hashable, model: str, picture: Picture | str, ranked: Ranked | str) -> Outcome:
-    is_read = isinstance(picture, Picture)
-    width, height = picture.image.size if is_read else (None, None)
+def _outcome(look: _Look, model: str, ranked: Ranked | str) -> Outcome:
+    picture = look.picture
     return Outcome(
-        image_id=image_id,
+        image_id=look.image_id,
         model=model,
         ranked=() if isinstance(ranked, str) else tuple(ranked),
         error=ranked if isinstance(ranked, str) else None,
-        width=width,
-        height=height,
-        mode=picture.mode if is_read else None,
+        width=picture.width if picture else None,
+        height=picture.height if picture else None,
+        mode=picture.mode if picture else None,
+        profile=look.profile,
     )
 
 

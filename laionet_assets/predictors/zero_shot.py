@@ -4,7 +4,6 @@ The texts are embedded once for each model and set of prompts: 80 templates of 1
 of a CPU's time for CLIP ViT-B/32, so that class embeddings can be kept in a folder.
 """
 
-import os
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from laionet_assets.encoders.weights import first_line
 from laionet_assets.predictors.heads import Head
 from laionet_assets.predictors.prompts import ClassPrompts
 from laionet_assets.predictors.spec import PredictorSpec, predictor_identity
+from laionet_assets.warehouse.lake import write_whole
 
 if TYPE_CHECKING:
     import torch
@@ -79,17 +79,8 @@ def class_embeddings(spec: PredictorSpec, *, prompts: ClassPrompts, cache: Path 
     means = np.stack([part.mean(axis=0) for part in np.split(vectors, ends[:-1])])
     classes = (means / np.linalg.norm(means, axis=1, keepdims=True)).astype(np.float32)
     if kept is not None:
-        _keep(kept, classes)
+        write_whole(kept, lambda file: np.save(file, classes, allow_pickle=False))
     return classes
-
-
-def _keep(path: Path, classes: np.ndarray) -> None:
-    """Write the file whole or not at all: another process may read it at any time."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staged = path.with_name(f".{path.name}.{os.getpid()}.staged")
-    with staged.open("wb") as file:
-        np.save(file, classes, allow_pickle=False)
-    os.replace(staged, path)
 
 
 def _file_name(identity: str) -> str:

@@ -3,7 +3,7 @@
 Here: reading them, pickles included, without running what a pickle asks for. Not here: results of models (`published`).
 
 A list is one of: a mapping from wnid to image ids (`wnid2laionindices`), a mapping from image id to wnid
-(`imagename2wnid`), or the wnids alone; as JSON, or as a pickle of these.
+(`imagename2wnid`), or the wnids alone, once or under several names; as JSON, or as a pickle of these.
 """
 
 import json
@@ -69,6 +69,13 @@ def label_counts(image_set: str, labels: LabelList) -> "pa.Table":
 def _label_list(data: object, *, where: str) -> LabelList:
     if isinstance(data, list | tuple):
         wnids, images = [str(item) for item in data], None
+    elif isinstance(data, Mapping) and _are_named_lists(data):
+        wnids, images = list(next(iter(data.values()))), None
+        if any(set(other) != set(wnids) for other in data.values()):
+            raise LabelListError(
+                f"label list {where}: found different classes under {', '.join(map(str, data))}; "
+                "expected the same under every name: keep one of them"
+            )
     elif isinstance(data, Mapping) and data and all(isinstance(value, list | tuple) for value in data.values()):
         images = {str(wnid): tuple(str(image) for image in found) for wnid, found in data.items()}
         wnids = list(images)
@@ -84,6 +91,17 @@ def _label_list(data: object, *, where: str) -> LabelList:
         found = f"{strangers[0][:60]!r} where a wnid should be" if strangers else "no wnid, or one twice"
         raise LabelListError(f"label list {where}: found {found}; {_EXPECTED}")
     return LabelList(tuple(wnids), images)
+
+
+def _are_named_lists(data: Mapping[Any, Any]) -> bool:
+    """Whether lists of wnids stand under names that are none, as `clip_keys` and `mpnet_keys` of LAIONet do."""
+    return bool(data) and all(
+        not _WNID.fullmatch(str(name))
+        and isinstance(listed, list | tuple)
+        and listed
+        and all(isinstance(item, str) and _WNID.fullmatch(item) for item in listed)
+        for name, listed in data.items()
+    )
 
 
 class _Unpickler(pickle.Unpickler):

@@ -21,12 +21,12 @@ import socket
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import fsspec
 
@@ -142,11 +142,11 @@ class Lake:
             self.filesystem.put_file(str(staged.path), aside)
         return aside
 
-    def forget_superseded(self, table: Table) -> None:
-        """Delete the superseded generations of a table now. Queries that have begun may fail: for what must be gone."""
+    def forget_superseded(self) -> None:
+        """Delete all superseded generations now: for what must be gone. Queries that have begun may fail."""
         if self.is_local:
             with self.turn("publish"):
-                for target in Path(self.folder(table)).rglob(DATA_FILE):
+                for target in Path(self.root).glob(f"*/*/**/{DATA_FILE}"):
                     _forget_superseded(target, older_than=0)
 
     @contextmanager
@@ -169,10 +169,7 @@ class Lake:
         if not self.is_local:
             self.filesystem.pipe_file(f"{self.root}/{name}", text.encode())
             return
-        Path(self.root).mkdir(parents=True, exist_ok=True)
-        staged = Path(self.root) / f".{name}.{os.getpid()}{STAGED_SUFFIX}"
-        staged.write_text(text, encoding="utf-8")
-        replace(staged, Path(self.root) / name)
+        write_whole(Path(self.root) / name, lambda file: file.write(text.encode()))
 
     def _forget_listings(self) -> None:
         if not self.is_local:
@@ -218,6 +215,15 @@ def _forget_superseded(target: Path, *, older_than: float) -> None:
     for path in target.parent.glob(".data.*.parquet"):
         if path != current and time.time() - path.stat().st_mtime >= older_than:
             path.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a local file whole or not at all: what `write` puts into a hidden file beside it then takes its name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staged = path.with_name(f".{path.name}.{os.getpid()}{STAGED_SUFFIX}")
+    with staged.open("wb") as file:
+        write(file)
+    replace(staged, path)
 
 
 def _sweep(folder: Path) -> None:

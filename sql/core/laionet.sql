@@ -11,9 +11,23 @@ similarities as (
     select encoder, source, sample_id, wnid, similarity from core.caption_similarity
 ),
 
+names as (
+    select source, sample_id, wnid, has_name_paper, has_name_corrected from core.names_in_images
+),
+
+removed_samples as (
+    select value from core.removals where kind = 'sample'
+),
+
+removed_urls as (
+    select value from core.removals where kind = 'url_hash'
+),
+
 judged as (
     select
         r.recipe,
+        r.matching,
+        r.drop_text_in_image,
         r.top_k,
         c.source,
         c.part,
@@ -35,11 +49,25 @@ judged as (
         on s.encoder = r.encoder and s.source = c.source and s.sample_id = c.sample_id and s.wnid = c.wnid
 ),
 
+judged_later as (
+    select
+        j.* exclude (reason),
+        has_name(j.matching, n.has_name_paper, n.has_name_corrected) as has_name_in_image,
+        dropped_later(
+            rs.value is not null or ru.value is not null, j.drop_text_in_image, has_name_in_image
+        ) as reason,
+    from judged j
+    left join names n using (source, sample_id, wnid)
+    left join removed_samples rs on rs.value = j.source || '/' || j.sample_id
+    left join removed_urls ru on ru.value = sha256(j.url)
+    where j.reason is null
+),
+
 ranked as (
     select
         *,
         row_number() over (partition by recipe, wnid order by similarity desc, source, sample_id) as rank,
-    from judged
+    from judged_later
     where reason is null
 ),
 
@@ -58,6 +86,7 @@ final as (
         height,
         nsfw,
         image_text_similarity,
+        has_name_in_image,
     from ranked
     where top_k is null or rank <= top_k
 )

@@ -8,11 +8,23 @@ parts as (
 ),
 
 candidates as (
-    select matching, source, sample_id, wnid, classes, nsfw, punsafe from core.candidates
+    select matching, source, sample_id, wnid, url, classes, nsfw, punsafe from core.candidates
 ),
 
 similarities as (
     select encoder, source, sample_id, wnid, similarity from core.caption_similarity
+),
+
+names as (
+    select source, sample_id, wnid, has_name_paper, has_name_corrected from core.names_in_images
+),
+
+removed_samples as (
+    select value from core.removals where kind = 'sample'
+),
+
+removed_urls as (
+    select value from core.removals where kind = 'url_hash'
 ),
 
 chosen as (
@@ -28,21 +40,26 @@ stages as (
         (3, 'single_label'),
         (4, 'safe'),
         (5, 'similar'),
-        (6, 'top_k')
+        (6, 'not_removed'),
+        (7, 'name_in_image'),
+        (8, 'top_k')
     ) s (stage_position, stage)
 ),
 
 judged as (
     select
         r.recipe,
+        r.matching,
+        r.drop_text_in_image,
         c.source,
         c.sample_id,
         c.wnid,
+        c.url,
         coalesce(
             dropped_by(
                 c.classes, r.multi_label, c.nsfw, r.nsfw_tags, c.punsafe, r.max_punsafe, s.similarity, r.text_threshold
             ),
-            case when l.sample_id is null then 'beyond_top_k' else 'none' end
+            case when l.sample_id is not null then 'none' end
         ) as reason,
     from candidates c
     join recipes r using (matching)
@@ -52,10 +69,38 @@ judged as (
         on l.recipe = r.recipe and l.source = c.source and l.sample_id = c.sample_id and l.wnid = c.wnid
 ),
 
+-- what captions admit and LAIONet does not have
+judged_later as (
+    select
+        j.recipe,
+        j.source,
+        j.sample_id,
+        j.wnid,
+        coalesce(
+            dropped_later(
+                rs.value is not null or ru.value is not null,
+                j.drop_text_in_image,
+                has_name(j.matching, n.has_name_paper, n.has_name_corrected)
+            ),
+            'beyond_top_k'
+        ) as reason,
+    from judged j
+    left join names n using (source, sample_id, wnid)
+    left join removed_samples rs on rs.value = j.source || '/' || j.sample_id
+    left join removed_urls ru on ru.value = sha256(j.url)
+    where j.reason is null
+),
+
+all_judged as (
+    select recipe, source, sample_id, wnid, reason from judged where reason is not null
+    union all by name
+    select * from judged_later
+),
+
 placed as (
-    select judged.*, coalesce(stages.stage_position, 7) as dropped_at
-    from judged
-    left join stages on stages.stage = stage_of(judged.reason)
+    select j.*, coalesce(stages.stage_position, 9) as dropped_at
+    from all_judged j
+    left join stages on stages.stage = stage_of(j.reason)
 ),
 
 -- a caption that names several classes is one row of '*': it goes as far as the class of it that goes furthest

@@ -16,13 +16,14 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
 
 def stages() -> Mapping[str, Callable[[Options], Section]]:
     """All stages by name, in the order of the report."""
-    from tests.bench import checks, fetching, matching, predicting, runs, selection, similarity
+    from tests.bench import checks, fetching, matching, predicting, results, runs, selection, similarity
 
     return {
         "matching": matching.matching,
         "memory": matching.memory,
         "similarity": similarity.similarity,
         "selection": selection.selection,
+        "results": results.results,
         "checks": checks.checks,
         "fetching": fetching.fetching,
         "predicting": predicting.predicting,

@@ -121,6 +121,43 @@ def top_k(parquet: Path, members: Mapping[str, Sequence[int]], out: Path, *, k: 
     return chosen
 
 
+def evaluate(predictions: "pd.DataFrame", wnids: Mapping[str, Sequence[str]], *, k: int) -> "pd.Series":
+    """Whether one of the first k predictions is among the classes of the image: row after row; None without a prediction.
+
+    `predictions`: index image, columns '0' to '4' of wnids, the best first; `wnids`: image -> its classes.
+    """
+    import pandas as pd
+
+    correct: dict[str, bool | None] = dict.fromkeys(wnids)
+    for index, row in predictions.iterrows():
+        correct[str(index)] = any(row[str(place)] in wnids[str(index)] for place in range(k))
+    return pd.Series(correct, dtype=object)
+
+
+def recalls(correct: "pd.Series", members: Mapping[str, Sequence[str]]) -> dict[str, tuple[float, float]]:
+    """Recall and standard error of every class with a prediction, the set of all images made anew for each class.
+
+    The error is half the width of the 95% Wilson interval over 1.96.
+    """
+    from laionet_assets.stats import wilson_se
+
+    found = {}
+    for wnid, images in members.items():
+        known = set(correct.index)
+        values = [value for value in correct.loc[[image for image in images if image in known]] if value is not None]
+        if values:
+            found[wnid] = (sum(values) / len(values), wilson_se(sum(values), len(values)))
+    return found
+
+
+def accuracy(recalls_by_class: Mapping[str, tuple[float, float]]) -> tuple[float, float]:
+    """Mean of the recalls, and its standard error."""
+    from laionet_assets.stats import combine_recalls
+
+    recalled, errors = zip(*recalls_by_class.values(), strict=True)
+    return combine_recalls(recalled, errors)
+
+
 def predictions(files: Sequence[BinaryIO], models: Mapping[str, "Head"], *, k: int = 5) -> dict[str, list[list[str]]]:
     """The k best wnids of every picture by model: one model after the other, 32 pictures at a time, each decoded again.
 

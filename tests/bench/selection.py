@@ -53,6 +53,24 @@ _CANDIDATES = """
 """
 
 
+# What was read in the image of every row above the threshold: nothing in one of five, the class's name in 1.1%.
+_NAMES = """
+    select
+        source, part, sample_id, wnid, case when hash(sample_id, 4) % 5 > 0 then hash(sample_id, 5) % 1000 < 11 end as found,
+        found as has_name_paper, found as has_name_corrected,
+    from ({candidates}) where text_similarity > {threshold}
+"""
+
+# A thousand rows that someone wants gone, by sample or by address, none of which is a candidate.
+_REMOVALS = """
+    select
+        case when i % 2 = 0 then 'sample' else 'url_hash' end as kind,
+        case when i % 2 = 0 then 'other/' || i else sha256('https://example.org/' || i) end as value,
+        'request' as reason, true as is_requested, now() as removed_at,
+    from range(1000) t (i)
+"""
+
+
 @dataclass(frozen=True)
 class Published:
     """The published filter and the top k after it: costs, and the rows that each chose."""
@@ -92,7 +110,8 @@ def selection(options: Options) -> Section:
         body=[
             f"{rows:,} made-up candidates of {CLASSES} classes, one class a caption ({options.captions.description}), eight"
             f" in nine tagged UNLIKELY or UNSURE, similarities bell-shaped around 0.33, threshold {THRESHOLD}. Measured:"
-            " core.laionet as a run makes it (join of candidates and similarities, the reasons for dropping, rank in"
+            " core.laionet as a run makes it (join of candidates, similarities and what is named in the images of the"
+            " chosen, a thousand tombstones, the reasons for dropping, rank in"
             f" class, sort by the grain, file published), one recipe at a time, best of {repeats}. Published way: pandas"
             " over a file that has every row's similarity already, class by class, from the dictionary of the classes'"
             " rows (in memory already), chosen rows written; its top 50 reads what the filter wrote. Floor: DuckDB"
@@ -143,6 +162,9 @@ def prepare_candidates(folder: Path, captions: Captions, rows: int) -> None:
             f"select * replace (text_similarity as similarity) from (select *, 0.0 as similarity from ({candidates}))"
         )
         publish_unchecked(pipeline, "core.caption_similarity", similarities, part)
+        names = _NAMES.format(candidates=candidates, threshold=THRESHOLD)
+        publish_unchecked(pipeline, "core.names_in_images", names, part)
+        publish_unchecked(pipeline, "core.removals", _REMOVALS)
     with pipeline.warehouse.connect() as connection:
         connection.execute(
             f"copy (select sample_id, wnid, text_similarity as similarity, source_key as SAMPLE_ID, url as URL,"

@@ -99,7 +99,10 @@ def _own_dagster_home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LAIONET_CONFIG", raising=False)
 
 
-BASE = 'key:"raw/synsets" or key:"staging/lemmas" or key:"staging/queries" or key:"core/query_embeddings"'
+BASE = (
+    'key:"raw/synsets" or key:"staging/lemmas" or key:"staging/queries" or key:"core/query_embeddings" '
+    'or key:"raw/recipes" or key:"core/removals"'
+)
 
 
 @pytest.fixture(scope="session")

@@ -129,8 +129,8 @@ def run(web: Web):
         concurrency=CONCURRENCY,
         per_host=PER_HOST,
         min_interval=0,
-        total_timeout=3,
-        connect_timeout=3,
+        total_timeout=6,
+        connect_timeout=6,
         max_bytes=2 * 2**20,
         buffer_bytes=16 * 2**20,
         max_redirects=5,
@@ -251,7 +251,7 @@ def test_memory_is_bounded(run) -> None:
 
 
 def test_it_does_not_take_long(run) -> None:
-    assert run["seconds"] < 60
+    assert run["seconds"] < 240
 
 
 def test_progress_counts_to_the_end(run) -> None:

@@ -13,7 +13,25 @@ from tests.integration.conftest import Project
 
 pytestmark = pytest.mark.integration
 
-AFTER_RECIPES = {"raw.recipes", "core.laionet", "marts.class_frequency", "marts.funnel", "release"}
+AFTER_RECIPES = {
+    "raw.recipes",
+    "core.laionet",
+    "core.image_labels",
+    "core.predictions",
+    "core.correctness",
+    "core.class_weights",
+    "marts.class_frequency",
+    "marts.funnel",
+    "marts.class_recall",
+    "marts.accuracy",
+    "marts.accuracy_gap",
+    "marts.zero_shot",
+    "marts.real_accuracy",
+    "marts.image_outcomes",
+    "marts.removal_leftovers",
+    "release",
+}
+IMAGES = {"core.image_requests", "core.images", "core.image_text", "core.names_in_images", "core.image_predictions"}
 PER_PART = {
     "raw.parts",
     "raw.pairs",
@@ -22,22 +40,15 @@ PER_PART = {
     "core.candidates",
     "core.caption_embeddings",
     "core.caption_similarity",
+    *IMAGES,
 }
-AFTER_PARTS = {
-    "core.laionet",
-    "marts.class_frequency",
-    "marts.funnel",
-    "marts.matching_gain",
-    "marts.threshold_sweep",
-    "release",
-}
+AFTER_PARTS = AFTER_RECIPES - {"raw.recipes"} | {"marts.matching_gain", "marts.threshold_sweep"}
 
 
 def test_a_life_of_changes_each_costs_only_its_own_work(project: Project) -> None:
     project.add_part(0)
     project.add_part(1)
     assert project.run() == 0, project.printed[-1]
-    first = project.files()
     assert project.count("select count(distinct recipe) from core.laionet") == 2
     assert (project.warehouse / "release.duckdb").exists()
 
@@ -54,14 +65,15 @@ def test_a_life_of_changes_each_costs_only_its_own_work(project: Project) -> Non
         "encoder: minilm, text_threshold: 0.7}\n  - {name: corrected",
     )
     assert project.run() == 0
-    assert project.made() == AFTER_RECIPES
+    assert project.made() == AFTER_RECIPES | {f"{name} web/part-0000{n}" for name in IMAGES for n in (0, 1)}
     assert project.count("select count(*) from core.laionet where recipe = 'paper' and similarity <= 0.7") == 0
 
+    before = project.files()
     project.add_part(2)
     assert project.run() == 0
     assert project.made() == {f"{name} web/part-00002" for name in PER_PART} | AFTER_PARTS
-    unchanged = {name for name in first if "part=part-0000" in name}
-    assert {name: project.files()[name] for name in unchanged} == {name: first[name] for name in unchanged}
+    unchanged = {name for name in before if "part=part-0000" in name}
+    assert {name: project.files()[name] for name in unchanged} == {name: before[name] for name in unchanged}
 
     (project.parts / "part-00001.snappy.parquet").unlink()
     rows = project.count("select count(*) from core.laionet")
@@ -95,8 +107,8 @@ def test_selection_and_parts(bare_project: Project) -> None:
 def test_whole_tables_are_not_made_of_tables_of_different_parts(project: Project) -> None:
     project.add_part(0, rows=100)
     project.add_part(1, rows=100)
-    assert project.run(select='key:"raw/parts" or key:"raw/recipes"') == 0
-    assert project.run(select='+key:"core/caption_similarity"', parts=["part-00001"]) == 0
+    assert project.run(select='key:"raw/parts" or key:"raw/recipes" or key:"core/removals"') == 0
+    assert project.run(select='+key:"core/names_in_images"', parts=["part-00001"]) == 0
     assert project.run(select='key:"core/laionet" or key:"marts/funnel"') == 1
     assert "core.candidates lacks web/part-00000" in project.printed[-1]
     assert "marts/funnel/data.parquet" not in project.files()

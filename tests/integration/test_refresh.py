@@ -22,6 +22,11 @@ PER_PART = {
     "core/candidates",
     "core/caption_embeddings",
     "core/caption_similarity",
+    "core/image_requests",
+    "core/images",
+    "core/image_text",
+    "core/names_in_images",
+    "core/image_predictions",
 }
 
 
@@ -52,7 +57,9 @@ def test_base_first_then_parts_then_only_what_is_new(
     project.add_part(1, rows=100)
     ((part, tables, _),) = requests(project, instance)
     assert part is None
-    assert tables == {"raw/synsets", "staging/lemmas", "staging/queries", "core/query_embeddings"}
+    assert tables == {
+        "raw/synsets", "staging/lemmas", "staging/queries", "core/query_embeddings", "raw/recipes", "core/removals"
+    }  # fmt: skip
     assert instance.get_dynamic_partitions(PARTS.name) == ["web/part-00000", "web/part-00001"]
 
     for schema in ("raw", "staging", "core"):
@@ -109,7 +116,19 @@ def test_automation_follows_only_once_all_parts_are_there(project: Project) -> N
         result = dg.evaluate_automation_conditions(defs=defs, instance=instance)
         requested = {key.to_user_string() for key in followers_of(defs) if result.get_num_requested(key)}
     base = {"raw/synsets", "staging/lemmas", "staging/queries", "core/query_embeddings"}
-    assert requested == {*base, "raw/recipes"}
+    of_no_part = {
+        "core/removals",
+        "core/set_images",
+        "core/set_predictions",
+        "raw/class_lists",
+        "raw/image_sets",
+        "raw/predictors",
+        "raw/published_correctness",
+        "raw/published_labels",
+        "raw/real_labels",
+        "raw/recipes",
+    }
+    assert requested == base | of_no_part
 
 
 def followers_of(defs: dg.Definitions) -> list[dg.AssetKey]:

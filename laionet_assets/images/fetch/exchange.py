@@ -8,6 +8,7 @@ Cookies are off, nothing is decompressed unasked, certificates are checked, no p
 
 import asyncio
 import contextlib
+import os
 import socket
 import ssl
 import zlib
@@ -231,7 +232,7 @@ def classify(error: BaseException) -> tuple[ErrorClass, str]:
         case aiohttp.InvalidURL():
             return ErrorClass.BAD_URL, "not a URL"
         case OSError():
-            return ErrorClass.CONNECT, cause.strerror or type(cause).__name__
+            return ErrorClass.CONNECT, os.strerror(cause.errno) if cause.errno else type(cause).__name__
         case aiohttp.ClientResponseError():
             return ErrorClass.PROTOCOL, "not HTTP, or headers beyond bounds"
         case _:

@@ -1,4 +1,5 @@
-"""Which pictures take part, and as what: bytes in, an RGB image or a reason out.
+"""Which pictures take part, and as what: bytes in, an RGB image or a reason out. The one place where pictures are
+decoded for models and text recognisers, so that what is admitted is what is predicted.
 
 Belongs here: the two profiles of the rule. Does not belong here: resizing and normalising (a model's own business).
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 Profile = Literal["paper", "corrected"]
 Reason = Literal["not_rgb", "too_small", "too_many_pixels", "decode"]
 
+VERSION = 1
+"""Raised whenever a picture is judged or decoded differently: stored judgements and predictions are made anew."""
 MIN_PIXELS = 100
 MAX_PIXELS = 89_478_485
 """Pillow's own limit: 256 MiB of 24-bit pixels."""
@@ -48,7 +51,9 @@ class Admission:
     conversions: tuple[str, ...] = ()
     """What `corrected` did: grey, palette, cmyk, ycbcr, hsv, rgbx, sixteen_bit, alpha_on_white, exif_orientation."""
     detail: str | None = None
-    """The decoder's message, for `decode`."""
+    """A message for a person: the decoder's, or what the limit is. The same bytes give the same."""
+    as_stored: "Image.Image | None" = None
+    """The picture as `paper` sees it; None where `paper` does not take its mode."""
 
     @property
     def is_admitted(self) -> bool:
@@ -61,11 +66,13 @@ def admit(data: bytes, profile: Profile, *, min_pixels: int = MIN_PIXELS, max_pi
     `not_rgb` is a mode that the profile does not take: under `corrected`, one without a defined white (32-bit integer
     and floating-point pixels, Lab). `too_small` is fewer than `min_pixels` pixels in all, not a side.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
         mode, (width, height) = image.mode, image.size
+    except UnidentifiedImageError:
+        return Admission(None, "decode", None, None, None, detail="not a picture of a known format")
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         return Admission(None, "too_many_pixels", None, None, None, detail=str(error))
     except Exception as error:  # whatever a decoder raises over bytes from the web concerns this picture alone
@@ -79,22 +86,28 @@ def admit(data: bytes, profile: Profile, *, min_pixels: int = MIN_PIXELS, max_pi
     elif width * height < min_pixels:
         reason = "too_small"
     if reason:
-        return Admission(None, reason, mode, width, height)
+        limits = {
+            "too_many_pixels": f"{width} x {height} pixels, at most {max_pixels:,} are decoded",
+            "too_small": f"{width} x {height} pixels, expected at least {min_pixels:,} in all",
+            "not_rgb": f"mode {mode}" + ("" if profile == "paper" else " has no defined white"),
+        }
+        return Admission(None, reason, mode, width, height, detail=limits[reason])
     try:
         image.load()
+        as_stored = image if mode == "RGB" else None
         if profile == "corrected":
-            image, conversions = _to_rgb(image)
+            image, conversions = to_rgb(image)
     except Exception as error:  # as above
         return Admission(None, "decode", mode, width, height, detail=_first_line(error))
-    return Admission(image, None, mode, width, height, conversions)
+    return Admission(image, None, mode, width, height, conversions, as_stored=as_stored)
 
 
 def _is_convertible(mode: str) -> bool:
     return mode in _PLAIN or mode in _WITH_ALPHA or mode.startswith("I;16")
 
 
-def _to_rgb(image: "Image.Image") -> "tuple[Image.Image, tuple[str, ...]]":
-    """Convert a decoded picture, and say how."""
+def to_rgb(image: "Image.Image") -> "tuple[Image.Image, tuple[str, ...]]":
+    """Convert a decoded picture as `corrected` does, and say how; one that needs nothing is returned itself."""
     conversions: list[str] = []
     orientation = image.getexif().get(_ORIENTATION)
     if image.mode.startswith("I;16"):

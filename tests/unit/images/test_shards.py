@@ -349,14 +349,16 @@ def test_the_journal_gives_back_what_is_still_true(folder: PartFolder) -> None:
 
 
 def test_over_the_quota_nothing_more_is_written(folder: PartFolder) -> None:
-    with writer(folder, room_bytes=10_000) as part:
+    """The end of a shard counts from the start: a commit writes it and must not pass the quota."""
+    with writer(folder, room_bytes=11_000) as part:
         part.add(picture(0), "jpg")
         part.add(picture(1), "jpg")
         before = sum(path.stat().st_size for path in folder.staging.glob(".shard-*"))
-        with pytest.raises(StoreFullError, match=r"needs 4608 bytes, the quota leaves 784\. Raise the quota"):
+        with pytest.raises(StoreFullError, match=r"needs 4608 bytes, the quota leaves 760\. Raise the quota"):
             part.add(picture(2), "jpg")
-        assert sum(path.stat().st_size for path in folder.staging.glob(".shard-*")) == before <= 10_000
+        assert sum(path.stat().st_size for path in folder.staging.glob(".shard-*")) == before <= 11_000
         part.commit()
+    assert sum(Path(folder.path(shard)).stat().st_size for shard in folder.shards()) <= 11_000
     assert stored(folder) == as_stored(0, 1)
 
 

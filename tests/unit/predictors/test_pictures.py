@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from laionet_assets.predictors.pictures import UnreadablePicture, read_picture, to_rgb
+from laionet_assets.images.sets import admit
+from laionet_assets.predictors.pictures import UnreadablePicture, read_picture
 
 
 def noise(width: int, height: int) -> Image.Image:
@@ -43,12 +44,39 @@ def test_every_mode_becomes_rgb_and_is_remembered(mode: str, kind: str) -> None:
     assert picture.image.size == (40, 30)
 
 
-def test_transparent_is_white() -> None:
+def test_transparent_is_white_where_the_mode_is_corrected_and_both_ways_where_it_is_rgb() -> None:
     image = Image.new("RGBA", (4, 2), (255, 0, 0, 0))
     image.putpixel((0, 0), (0, 0, 255, 255))
-    rgb = to_rgb(image)
-    assert rgb.getpixel((0, 0)) == (0, 0, 255)
-    assert rgb.getpixel((1, 1)) == (255, 255, 255)
+    rgba = read_picture(encoded(image, "PNG"))
+    assert [(seen, look.getpixel((1, 1))) for seen, look in rgba.looks] == [("corrected", (255, 255, 255))]
+    assert rgba.image.getpixel((0, 0)) == (0, 0, 255)
+    buffer = BytesIO()
+    Image.new("RGB", (4, 2), (255, 0, 0)).save(buffer, "PNG", transparency=(255, 0, 0))
+    keyed = read_picture(buffer.getvalue())
+    assert [(seen, look.getpixel((1, 1))) for seen, look in keyed.looks] == [
+        ("paper", (255, 0, 0)),
+        ("corrected", (255, 255, 255)),
+    ]
+
+
+@pytest.mark.parametrize(("orientation", "profiles"), [(None, ["both"]), (1, ["both"]), (6, ["paper", "corrected"])])
+def test_what_exif_turns_looks_two_ways(orientation: int | None, profiles: list[str]) -> None:
+    exif = Image.Exif()
+    if orientation:
+        exif[0x0112] = orientation
+    buffer = BytesIO()
+    noise(40, 30).save(buffer, "PNG", exif=exif)
+    picture = read_picture(buffer.getvalue())
+    assert [seen for seen, _ in picture.looks] == profiles
+    for seen, look in picture.looks:
+        admitted = admit(buffer.getvalue(), "corrected" if seen == "both" else seen)
+        np.testing.assert_array_equal(np.asarray(look), np.asarray(admitted.image))
+    assert (picture.width, picture.height) == (40, 30)
+
+
+def test_what_has_no_meaning_as_rgb_is_unreadable() -> None:
+    with pytest.raises(UnreadablePicture, match="not_rgb: mode F has no defined white"):
+        read_picture(encoded(Image.new("F", (8, 8)), "TIFF"))
 
 
 def test_sixteen_bit_grey_keeps_its_shades() -> None:
@@ -79,9 +107,9 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 def test_sizes_are_checked_before_pixels_are_decoded() -> None:
     header_only = encoded(Image.new("L", (5000, 5000)), "PNG")[:60]
-    with pytest.raises(UnreadablePicture, match=r"too large: 5000 x 5000 pixels, at most 1,000,000"):
+    with pytest.raises(UnreadablePicture, match=r"too_many_pixels: 5000 x 5000 pixels, at most 1,000,000"):
         read_picture(header_only, max_pixels=1_000_000)
-    with pytest.raises(UnreadablePicture, match="too narrow: 1 x 5000"):
+    with pytest.raises(UnreadablePicture, match="too_narrow: 1 x 5000"):
         read_picture(encoded(Image.new("L", (1, 5000)), "PNG"))
 
 

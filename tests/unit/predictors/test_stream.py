@@ -20,6 +20,7 @@ class NearestColour:
     """A predictor that sees the mean colour of a picture; it refuses pictures below 3 pixels."""
 
     batch_pictures = 4
+    wnids = tuple(COLOURS)
 
     def __init__(self, name: str = "colour") -> None:
         self.name = self.identity = name
@@ -52,6 +53,51 @@ def items(count: int) -> list[Item]:
 
 def best(outcomes: Sequence[Outcome]) -> list[str]:
     return [outcome.ranked[0][0] for outcome in outcomes]
+
+
+def turned(orientation: int) -> bytes:
+    """A picture of 16 x 8 pixels that EXIF says how to hold: the stored left half is red, the right half blue."""
+    image = Image.new("RGB", (16, 8), COLOURS["red"])
+    image.paste(COLOURS["blue"], (8, 0, 16, 8))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    buffer = BytesIO()
+    image.save(buffer, "PNG", exif=exif)
+    return buffer.getvalue()
+
+
+class TopLeftColour(NearestColour):
+    """It sees the first pixel."""
+
+    def prepare(self, image: Image.Image) -> torch.Tensor:
+        return torch.tensor(image.getpixel((0, 0)), dtype=torch.float32)
+
+
+def test_a_picture_that_exif_turns_is_predicted_as_stored_and_upright() -> None:
+    contents = [(0, turned(3)), (1, turned(1)), (2, png("green", mode="L")), (3, b"")]
+    outcomes = list(predict_stream(contents, [TopLeftColour("a"), NearestColour("b")], k=1))
+    seen = [(o.image_id, o.profile, o.ranked[0][0]) for o in outcomes if o.model == "a" and o.ranked]
+    assert seen[:3] == [(0, "paper", "red"), (0, "corrected", "blue"), (1, "both", "red")]
+    assert [(o.image_id, o.profile) for o in outcomes if o.model == "b"] == [
+        (0, "paper"), (0, "corrected"), (1, "both"), (2, "corrected"), (3, "both")
+    ]  # fmt: skip
+    assert {(o.width, o.height) for o in outcomes if o.image_id == 0} == {(16, 8)}
+
+
+def test_contents_may_be_called_for() -> None:
+    (outcome,) = predict_stream([(0, lambda: png("blue"))], [NearestColour()])
+    assert best([outcome]) == ["blue"]
+
+    def lost() -> bytes:
+        raise OSError("gone")
+
+    with pytest.raises(OSError, match="gone"):
+        list(predict_stream([(0, lost)], [NearestColour()]))
+
+
+def test_a_model_of_few_classes_gives_all_it_has() -> None:
+    (outcome,) = predict_stream([(0, png("red"))], [NearestColour()], k=5)
+    assert [wnid for wnid, _ in outcome.ranked] == ["red", "green", "blue"]
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])

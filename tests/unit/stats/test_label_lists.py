@@ -44,6 +44,13 @@ def test_json_of_each_kind(tmp_path: Path) -> None:
     assert read({LION: [1, 2], TENCH: []}).images == {LION: ("1", "2"), TENCH: ()}
     assert read({"1": LION, "2": TENCH, "3": LION}).images == {LION: ("1", "3"), TENCH: ("2",)}
     assert read([TENCH, LION]) == LabelList((TENCH, LION), None)
+    assert read({"clip_keys": [TENCH, LION], "mpnet_keys": [LION, TENCH]}) == LabelList((TENCH, LION), None)
+
+
+def test_names_with_different_classes_are_no_one_list(tmp_path: Path) -> None:
+    path = written(tmp_path, {"clip_keys": [TENCH, LION], "mpnet_keys": [LION]}, name="keys.json")
+    with pytest.raises(LabelListError, match=r"different classes under clip_keys, mpnet_keys; .*keep one of them"):
+        read_label_list(path)
 
 
 def test_counts_keep_empty_classes_and_are_null_for_keys_alone() -> None:

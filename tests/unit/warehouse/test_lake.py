@@ -122,7 +122,7 @@ def test_a_generation_keeps_its_bytes_and_stays_for_a_day(tmp_path: Path) -> Non
     fourth = publish(lake, b"4")
     assert not Path(first).exists()
     assert Path(second).exists()
-    lake.forget_superseded(ANIMALS)
+    lake.forget_superseded()
     assert names_in(tmp_path / "raw/animals") == ["data.parquet", Path(fourth).name]
 
 

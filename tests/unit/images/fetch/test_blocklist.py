@@ -1,6 +1,9 @@
 import hashlib
+from pathlib import Path
 
-from laionet_assets.images.fetch.blocklist import listed_hash
+import pytest
+
+from laionet_assets.images.fetch.blocklist import BlocklistError, listed_hash, read_blocklist
 
 
 def test_sha256_and_md5_are_both_looked_up() -> None:
@@ -15,3 +18,19 @@ def test_sha256_and_md5_are_both_looked_up() -> None:
 
 def test_any_text_can_be_looked_up() -> None:
     assert listed_hash("\ud800", {"0" * 64}) is None
+
+
+def test_a_list_is_read_with_comments_in_any_case(tmp_path: Path) -> None:
+    path = tmp_path / "list.txt"
+    path.write_text(f"# mine\n\n{'AB' * 32}  # a picture\n{'0c' * 16}\n")
+    assert read_blocklist(path) == {"ab" * 32, "0c" * 16}
+
+
+def test_wrong_lines_are_named_and_not_shown(tmp_path: Path) -> None:
+    path = tmp_path / "list.txt"
+    path.write_text(f"{'ab' * 32}\nhttp://secret.example/x.jpg\nabc\n")
+    with pytest.raises(BlocklistError, match=r"line 2, 3: no SHA-256") as error:
+        read_blocklist(path)
+    assert "secret" not in str(error.value)
+    with pytest.raises(BlocklistError, match="expected a text file of hashes"):
+        read_blocklist(tmp_path / "nothing.txt")

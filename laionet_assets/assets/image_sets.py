@@ -1,0 +1,333 @@
+"""Stage predictions: raw.image_sets, core.set_images and raw.real_labels: which image sets there are, and the pictures
+of those that lie on disk.
+
+Belongs here: opening the local sets of the settings, and what of each picture is admitted. Does not belong here: how a
+layout is read (`images.sets`), and predictions (`predictions`).
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
+
+from laionet_assets.assets.parts import sample_cache
+from laionet_assets.assets.progress import progress_log
+from laionet_assets.assets.steps import Step, Work
+from laionet_assets.errors import UserError
+from laionet_assets.images.sets import ImageItem, ImageSet, Profile, admit, open_image_set
+from laionet_assets.images.sets.admission import VERSION
+from laionet_assets.settings import ImageSetSettings, Settings, SettingsError
+from laionet_assets.sqlmodels.loader import Project
+from laionet_assets.taxonomy import load_synsets
+from laionet_assets.warehouse.table import PartKey
+from laionet_assets.warehouse.warehouse import Warehouse, digest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+NOT_READ = "not_read"
+"""Why a picture does not take part whose file could not be read."""
+ADMISSION_VERSION = str(VERSION)
+_ROWS = 4_096
+_CURATED = "sample://curated"
+
+
+def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
+    """The steps of the three tables. Raises SettingsError naming every path of a local set that is not possible."""
+    _assert_paths(settings)
+    models = project.models
+    rows = image_set_rows(settings)
+    has_val = any(image_set.layout == "ilsvrc2012-val" for image_set in settings.image_sets)
+    chosen = [image_set.model_dump_json(exclude={"weighted_by", "classes"}) for image_set in settings.image_sets]
+    return {
+        "raw.image_sets": Step(
+            model=models["raw.image_sets"], code_version=digest("1", repr(rows)), write=partial(_write_sets, rows)
+        ),
+        "raw.real_labels": Step(
+            model=models["raw.real_labels"],
+            code_version=digest("1", repr(has_val)),
+            write=partial(_write_real_labels, has_val),
+        ),
+        "core.set_images": Step(
+            model=models["core.set_images"],
+            code_version=digest("1", ADMISSION_VERSION, *chosen),
+            write=partial(_write_set_images, settings),
+            outside=partial(_fingerprints, settings),
+        ),
+    }
+
+
+def image_set_rows(settings: Settings) -> list[dict[str, Any]]:
+    """The rows of raw.image_sets, in order of position."""
+    first = settings.recipes[0].name
+    nothing = {"layout": None, "admission": None, "zero_shot_missing": None, "has_class_list": False}
+    recipes = [
+        nothing | {"image_set": one.name, "kind": "recipe", "admission": one.matching, "weighted_by": one.name}
+        for one in settings.recipes
+    ]
+    local = [
+        nothing | {"image_set": one.name, "kind": "local", "layout": one.layout, "admission": one.admission}
+        for one in settings.image_sets
+    ]
+    published = [
+        nothing | {"image_set": one.name, "kind": "published", "zero_shot_missing": one.zero_shot_missing}
+        for one in settings.published_results
+    ]
+    for row, one in zip((*local, *published), (*settings.image_sets, *settings.published_results), strict=True):
+        row |= {"weighted_by": one.weighted_by or first, "has_class_list": one.classes is not None}
+    return [row | {"position": position} for position, row in enumerate((*recipes, *local, *published))]
+
+
+def open_local_set(settings: Settings, image_set: ImageSetSettings) -> ImageSet:
+    """A local set of the settings; the curated set is drawn first if it is not there.
+
+    Raises UserError (ImageSetError) if the folder is not what its layout promises.
+    """
+    return open_image_set(
+        image_set.name,
+        image_set.layout,
+        _folder_of(settings, image_set),
+        wnids=[synset.wnid for synset in load_synsets(settings.taxonomy_source)],
+        imagenet_wnids=[synset.wnid for synset in load_synsets("imagenet-1k")],
+        devkit=Path(settings.resolve(image_set.devkit)) if image_set.devkit else None,
+        label_column=image_set.label_column,
+    )
+
+
+def _folder_of(settings: Settings, image_set: ImageSetSettings) -> Path:
+    if "://" not in image_set.path:
+        return Path(settings.resolve(image_set.path))
+    from laionet_assets.sample.curated import write_curated_set
+
+    options = _curated_options(image_set.path)
+    name = "-".join(["curated", *(f"{key}-{value}" for key, value in sorted(options.items()))])
+    return write_curated_set(sample_cache(settings) / name, **options)
+
+
+def _curated_options(path: str) -> dict[str, int]:
+    """Options of `sample://curated?per_class=20&seed=0`. Raises UserError for anything else."""
+    url = urlsplit(path)
+    options = dict(parse_qsl(url.query, keep_blank_values=True))
+    is_known = f"{url.scheme}://{url.netloc}{url.path}" == _CURATED and options.keys() <= {"per_class", "seed"}
+    if not is_known or not all(value.isascii() and value.isdigit() for value in options.values()):
+        raise UserError(
+            f"found {path!r}, expected a local folder or {_CURATED}, with ?per_class=<pictures> and &seed=<number>"
+        )
+    if not 1 <= int(options.get("per_class", 1)) <= 9_999:
+        raise UserError(f"found {path!r}, expected per_class from 1 to 9999")
+    return {key: int(value) for key, value in options.items()}
+
+
+def _assert_paths(settings: Settings) -> None:
+    """Raise SettingsError naming every local set whose path is a URL that is not one of this project's."""
+    problems = []
+    for i, image_set in enumerate(settings.image_sets):
+        try:
+            if "://" in image_set.path:
+                _curated_options(image_set.path)
+        except UserError as error:
+            problems.append(f"  image_sets[{i}].path: {error}")
+    if problems:
+        raise SettingsError(f"{settings.config_path}: {len(problems)} problem(s)\n" + "\n".join(problems))
+
+
+def _fingerprints(settings: Settings, warehouse: Warehouse, part: PartKey | None) -> str:
+    """The state of every local set: cheap, no picture is read, and none is drawn to find out."""
+    from laionet_assets.sample import curated
+
+    states = (
+        f"curated {curated.VERSION} {one.path}" if "://" in one.path else open_local_set(settings, one).fingerprint()
+        for one in settings.image_sets
+    )
+    return digest(*(f"{one.name}={state}" for one, state in zip(settings.image_sets, states, strict=True)))
+
+
+def _write_sets(rows: Sequence[Mapping[str, Any]], work: Work) -> None:
+    import pyarrow as pa
+
+    schema = pa.schema(
+        [
+            ("image_set", pa.string()),
+            ("position", pa.int32()),
+            ("kind", pa.string()),
+            ("layout", pa.string()),
+            ("admission", pa.string()),
+            ("weighted_by", pa.string()),
+            ("zero_shot_missing", pa.string()),
+            ("has_class_list", pa.bool_()),
+        ]
+    )
+    work.write_arrow(pa.Table.from_pylist(list(rows), schema=schema).sort_by("image_set"))
+
+
+def _write_real_labels(has_val: bool, work: Work) -> None:
+    import pyarrow as pa
+
+    from laionet_assets.predictors.real import real_labels
+
+    wnids = [synset.wnid for synset in load_synsets("imagenet-1k")]
+    labels = real_labels() if has_val else []
+    rows = sorted({(number, wnids[label]) for number, of_image in enumerate(labels, 1) for label in of_image})
+    work.log(f"{len(rows):,} labels" if has_val else "no local set has the layout ilsvrc2012-val: no labels needed")
+    numbers, names = zip(*rows, strict=True) if rows else ((), ())
+    work.write_arrow(pa.table({"image_number": pa.array(numbers, pa.int32()), "wnid": pa.array(names, pa.string())}))
+
+
+@dataclass(frozen=True)
+class _Judgement:
+    """What admission made of a content."""
+
+    mode: str | None
+    width: int | None
+    height: int | None
+    is_admitted: bool
+    rejected_because: str | None
+    conversions: tuple[str, ...]
+    error: str | None
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A picture of a set."""
+
+    image_id: str
+    wnid: str | None
+    sha256: str | None
+    size_bytes: int | None
+    judgement: _Judgement
+
+
+def _write_set_images(settings: Settings, work: Work) -> None:
+    import pyarrow as pa
+
+    known = _published_judgements(work)
+    tables = [
+        table
+        for image_set in sorted(settings.image_sets, key=lambda one: one.name)
+        for table in _set_tables(settings, image_set, known, work)
+    ]
+    rows = pa.concat_tables([_table("", "", []), *tables])
+    work.write_arrow(rows.sort_by([("image_set", "ascending"), ("image_id", "ascending")]))
+
+
+def _set_tables(
+    settings: Settings,
+    image_set: ImageSetSettings,
+    known: Mapping[tuple[str, str], _Judgement],
+    work: Work,
+) -> "Iterator[pa.Table]":
+    """The rows of one set, some thousands at a time; what it is made of is logged."""
+    from laionet_assets.predictors.stream import available_cores, ordered_map
+
+    opened = open_local_set(settings, image_set)
+    for note in opened.notes():
+        work.log(note)
+    total, done = opened.count(), 0
+    progress = progress_log(work.log, f"pictures of {image_set.name} looked at")
+    outcomes: Counter[str] = Counter()
+    conversions: Counter[str] = Counter()
+    look = partial(_look, profile=image_set.admission, known=known)
+    rows: list[_Row] = []
+    for row in ordered_map(look, opened.iterate(), workers=available_cores()):
+        outcomes[row.judgement.rejected_because or ("admitted" if row.wnid else "admitted, without a class")] += 1
+        outcomes["converted"] += bool(row.judgement.conversions)
+        conversions.update(row.judgement.conversions)
+        rows.append(row)
+        done += 1
+        if len(rows) == _ROWS:
+            yield _table(image_set.name, image_set.admission, rows)
+            rows = []
+        if done < total:
+            progress(done, total)
+    yield _table(image_set.name, image_set.admission, rows)
+    work.log(f"{image_set.name}: {done:,} pictures under {image_set.admission}; {_listed(outcomes)}")
+    if conversions:
+        work.log(f"{image_set.name}: conversions: {_listed(conversions)}")
+
+
+def _look(item: ImageItem, *, profile: Profile, known: Mapping[tuple[str, str], _Judgement]) -> _Row:
+    """A picture's content and what admission makes of it; a file that cannot be read costs its row alone.
+
+    Raises UserError for a name that a table cannot hold.
+    """
+    if not _is_text(item.image_id):
+        raise UserError(f"found a picture called {item.image_id!r}, which is not UTF-8; rename it")
+    try:
+        data = item.read()
+    except OSError as error:
+        unread = _Judgement(None, None, None, False, NOT_READ, (), f"{type(error).__name__}: {error}")
+        return _Row(item.image_id, item.wnid, None, None, unread)
+    sha256 = hashlib.sha256(data).hexdigest()
+    judgement = known.get((profile, sha256)) or _judge(data, profile)
+    return _Row(item.image_id, item.wnid, sha256, len(data), judgement)
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _judge(data: bytes, profile: Profile) -> _Judgement:
+    found = admit(data, profile)
+    return _Judgement(
+        mode=found.mode,
+        width=found.width,
+        height=found.height,
+        is_admitted=found.is_admitted,
+        rejected_because=found.reason,
+        conversions=found.conversions,
+        error=None if found.is_admitted else found.detail,
+    )
+
+
+def _published_judgements(work: Work) -> dict[tuple[str, str], _Judgement]:
+    """Judgements of the published table by admission and content, if they are of this version of admission."""
+    warehouse, table = work.warehouse, work.model.table
+    if not warehouse.lake.exists(table):
+        return {}
+    rows = work.connection.execute(
+        "select admission, sha256, mode, width, height, is_admitted, rejected_because, conversions, error "
+        f"from ({warehouse.select(table.name)}) where sha256 is not null and admission_version = ?",
+        [ADMISSION_VERSION],
+    ).fetchall()
+    return {
+        (admission, sha256): _Judgement(mode, width, height, is_admitted, reason, tuple(conversions), error)
+        for admission, sha256, mode, width, height, is_admitted, reason, conversions, error in rows
+    }
+
+
+def _table(name: str, admission: str, rows: Sequence[_Row]) -> "pa.Table":
+    import pyarrow as pa
+
+    judgements = [row.judgement for row in rows]
+    return pa.table(
+        {
+            "image_set": pa.array([name] * len(rows), pa.string()),
+            "image_id": pa.array([row.image_id for row in rows], pa.string()),
+            "wnid": pa.array([row.wnid for row in rows], pa.string()),
+            "sha256": pa.array([row.sha256 for row in rows], pa.string()),
+            "size_bytes": pa.array([row.size_bytes for row in rows], pa.int64()),
+            "mode": pa.array([one.mode for one in judgements], pa.string()),
+            "width": pa.array([one.width for one in judgements], pa.int32()),
+            "height": pa.array([one.height for one in judgements], pa.int32()),
+            "admission": pa.array([admission] * len(rows), pa.string()),
+            "admission_version": pa.array([ADMISSION_VERSION] * len(rows), pa.string()),
+            "is_admitted": pa.array([one.is_admitted for one in judgements], pa.bool_()),
+            "rejected_because": pa.array([one.rejected_because for one in judgements], pa.string()),
+            "conversions": pa.array([list(one.conversions) for one in judgements], pa.list_(pa.string())),
+            "error": pa.array([one.error for one in judgements], pa.string()),
+        }
+    )
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    """Counts above 0, the largest first."""
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{name}: {count:,}" for name, count in ordered if count) or "none"

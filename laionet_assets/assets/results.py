@@ -1,0 +1,168 @@
+"""Stage predictions and marts, what Python makes of results: published ones (raw.published_correctness,
+raw.published_labels), the classes that count (raw.class_lists), the predictors of laionet.yaml (raw.predictors) and
+marts.accuracy_gap.
+
+Belongs here: which files of the settings go into which table. Does not belong here: their layouts and the bootstrap
+(`stats`), correctness, weights, recalls and accuracies (SQL), predicting.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from laionet_assets.assets.steps import Step, Work
+from laionet_assets.settings import ComparedSettings, PublishedResultsSettings, Settings, SettingsError
+from laionet_assets.sqlmodels.loader import Project
+from laionet_assets.warehouse.table import PartKey
+from laionet_assets.warehouse.warehouse import Warehouse, digest
+
+ZERO_SHOT_PROVIDER = "open_clip"
+"""Predictors of this library compare a picture with texts; the others have a head of classes."""
+
+_RECALLS_THAT_COUNT = """
+    select image_set, model, k, wnid, recall, se
+    from marts.class_recall
+    semi join (select image_set, wnid from core.class_weights where weighting = 'equal') using (image_set, wnid)
+"""
+
+
+def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
+    """The steps of the five tables. Raises SettingsError for result files that are not on this machine."""
+    _assert_local(settings)
+    published = [(item, Path(settings.resolve(item.path)), _path(settings, item.labels)) for item in _results(settings)]
+    listed = {item.name: path for item, _, path in published if path is not None}
+    counted = {item.name: path for item in _compared(settings) if (path := _path(settings, item.classes)) is not None}
+    predictors = [
+        {"model": item.name, "position": position, "provider": item.model.partition(":")[0]}
+        for position, item in enumerate(settings.predictors)
+    ]
+    models = project.models
+
+    def write_correctness(work: Work) -> None:
+        from laionet_assets.stats import PublishedResults, published_select, read_label_list
+
+        results = [
+            PublishedResults(item.name, str(path), read_label_list(labels) if labels else None)
+            for item, path, labels in published
+        ]
+        work.write_select(published_select(work.connection, results))
+
+    return {
+        "raw.published_correctness": Step(
+            model=models["raw.published_correctness"],
+            code_version="1",
+            write=write_correctness,
+            outside=_contents({item.name: [path, labels] for item, path, labels in published}),
+        ),
+        "raw.published_labels": Step(
+            model=models["raw.published_labels"],
+            code_version="1",
+            write=lambda work: _write_label_counts(work, listed),
+            outside=_contents({name: [path] for name, path in listed.items()}),
+        ),
+        "raw.class_lists": Step(
+            model=models["raw.class_lists"],
+            code_version="1",
+            write=lambda work: _write_classes(work, counted),
+            outside=_contents({name: [path] for name, path in counted.items()}),
+        ),
+        "raw.predictors": Step(
+            model=models["raw.predictors"],
+            code_version=digest("1", repr(predictors)),
+            write=lambda work: _write_predictors(work, predictors),
+        ),
+        "marts.accuracy_gap": Step(model=models["marts.accuracy_gap"], code_version="1", write=_write_gaps),
+    }
+
+
+def _results(settings: Settings) -> Sequence[PublishedResultsSettings]:
+    return sorted(settings.published_results, key=lambda item: item.name)
+
+
+def _compared(settings: Settings) -> Sequence[ComparedSettings]:
+    return sorted((*settings.image_sets, *settings.published_results), key=lambda item: item.name)
+
+
+def _path(settings: Settings, path: Path | None) -> Path | None:
+    return Path(settings.resolve(path)) if path is not None else None
+
+
+def _assert_local(settings: Settings) -> None:
+    """Raise SettingsError listing every result file that is named by a URL: its content is part of the versions."""
+    problems = [
+        f"  published_results[{i}].path: found the URL {item.path}, expected a local file: download it first"
+        for i, item in enumerate(settings.published_results)
+        if "://" in item.path
+    ]
+    if problems:
+        raise SettingsError(f"{settings.config_path}: {len(problems)} problem(s)\n" + "\n".join(problems))
+
+
+def _contents(files: Mapping[str, Iterable[Path | None]]) -> Callable[[Warehouse, PartKey | None], str]:
+    """What a table depends on outside the warehouse: the image sets, and the contents of the files of each."""
+
+    def contents(warehouse: Warehouse, part: PartKey | None) -> str:
+        return digest(*(text for name, paths in files.items() for text in (name, *map(_content, paths))))
+
+    return contents
+
+
+def _content(path: Path | None) -> str:
+    """Digest of a file; empty where there is none: writing then says what is missing."""
+    if path is None or not path.is_file():
+        return ""
+    status = path.stat()
+    return _sha256(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _sha256(path: Path, size_bytes: int, modified_ns: int) -> str:
+    import hashlib
+
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write_label_counts(work: Work, lists: Mapping[str, Path]) -> None:
+    import pyarrow as pa
+
+    from laionet_assets.stats import label_counts, read_label_list
+
+    schema = pa.schema([("image_set", pa.string()), ("wnid", pa.string()), ("images", pa.int64())])
+    tables = [label_counts(name, read_label_list(path)) for name, path in lists.items()]
+    work.write_arrow(pa.concat_tables([schema.empty_table(), *tables]))
+
+
+def _write_classes(work: Work, lists: Mapping[str, Path]) -> None:
+    import pyarrow as pa
+
+    from laionet_assets.stats import read_label_list
+
+    rows = [
+        {"image_set": name, "wnid": wnid}
+        for name, path in lists.items()
+        for wnid in sorted(read_label_list(path).wnids)
+    ]
+    schema = pa.schema([("image_set", pa.string()), ("wnid", pa.string())])
+    work.write_arrow(pa.Table.from_pylist(rows, schema=schema))
+
+
+def _write_predictors(work: Work, predictors: Sequence[Mapping[str, object]]) -> None:
+    import pyarrow as pa
+
+    rows = [{**row, "is_zero_shot": row["provider"] == ZERO_SHOT_PROVIDER} for row in predictors]
+    schema = pa.schema(
+        [("model", pa.string()), ("position", pa.int32()), ("provider", pa.string()), ("is_zero_shot", pa.bool_())]
+    )
+    work.write_arrow(pa.Table.from_pylist(rows, schema=schema).sort_by("model"))
+
+
+def _write_gaps(work: Work) -> None:
+    """Gaps between image sets over the classes that count in both and have a recall in both."""
+    from laionet_assets.stats import accuracy_gaps
+
+    recalls = work.connection.sql(_RECALLS_THAT_COUNT).to_arrow_table()
+    weights = work.connection.sql(
+        "select image_set, weighting, wnid, label_list, weight from core.class_weights"
+    ).to_arrow_table()
+    work.write_arrow(accuracy_gaps(recalls, weights))

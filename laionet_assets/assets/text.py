@@ -1,0 +1,130 @@
+"""Stage images: core.image_text, what is written in the pictures (core.names_in_images is SQL)."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from laionet_assets.assets.images import open_store
+from laionet_assets.assets.progress import progress_log
+from laionet_assets.assets.steps import Step, Work, forget_checkpoint
+from laionet_assets.errors import UserError
+from laionet_assets.ocr.spec import RecognizerSpec, parse_recognizer, recognizer_identity
+from laionet_assets.settings import Settings, SettingsError
+from laionet_assets.sqlmodels.loader import Project
+from laionet_assets.warehouse.table import PartKey
+from laionet_assets.warehouse.warehouse import Warehouse, digest
+
+if TYPE_CHECKING:
+    from laionet_assets.images.store import ImageStore
+    from laionet_assets.ocr.texts import PictureText
+
+OCR_POOL = "ocr"
+
+_CONTENTS = "select distinct sha256 from core.images where status = 'success' and sha256 is not null"
+_WANTED = """
+    select distinct sha256
+    from core.images
+    join core.image_requests using (source, part, sample_id)
+    where status = 'success' and sha256 is not null
+    and list_has_any(recipes, (select list(recipe) from raw.recipes where drop_text_in_image))
+"""
+
+
+def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
+    """The step of core.image_text. Raises SettingsError if there is no such recogniser."""
+    spec = recognizer_spec(settings)
+    is_asked_for = any(recipe.drop_text_in_image for recipe in settings.recipes)
+
+    def recognizer(warehouse: Warehouse, part: PartKey | None) -> str:
+        if spec is None:
+            return "none"
+        return recognizer_identity(spec) if is_asked_for else "not asked for"
+
+    model = project.models["core.image_text"]
+    return {
+        model.name: Step(
+            model=model,
+            code_version="1",
+            write=partial(_write_texts, settings, spec),
+            outside=recognizer,
+            pool=OCR_POOL,
+            after_publish=forget_checkpoint,
+        )
+    }
+
+
+def recognizer_spec(settings: Settings) -> RecognizerSpec | None:
+    """The text recogniser of the settings, None with `ocr: null`. Raises SettingsError if there is no such one."""
+    if settings.ocr is None:
+        return None
+    weights = settings.resolve(settings.ocr.weights) if settings.ocr.weights is not None else None
+    try:
+        return parse_recognizer(settings.ocr.model, weights=weights, device=settings.ocr.device)
+    except UserError as error:
+        raise SettingsError(f"{settings.config_path}: ocr.model: {error}") from None
+
+
+def _write_texts(settings: Settings, spec: RecognizerSpec | None, work: Work) -> None:
+    from laionet_assets.ocr.texts import read_missing, texts_of
+
+    published = work.published()
+    contents = _sha256s(work, _CONTENTS)
+    known = {} if published is None else {key: text for key, text in texts_of(published).items() if key in contents}
+    wanted = _sha256s(work, _WANTED)
+    if spec is None:
+        texts = {}
+    elif not wanted:
+        texts = known
+    else:
+        read = read_missing(
+            spec,
+            wanted,
+            partial(_pictures, open_store(settings, work.warehouse)),
+            known=known,
+            checkpoint=work.checkpoint,
+            progress=progress_log(work.log, f"pictures read by {spec.model}"),
+            workers=os.cpu_count() or 1,
+        )
+        texts = _by(recognizer_identity(spec), known) | read
+    _write(work, [texts[sha256] for sha256 in sorted(texts)])
+
+
+def _by(recognizer: str, known: Mapping[str, "PictureText"]) -> dict[str, "PictureText"]:
+    """What this recogniser read, also for recipes that are gone: should they come back, it is not read again."""
+    return {sha256: text for sha256, text in known.items() if text.recognizer == recognizer}
+
+
+def _sha256s(work: Work, select: str) -> set[str]:
+    return {sha256 for (sha256,) in work.connection.execute(select).fetchall()}
+
+
+def _pictures(store: "ImageStore", sha256s: Sequence[str]) -> Iterator[tuple[str, bytes | str]]:
+    """Contents and their bytes in the order in which they lie; last, why there are none."""
+    from laionet_assets.images.shards import CorruptShardError
+    from laionet_assets.images.store import MissingImageError
+
+    left = dict.fromkeys(sha256s)
+    try:
+        for stored in store.iterate(sha256s):
+            del left[stored.sha256]
+            yield stored.sha256, stored.data
+    except CorruptShardError:
+        pass  # from here on one by one: what is damaged costs its own row
+    for sha256 in left:
+        try:
+            yield sha256, store.read(sha256)
+        except (MissingImageError, CorruptShardError) as error:
+            yield sha256, str(error)
+
+
+def _write(work: Work, texts: Sequence["PictureText"]) -> None:
+    import pyarrow as pa
+
+    from laionet_assets.ocr.texts import texts_table
+
+    table = texts_table(texts)
+    for name in ("part", "source"):
+        value = getattr(work.part, name)
+        table = table.add_column(0, name, pa.array([value] * len(texts), pa.string()))
+    work.write_arrow(table, content=digest(*(f"{text.sha256} {text.text!r}" for text in texts)))

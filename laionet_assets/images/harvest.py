@@ -1,0 +1,332 @@
+"""The pictures of a part: what is known of them stands, the rest is fetched, and each sample gets its result.
+
+Belongs here: which results of earlier runs stand under the rules of today, feeding the fetcher, and writing bytes and
+outcomes so that a killed run goes on where it stood. Does not belong here: which samples are asked for, where results
+are published, HTTP (`fetch`), the files of the store (`shards`).
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from laionet_assets.images.fetch.blocklist import listed_hash
+from laionet_assets.images.fetch.outcomes import FetchOutcome, FetchRequest, Status
+from laionet_assets.images.fetch.policy import FetchPolicy
+from laionet_assets.images.fetch.progress import FetchProgress
+from laionet_assets.images.removals import Removal, Removals, sample_key, url_hash
+from laionet_assets.images.results import (
+    NOT_FETCHED,
+    STORE_FULL,
+    Result,
+    blocked,
+    deciding_setting,
+    removed,
+)
+from laionet_assets.images.shards import RemovedContentError, ShardWriter, StoreFullError
+
+LOG_EVERY_SECONDS = 10.0
+FULL_STORE_WAIT = timedelta(hours=1)
+"""When a refresh looks again whether a full store has room."""
+_FULL = "the image store has no room: raise images.quota or free some disk space, then run again"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A sample whose picture is asked for. The URL is kept out of the repr, so that it is never logged."""
+
+    sample_id: int
+    url: str | None = field(repr=False)
+    is_removed: bool
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why an address is not asked, and what to do about it."""
+
+    error_class: str
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What may be fetched and kept today."""
+
+    policy: FetchPolicy | None
+    """How to fetch. None where `refuse` refuses every address."""
+    serve: Callable[[FetchPolicy], AbstractContextManager[FetchPolicy]] = nullcontext
+    """Makes the policy ready to be used: a server that has to run meanwhile."""
+    refuse: Callable[[str], Refusal | None] = lambda url: None
+    removals: Removals = field(default_factory=lambda: Removals(()))
+    blocked_urls: frozenset[str] = frozenset()
+    blocked_contents: frozenset[str] = frozenset()
+    is_uncleared: bool = False
+    """Whether what is fetched now is fetched by the override."""
+
+    @property
+    def full_policy(self) -> FetchPolicy:
+        """The policy with everything that is blocked or removed."""
+        assert self.policy is not None
+        return replace(
+            self.policy,
+            blocked_url_hashes=self.blocked_urls | self.removals.hashes("url_hash"),
+            blocked_content_hashes=self.blocked_contents | self.removals.hashes("sha256"),
+        )
+
+
+@dataclass(frozen=True)
+class Harvest:
+    """What came of it: (sample_id, address as asked, result) of every sample, in the order asked."""
+
+    rows: tuple[tuple[int, str | None, Result], ...]
+    fetched: int
+    """Addresses that were asked in this run."""
+    unwanted: frozenset[str]
+    """Contents of results that no longer stand: their bytes must go."""
+    met: tuple[Removal, ...]
+    """Samples and addresses that lead to something removed: they are to be removed too."""
+
+
+def harvest(
+    source: str,
+    asked: Sequence[Asked],
+    previous: Iterable[Result],
+    *,
+    writer: ShardWriter,
+    rules: Rules,
+    log: Callable[[str], None],
+    now: datetime,
+) -> Harvest:
+    """Settle every sample that is asked for, and commit the pictures. `writer` is the part's, entered.
+
+    `previous` are the results published before; what the writer's journal holds of an unfinished run is newer. An
+    address that several samples share is asked once. A full store ends the fetch: what was fetched stays, the rest is
+    `not_fetched`. Failures of the store or of the machine are raised; what was recorded until then is not fetched
+    again.
+    """
+    return _Harvest(source, writer=writer, rules=rules, log=log, now=now).run(asked, previous)
+
+
+@dataclass(slots=True)
+class _Wanted:
+    """An address to ask, with what is known of it."""
+
+    url_hash: str
+    url: str = field(repr=False)
+    known: Result | None
+
+
+class _Harvest:
+    def __init__(
+        self, source: str, *, writer: ShardWriter, rules: Rules, log: Callable[[str], None], now: datetime
+    ) -> None:
+        self._source = source
+        self._writer = writer
+        self._rules = rules
+        self._log = log
+        self._now = now
+        self._settled: dict[str, Result] = {}
+        """Results by url_hash."""
+        self._unwanted: set[str] = set()
+        self._met: set[tuple[str, str]] = set()
+        """(url_hash, reason) of addresses that lead to something removed."""
+
+    def run(self, asked: Sequence[Asked], previous: Iterable[Result]) -> Harvest:
+        known = {result.url_hash: result for result in previous}
+        known |= {row["url_hash"]: Result.of_row(row) for row in self._writer.recorded}
+        of_sample = {one.sample_id: self._of_sample(one) for one in asked}
+        hashes = {one.sample_id: url_hash(one.url) for one in asked if of_sample[one.sample_id] is None}
+        wanted: list[_Wanted] = []
+        for one in asked:
+            key = hashes.get(one.sample_id)
+            if key is not None and key not in self._settled:
+                self._settled[key] = self._standing(key, one.url or "", known.get(key), wanted)
+        refused = sum(result.status == NOT_FETCHED for result in self._settled.values()) - len(wanted)
+        self._log(
+            f"{len(asked):,} samples ask for {len(self._settled):,} addresses: {len(wanted):,} to fetch, "
+            f"{refused:,} that must not be fetched, {len(self._settled) - len(wanted) - refused:,} known"
+        )
+        if wanted:
+            self._fetch(wanted)
+        self._drop_removed(self._writer.commit().removed)
+        rows = tuple(
+            (one.sample_id, one.url, of_sample[one.sample_id] or self._settled[hashes[one.sample_id]]) for one in asked
+        )
+        return Harvest(rows, len(wanted), frozenset(self._unwanted), tuple(self._removals_met(asked, hashes)))
+
+    def _of_sample(self, one: Asked) -> Result | None:
+        """The result of a sample that no address decides."""
+        reason = self._rules.removals.reason(url=one.url, sample=(self._source, one.sample_id))
+        if reason is not None or one.is_removed:
+            return removed(reason or "its address was removed")
+        if one.url is None:
+            return Result(status=Status.FAILED.value, error_class="bad_url", detail="no address")
+        return None
+
+    def _standing(self, key: str, url: str, known: Result | None, wanted: list[_Wanted]) -> Result:
+        """The result of an address as it stands; one that has to be asked is put on the list, its result is to come."""
+        if (result := self._kept(key, url, known)) is not None:
+            return result
+        refusal = self._rules.refuse(url)
+        if refusal is None:
+            wanted.append(_Wanted(key, url, known))
+            refusal = Refusal(NOT_FETCHED, "under way")
+        return self._not_fetched(key, known, refusal)
+
+    def _kept(self, key: str, url: str, known: Result | None) -> Result | None:
+        """What is known of an address, as far as it stands today; None if it must be asked again."""
+        rules = self._rules
+        if (listed := listed_hash(url, rules.blocked_urls)) is not None:
+            return self._block(known or Result(url_hash=key, status=NOT_FETCHED), listed, "URL")
+        if known is None or known.status == NOT_FETCHED:
+            return None
+        if known.status == Status.BLOCKED:
+            if (reason := self._reason(known.blocked_hash)) is not None:
+                return self._remove(known, reason)
+            return known if known.blocked_hash in rules.blocked_urls | rules.blocked_contents else None
+        if known.is_success:
+            if (reason := rules.removals.reason(sha256=known.sha256)) is not None:
+                return self._remove(known, reason)
+            contents = [each for each in (known.sha256, known.md5) if each in rules.blocked_contents]
+            if contents:
+                return self._block(known, contents[0], "content")
+            return known if known.sha256 in self._writer else None
+        return None if known.is_due(self._now) or self._is_decided_otherwise(known) else known
+
+    def _is_decided_otherwise(self, known: Result) -> bool:
+        """Whether a failure is due to a setting that has another value today."""
+        policy = self._rules.policy
+        if policy is None or known.decided_by is None:
+            return False
+        return known.decided_by != deciding_setting(known.error_class, known.detail, policy)
+
+    def _not_fetched(self, key: str, known: Result | None, refusal: Refusal) -> Result:
+        """A result without a fetch: a failure that is known stands."""
+        if known is not None and known.status in (Status.FAILED, Status.OPTED_OUT):
+            return known
+        return Result(
+            url_hash=key,
+            status=NOT_FETCHED,
+            error_class=refusal.error_class,
+            detail=refusal.detail,
+            attempts=known.attempts if known is not None else 0,
+            next_attempt_at=self._now + FULL_STORE_WAIT if refusal.error_class == STORE_FULL else None,
+        )
+
+    def _fetch(self, wanted: Sequence[_Wanted]) -> None:
+        with self._rules.serve(self._rules.full_policy) as policy:
+            answered = self._ask(wanted, policy)
+        for i, one in enumerate(wanted):
+            if i not in answered:
+                refusal = Refusal(STORE_FULL, _FULL)
+                self._settled[one.url_hash] = self._not_fetched(one.url_hash, one.known, refusal)
+                continue
+            result = self._settled[one.url_hash]
+            if result.status == Status.BLOCKED and (reason := self._reason(result.blocked_hash)) is not None:
+                self._settled[one.url_hash] = self._remove(result, reason)
+
+    def _ask(self, wanted: Sequence[_Wanted], policy: FetchPolicy) -> set[int]:
+        """Fetch and record. Returns the positions of those that have their result: all, unless the store is full."""
+        from laionet_assets.images.fetch.run import fetch
+
+        requests = [FetchRequest(i, one.url, one.known.attempts if one.known else 0) for i, one in enumerate(wanted)]
+        answered: set[int] = set()
+
+        def result_of(outcome: FetchOutcome, md5: str | None = None) -> Result:
+            return Result.of_outcome(
+                outcome, wanted[outcome.id].url_hash, policy, md5=md5, is_uncleared=self._rules.is_uncleared
+            )
+
+        def settle(outcome: FetchOutcome, result: Result) -> None:
+            self._writer.record(result.journal_row())
+            self._settled[wanted[outcome.id].url_hash] = result
+            answered.add(outcome.id)
+
+        def sink(outcome: FetchOutcome, data: bytes) -> None:
+            """Bytes first, then their outcome: whatever is recorded has its picture."""
+            result = result_of(outcome, hashlib.md5(data, usedforsecurity=False).hexdigest())
+            described = {name: getattr(result, name) for name in ("width", "height", "mode", "mime_type")}
+            try:
+                self._writer.add(data, _extension(outcome.mime_type), described)
+            except RemovedContentError:  # removed since the fetch began
+                settle(outcome, blocked(replace(result, sha256=None, md5=None), outcome.sha256 or "", "content"))
+                return
+            settle(outcome, result)
+
+        reporter = _Reporter(self._log)
+        try:
+            with closing(fetch(requests, policy, sink=sink, progress=reporter.see)) as outcomes:
+                for outcome in outcomes:
+                    if outcome.id not in answered:
+                        settle(outcome, result_of(outcome))
+                    reporter.tell()
+        except StoreFullError as error:
+            self._log(f"the fetch ends, {len(wanted) - len(answered):,} addresses are left: {error}")
+        reporter.tell(is_last=True)
+        return answered
+
+    def _drop_removed(self, contents: frozenset[str]) -> None:
+        """Contents that were removed while the fetch was under way."""
+        for key, result in list(self._settled.items()):
+            if result.sha256 in contents or (result.blocked_hash in contents and result.status == Status.BLOCKED):
+                self._settled[key] = self._remove(result, "removed while it was fetched")
+
+    def _block(self, known: Result, listed: str, what: str) -> Result:
+        if known.sha256 is not None:
+            self._unwanted.add(known.sha256)
+        return blocked(known, listed, what)
+
+    def _remove(self, known: Result, reason: str) -> Result:
+        if known.sha256 is not None:
+            self._unwanted.add(known.sha256)
+        if known.url_hash is not None:
+            self._met.add((known.url_hash, reason))
+        return removed(reason)
+
+    def _reason(self, listed: str | None) -> str | None:
+        """Why what a hash stands for was removed; None if it was not."""
+        return self._rules.removals.reason(hashed_url=listed, sha256=listed)
+
+    def _removals_met(self, asked: Sequence[Asked], hashes: dict[int, str]) -> Iterable[Removal]:
+        reasons = dict(self._met)
+        for one in asked:
+            key = hashes.get(one.sample_id)
+            if key in reasons:
+                yield Removal("url_hash", key or "", reasons[key])
+                yield Removal("sample", sample_key(self._source, one.sample_id), reasons[key])
+
+
+class _Reporter:
+    """Says how far a fetch is, every ten seconds."""
+
+    def __init__(self, log: Callable[[str], None]) -> None:
+        self._log = log
+        self._last = time.monotonic()
+        self._progress: FetchProgress | None = None
+
+    def see(self, progress: FetchProgress) -> None:
+        """Take note of a moment; called by the fetching thread."""
+        self._progress = progress
+
+    def tell(self, *, is_last: bool = False) -> None:
+        """Log the last moment seen, if it is time."""
+        progress, now = self._progress, time.monotonic()
+        if progress is None or not (is_last or now - self._last >= LOG_EVERY_SECONDS):
+            return
+        self._last = now
+        counts = ", ".join(f"{count:,} {status}" for status, count in progress.by_status.items() if count)
+        text = f"{progress.done:,} of {progress.total or 0:,} addresses asked ({counts})"
+        if is_last:
+            self._log(f"{text} in {progress.seconds:.1f} s, {progress.per_second:.0f} a second")
+            return
+        remaining = progress.remaining_seconds
+        to_go = f", {remaining:.0f} s to go" if remaining is not None else ""
+        self._log(f"{text}, {progress.recent_per_second:.0f} a second{to_go}")
+
+
+def _extension(mime_type: str | None) -> str:
+    """The ending of a file of a media type that is read here: `image/jpeg` is jpg."""
+    subtype = (mime_type or "").removeprefix("image/")
+    return "jpg" if subtype == "jpeg" else subtype

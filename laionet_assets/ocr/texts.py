@@ -1,0 +1,148 @@
+"""Stored texts: which pictures were read before, which are read now, and the rows of core.image_text.
+
+A text is stored once per recogniser and content (sha256). Not here: which pictures are wanted, where their bytes lie,
+and writing and publishing tables.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from laionet_assets.ocr.recognizer import TextRecognizer, load_recognizer
+from laionet_assets.ocr.spec import RecognizerSpec, recognizer_identity
+from laionet_assets.ocr.stream import recognize_stream
+from laionet_assets.warehouse.checkpoint import chunk_name
+from laionet_assets.warehouse.lake import write_whole
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+CHUNK_PICTURES = 256
+"""Pictures in a chunk of a checkpoint."""
+
+ReadPictures = Callable[[Sequence[str]], Iterable[tuple[str, bytes | str]]]
+"""Contents (sha256) to their bytes, or to the reason why there are none; each once, in any order."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureText:
+    """What is written in the picture of this content: a row of core.image_text without its part.
+
+    `recognizer` is the identity of what read it, None where there were no bytes to read. `text` is None exactly if
+    `error` says why.
+    """
+
+    sha256: str
+    recognizer: str | None
+    text: str | None
+    boxes: int = 0
+    confidence: float | None = None
+    error: str | None = None
+
+
+def read_missing(
+    spec: RecognizerSpec,
+    wanted: Collection[str],
+    pictures: ReadPictures,
+    *,
+    known: Mapping[str, PictureText],
+    checkpoint: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    workers: int = 2,
+    load: Callable[[RecognizerSpec], TextRecognizer] = load_recognizer,
+) -> dict[str, PictureText]:
+    """The texts of all pictures wanted (sha256), by content: those in `known` that this recogniser read, the others
+    read now. The recogniser is loaded only if one is missing; `progress` counts the missing ones.
+
+    With `checkpoint`, a folder, finished texts are kept there chunk by chunk and found again by a later call. The
+    caller removes it (`warehouse.checkpoint`) once the table is published. Raises RecognizerError as
+    `load_recognizer`.
+    """
+    identity = recognizer_identity(spec)
+    asked = frozenset(wanted)
+    found = {
+        text.sha256: text
+        for text in (*_saved(checkpoint), *known.values())
+        if text.recognizer == identity and text.sha256 in asked
+    }
+    missing = sorted(asked - found.keys())
+    if not missing:
+        return found
+    texts = _counted(_read(pictures(missing), load(spec), workers=workers), len(missing), progress)
+    while chunk := list(islice(texts, CHUNK_PICTURES)):
+        found |= {text.sha256: text for text in chunk}
+        if checkpoint is not None:
+            name = chunk_name(identity, (text.sha256 for text in chunk))
+            write_whole(checkpoint / f"{name}.parquet", partial(_write, chunk))
+    return found
+
+
+def texts_table(texts: Iterable[PictureText]) -> "pa.Table":
+    """The columns of `PictureText`, a row a text."""
+    import pyarrow as pa
+
+    schema = pa.schema(
+        [
+            ("sha256", pa.string()),
+            ("recognizer", pa.string()),
+            ("text", pa.string()),
+            ("boxes", pa.int32()),
+            ("confidence", pa.float64()),
+            ("error", pa.string()),
+        ]
+    )
+    return pa.Table.from_pylist([asdict(text) for text in texts], schema=schema)
+
+
+def texts_of(table: "pa.Table") -> dict[str, PictureText]:
+    """The texts in a table with (at least) the columns of `texts_table`, by content."""
+    columns = list(PictureText.__slots__)
+    return {row["sha256"]: PictureText(**row) for row in table.select(columns).to_pylist()}
+
+
+def _read(
+    pictures: Iterable[tuple[str, bytes | str]], recognizer: TextRecognizer, *, workers: int
+) -> Iterator[PictureText]:
+    """The text of every picture; those without bytes come last."""
+    without_bytes: dict[str, str] = {}
+
+    def with_bytes() -> Iterator[tuple[str, bytes]]:
+        for sha256, content in pictures:
+            if isinstance(content, bytes):
+                yield sha256, content
+            else:
+                without_bytes[sha256] = content
+
+    for outcome in recognize_stream(with_bytes(), recognizer, workers=workers):
+        read = outcome.recognized
+        yield PictureText(
+            str(outcome.image_id), recognizer.identity, read.text, read.boxes, read.confidence, error=read.error
+        )
+    for sha256, reason in without_bytes.items():
+        yield PictureText(sha256, None, None, error=reason)
+
+
+def _counted(
+    texts: Iterator[PictureText], total: int, progress: Callable[[int, int], None] | None
+) -> Iterator[PictureText]:
+    for done, text in enumerate(texts, start=1):
+        yield text
+        if progress is not None:
+            progress(done, total)
+
+
+def _write(chunk: Sequence[PictureText], handle: BinaryIO) -> None:
+    import pyarrow.parquet as pq
+
+    pq.write_table(texts_table(chunk), handle)
+
+
+def _saved(checkpoint: Path | None) -> Iterator[PictureText]:
+    """Texts in the chunks of a checkpoint."""
+    import pyarrow.parquet as pq
+
+    for file in sorted(checkpoint.glob("*.parquet")) if checkpoint is not None else ():
+        yield from texts_of(pq.read_table(file)).values()

@@ -1,0 +1,123 @@
+"""Steps of the stage images: what they depend on, and where removals are looked for."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from laionet_assets.assets.images import (
+    IMAGES,
+    LEFTOVERS,
+    REMOVALS,
+    REQUESTS,
+    _made_from_images,
+    _traces_in,
+    open_store,
+    steps,
+)
+from laionet_assets.assets.publishing import make
+from laionet_assets.assets.steps import Step
+from laionet_assets.images.removals import Removal, remove
+from laionet_assets.images.results import Result, removed, results_table
+from laionet_assets.settings import Settings, load_settings
+from laionet_assets.sqlmodels.loader import load_project
+from laionet_assets.warehouse.lake import Lake
+from laionet_assets.warehouse.table import PartKey
+from laionet_assets.warehouse.warehouse import Warehouse, memory_connection, stamps_of
+
+PROJECT = load_project()
+PART = PartKey("own", "part-0")
+NOW = datetime.now(UTC)
+CONFIG = """
+sources:
+  - {name: own, path: "sample://web"}
+  - {name: web, path: ./parts}
+text_encoders: [{name: e, model: "sentence-transformers:all-MiniLM-L6-v2"}]
+recipes: [{name: r, encoder: e, text_threshold: 0.5}]
+images: {quota: 1MB}
+"""
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    (tmp_path / "laionet.yaml").write_text(CONFIG)
+    return load_settings(tmp_path / "laionet.yaml")
+
+
+@pytest.fixture
+def warehouse(settings: Settings) -> Iterator[Warehouse]:
+    root = settings.warehouse_root
+    yield Warehouse(Lake(root), PROJECT.tables, memory_connection, Path(root) / "docs")
+
+
+@pytest.fixture
+def made(settings: Settings) -> dict[str, Step]:
+    return dict(steps(settings, PROJECT))
+
+
+def put_images(warehouse: Warehouse, *results: Result, part: PartKey = PART) -> None:
+    """Publish rows of core.images, past their checks."""
+    import pyarrow.parquet as pq
+
+    table = results_table(part.source, part.part, [(i, f"http://a/{i}", each) for i, each in enumerate(results)])
+    with warehouse.lake.stage(warehouse.table(IMAGES), part) as staged:
+        pq.write_table(table.replace_schema_metadata(stamps_of("v")), staged.path)
+        warehouse.lake.publish(staged)
+
+
+def test_the_store_is_that_of_the_settings(settings: Settings, warehouse: Warehouse) -> None:
+    store = open_store(settings, warehouse)
+    assert (store.lake.root, store.quota_bytes) == (f"{warehouse.lake.root}/images", 1_000_000)
+
+
+def test_failures_are_due_only_where_pictures_are_fetched(made: dict[str, Step], warehouse: Warehouse) -> None:
+    due = Result(status="failed", error_class="timeout", url_hash="x", next_attempt_at=NOW - timedelta(seconds=1))
+    later = Result(status="failed", error_class="timeout", url_hash="x", next_attempt_at=NOW + timedelta(hours=1))
+    step, web = made[IMAGES], PartKey("web", "part-0")
+    assert not step.is_due(warehouse, PART), "nothing is published"
+    put_images(warehouse, later, Result(status="failed", error_class="http_404", url_hash="y"))
+    put_images(warehouse, due, part=web)
+    assert not step.is_due(warehouse, PART)
+    assert not step.is_due(warehouse, web), "fetching is not enabled"
+    put_images(warehouse, later, due)
+    assert step.is_due(warehouse, PART)
+
+
+def test_a_tombstone_makes_every_part_stale_and_the_table_of_removals_due(
+    made: dict[str, Step], settings: Settings, warehouse: Warehouse
+) -> None:
+    assert not made[REMOVALS].is_due(warehouse, None), "not there: it is made anyhow"
+    assert make(warehouse, made[REMOVALS], None, log=lambda text: None).rows == 0
+    assert not made[REMOVALS].is_due(warehouse, None)
+    before = made[IMAGES].outside(warehouse, PART)
+    remove(open_store(settings, warehouse), [Removal("sample", "own/1", "a wish")])
+    assert made[IMAGES].outside(warehouse, PART) != before
+    assert made[REMOVALS].is_due(warehouse, None)
+    first = warehouse.stamps(REMOVALS)[None]
+    assert make(warehouse, made[REMOVALS], None, log=lambda text: None).rows == 1
+    assert not made[REMOVALS].is_due(warehouse, None)
+    after = warehouse.stamps(REMOVALS)[None]
+    assert after.inputs == first.inputs and after.version != first.version, "what reads it follows"
+
+
+def test_removals_are_looked_for_in_all_that_is_made_from_images() -> None:
+    found = _made_from_images(PROJECT)
+    assert {REQUESTS, IMAGES} <= set(found)
+    assert not {LEFTOVERS, REMOVALS, "core.candidates", "raw.parts"} & set(found)
+    readers = {name for name, model in PROJECT.models.items() if IMAGES in model.dependencies}
+    assert readers - {LEFTOVERS} <= set(found)
+
+
+def test_the_row_of_a_removed_sample_is_no_trace_but_its_address_is(warehouse: Warehouse) -> None:
+    gone, kept = removed("a wish"), Result(status="success", url_hash="x", sha256="ab" * 32)
+    put_images(warehouse, gone, kept)
+    select = _traces_in(warehouse, IMAGES)
+    assert select is not None
+    with warehouse.connect() as connection:
+        rows = connection.execute(f"select url, sha256, source, sample_id from ({select})").fetchall()
+    assert sorted(rows, key=str) == [("http://a/1", "ab" * 32, "own", 1), (None, None, None, None)]
+
+
+def test_a_table_without_samples_or_contents_has_no_traces(warehouse: Warehouse) -> None:
+    assert _traces_in(warehouse, "marts.image_outcomes") is None

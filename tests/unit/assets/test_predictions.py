@@ -1,0 +1,81 @@
+"""Predictors of the settings, and the chunks of a run that did not end."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from laionet_assets.assets.predictions import predictor_specs
+from laionet_assets.assets.progress import progress_log
+from laionet_assets.settings import SettingsError, load_settings
+from laionet_assets.warehouse.checkpoint import Chunks
+
+
+def test_every_impossible_predictor_is_named_by_its_key(tmp_path: Path) -> None:
+    config: dict[str, Any] = {
+        "sources": [{"name": "web", "path": "./parts"}],
+        "text_encoders": [{"name": "e", "model": "sentence-transformers:all-MiniLM-L6-v2"}],
+        "recipes": [{"name": "r", "encoder": "e", "text_threshold": 0.5}],
+        "predictors": [
+            {"name": "good", "model": "timm:tf_efficientnet_lite0"},
+            {"name": "nobody", "model": "keras:resnet50"},
+            {"name": "half", "model": "open_clip:ViT-B-32"},
+        ],
+    }
+    (tmp_path / "laionet.yaml").write_text(json.dumps(config))
+    with pytest.raises(SettingsError) as error:
+        predictor_specs(load_settings(tmp_path / "laionet.yaml"))
+    message = str(error.value)
+    assert "2 problem(s)" in message
+    assert "predictors[1].model: predictor 'nobody'" in message
+    assert "predictors[2].model: predictor 'half'" in message
+    assert "predictors[0]" not in message
+
+
+class TestChunks:
+    def test_rows_come_back_in_order(self, tmp_path: Path) -> None:
+        chunks = Chunks(tmp_path / "a", rows_version="1")
+        assert chunks.select() is None
+        for start in (0, 3):
+            chunks.add(pa.table({"n": [start, start + 1, start + 2]}))
+        found = Chunks(tmp_path / "a", rows_version="1").select()
+        assert duckdb.sql(found).fetchall() == [(n,) for n in range(6)]
+
+    def test_rows_of_another_meaning_are_not_seen(self, tmp_path: Path) -> None:
+        Chunks(tmp_path, rows_version="1").add(pa.table({"n": [1]}))
+        assert Chunks(tmp_path, rows_version="2").select() is None
+
+    def test_what_was_being_written_is_not_there(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        import pyarrow.parquet as pq
+
+        chunks = Chunks(tmp_path, rows_version="1")
+        chunks.add(pa.table({"n": [1]}))
+
+        def cut(table: pa.Table, file: Any, **options: Any) -> None:
+            file.write(b"PAR1")
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(pq, "write_table", cut)
+            chunks.add(pa.table({"n": [2]}))
+        assert duckdb.sql(chunks.select()).fetchall() == [(1,)]
+        chunks.add(pa.table({"n": [3]}))
+        assert duckdb.sql(chunks.select()).fetchall() == [(1,), (3,)]
+
+
+def test_progress_is_logged_every_ten_seconds_and_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    from laionet_assets.assets import progress
+
+    clock = iter([0.0, 4.0, 10.0, 12.0, 20.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    lines: list[str] = []
+    show = progress_log(lines.append, "pictures predicted")
+    for done in (40, 100, 120, 200):
+        show(done, 200)
+    assert lines == [
+        "100 of 200 pictures predicted, 10 a second, 10 s to go",
+        "200 of 200 pictures predicted, 10 a second, 0 s to go",
+    ]

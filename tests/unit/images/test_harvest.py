@@ -1,0 +1,190 @@
+"""Which results stand, by rules alone: no address is asked here (tests/integration/test_images_stage.py asks)."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from laionet_assets.images.fetch.policy import FetchPolicy
+from laionet_assets.images.harvest import Asked, Harvest, Refusal, Rules, harvest
+from laionet_assets.images.removals import Removal, Removals, Tombstone, url_hash
+from laionet_assets.images.results import Result
+from laionet_assets.images.shards import content_hash
+from laionet_assets.images.store import ImageStore
+from laionet_assets.warehouse.table import PartKey
+
+PART = PartKey("web", "part-0")
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+URL = "http://a.example/1.jpg"
+NO = Refusal("not_enabled", "set images.fetch.enabled")
+OFF = Rules(policy=None, refuse=lambda url: NO)
+POLICY = FetchPolicy(contact="mailto:me@example.org")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ImageStore:
+    return ImageStore(str(tmp_path / "images"))
+
+
+def settle(store: ImageStore, asked: Iterable[Asked], previous: Iterable[Result] = (), rules: Rules = OFF) -> Harvest:
+    with store.writer(PART) as writer:
+        return harvest(
+            "web", list(asked), previous, writer=writer, rules=rules, log=lambda text: said.append(text), now=NOW
+        )
+
+
+said: list[str] = []
+
+
+def one(store: ImageStore, known: Result | None, rules: Rules = OFF, url: str | None = URL) -> Result:
+    """The result of one sample, of whose address `known` is known."""
+    found = settle(store, [Asked(1, url, is_removed=False)], [known] if known else [], rules)
+    ((sample_id, asked_url, result),) = found.rows
+    assert (sample_id, asked_url) == (1, url)
+    return result
+
+
+def stored(store: ImageStore, data: bytes = b"picture") -> Result:
+    """A success whose bytes are stored."""
+    with store.writer(PART) as writer:
+        writer.add(data, "jpg")
+        writer.commit()
+    return Result(
+        url_hash=url_hash(URL), status="success", sha256=content_hash(data), md5=hashlib.md5(data).hexdigest()
+    )
+
+
+def failed(**values: object) -> Result:
+    return Result(**({"url_hash": url_hash(URL), "status": "failed", "error_class": "timeout", "attempts": 3} | values))
+
+
+def tombstones(*keys: tuple[str, str]) -> Removals:
+    return Removals(tuple(Tombstone(kind, value, "a wish", True, NOW) for kind, value in keys))
+
+
+def test_what_must_not_be_asked_says_why(store: ImageStore) -> None:
+    result = one(store, None)
+    assert (result.status, result.error_class, result.detail) == ("not_fetched", "not_enabled", NO.detail)
+    assert result.next_attempt_at is None
+
+
+def test_a_sample_without_an_address_is_a_bad_url(store: ImageStore) -> None:
+    assert one(store, None, url=None) == Result(status="failed", error_class="bad_url", detail="no address")
+
+
+def test_what_is_known_stands_when_nothing_may_be_asked(store: ImageStore) -> None:
+    for known in (stored(store), failed(), failed(status="opted_out", error_class="opted_out")):
+        assert one(store, known) == known
+    due = failed(next_attempt_at=NOW - timedelta(hours=1))
+    assert one(store, due) == due, "due, but it must not be asked"
+
+
+def test_a_success_without_its_bytes_is_no_success(store: ImageStore) -> None:
+    known = stored(store)
+    store.discard({known.sha256})
+    result = one(store, known)
+    assert (result.status, result.sha256, result.error_class) == ("not_fetched", None, "not_enabled")
+
+
+def asks_again(store: ImageStore, known: Result | None, rules: Rules) -> bool:
+    """Whether an address would be asked."""
+    asked: list[str] = []
+
+    def refuse(url: str) -> Refusal:
+        asked.append(url)
+        return NO
+
+    one(store, known, replace(rules, refuse=refuse))
+    return asked == [URL]
+
+
+def test_a_failure_is_asked_again_when_it_is_due(store: ImageStore) -> None:
+    rules = Rules(policy=POLICY)
+    assert asks_again(store, None, rules)
+    assert not asks_again(store, failed(), rules)
+    assert not asks_again(store, failed(next_attempt_at=NOW + timedelta(seconds=1)), rules)
+    assert asks_again(store, failed(next_attempt_at=NOW), rules)
+    assert asks_again(store, Result(url_hash=url_hash(URL), status="not_fetched"), rules)
+    assert not asks_again(store, stored(store), rules)
+
+
+def test_a_failure_that_a_setting_decided_is_asked_again_under_another(store: ImageStore) -> None:
+    large = failed(error_class="too_large", decided_by=f"max_bytes {POLICY.max_bytes}")
+    assert not asks_again(store, large, Rules(policy=POLICY))
+    assert asks_again(store, large, Rules(policy=replace(POLICY, max_bytes=2**30)))
+    assert not asks_again(store, large, OFF)
+
+
+def test_a_journal_is_newer_than_what_is_published(store: ImageStore) -> None:
+    newer = failed(attempts=4, error_class="http_404")
+    with store.writer(PART) as writer:
+        writer.record(newer.journal_row())
+    assert one(store, failed()) == newer
+
+
+def test_samples_that_share_an_address_share_its_result(store: ImageStore) -> None:
+    known = stored(store)
+    found = settle(store, [Asked(1, URL, False), Asked(2, "http://b", False), Asked(3, URL, False)], [known])
+    assert [result.status for _, _, result in found.rows] == ["success", "not_fetched", "success"]
+    assert said[-1].startswith("3 samples ask for 2 addresses: 0 to fetch, 1 that must not be fetched, 1 known")
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "md5"])
+def test_block_lists_reach_what_is_kept(store: ImageStore, algorithm: str) -> None:
+    known = stored(store)
+    by_url = frozenset({hashlib.new(algorithm, URL.encode()).hexdigest()})
+    by_content = frozenset({hashlib.new(algorithm, b"picture").hexdigest()})
+    for rules, what in (
+        (replace(OFF, blocked_urls=by_url), "URL"),
+        (replace(OFF, blocked_contents=by_content), "content"),
+    ):
+        found = settle(store, [Asked(1, URL, False)], [known], rules)
+        ((_, _, result),) = found.rows
+        assert (result.status, result.detail, result.sha256) == ("blocked", what, None)
+        assert {result.blocked_hash} == (by_url if what == "URL" else by_content)
+        assert found.unwanted == {known.sha256}
+        assert one(store, result, rules) == result, "it stays so"
+        assert one(store, result, OFF).status == "not_fetched", "off the list, it may be asked again"
+
+
+def test_what_is_removed_keeps_its_reason_alone(store: ImageStore) -> None:
+    known = stored(store)
+    for key in (("url_hash", url_hash(URL)), ("sample", "web/1")):
+        found = settle(store, [Asked(1, URL, False)], [known], replace(OFF, removals=tombstones(key)))
+        assert found.rows[0][2] == Result(status="removed", error_class="removed", detail="a wish")
+        assert found.met == ()
+    found = settle(store, [Asked(1, None, is_removed=True)])
+    assert found.rows[0][2].status == "removed"
+
+
+def test_a_removed_content_takes_address_and_samples_with_it(store: ImageStore) -> None:
+    known = stored(store)
+    rules = replace(OFF, removals=tombstones(("sha256", known.sha256 or "")))
+    for previous in (known, replace(known, status="blocked", sha256=None, md5=None, blocked_hash=known.sha256)):
+        found = settle(
+            store, [Asked(1, URL, False), Asked(2, URL, False), Asked(3, "http://b", False)], [previous], rules
+        )
+        assert [result.status for _, _, result in found.rows] == ["removed", "removed", "not_fetched"]
+        assert set(found.met) == {
+            Removal("sample", "web/1", "a wish"),
+            Removal("sample", "web/2", "a wish"),
+            Removal("url_hash", url_hash(URL), "a wish"),
+        }
+
+
+def test_the_policy_of_a_fetch_has_everything_blocked_and_removed() -> None:
+    rules = Rules(
+        policy=POLICY,
+        removals=tombstones(("sha256", "a" * 64), ("url_hash", "b" * 64), ("sample", "web/1")),
+        blocked_urls=frozenset({"c" * 32}),
+        blocked_contents=frozenset({"d" * 64}),
+    )
+    assert rules.full_policy.blocked_url_hashes == {"b" * 64, "c" * 32}
+    assert rules.full_policy.blocked_content_hashes == {"a" * 64, "d" * 64}
+
+
+def test_no_address_is_in_the_repr_of_a_request() -> None:
+    assert "example" not in repr(Asked(1, URL, False))

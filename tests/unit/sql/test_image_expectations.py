@@ -1,0 +1,90 @@
+"""The "rows that should not exist" of the image tables: none on good tables, some once a table is spoilt."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.unit.sql.models import Database, project
+
+HASH = {name: f"sha256('{name}')" for name in ("u1", "u2", "u3", "u4", "picture")}
+GOOD = [
+    "insert into raw.recipes by name select 'r' as recipe",
+    "insert into core.removals by name select 'sample' as kind, 's/4' as value, 'a wish' as reason",
+    f"insert into core.removals by name select 'url_hash' as kind, {HASH['u4']} as value, 'a wish' as reason",
+    f"insert into core.removals by name select 'sha256' as kind, {HASH['u3']} as value, 'a wish' as reason",
+    "insert into core.image_requests by name select 's' as source, 'p' as part, i as sample_id, ['r'] as recipes, "
+    "i = 4 as is_removed, case when i < 4 then 'u' || i end as url from range(1, 5) t(i)",
+    "insert into core.images by name select 's' as source, 'p' as part, i as sample_id, 'u' || i as url, "
+    "sha256('u' || i) as url_hash, 'failed' as status, 'http_404' as error_class, 1 as attempts from range(2, 4) t(i)",
+    f"insert into core.images by name select 's' as source, 'p' as part, 1 as sample_id, 'u1' as url, {HASH['u1']} as "
+    f"url_hash, 'success' as status, {HASH['picture']} as sha256, md5('picture') as md5, 9 as size_bytes, 3 as width, "
+    "4 as height, 'RGB' as mode, 1 as attempts, false as is_uncleared",
+    "insert into core.images by name select 's' as source, 'p' as part, 4 as sample_id, 'removed' as status, "
+    "'removed' as error_class, 0 as attempts",
+]
+SPOILT = {
+    ("core.image_requests", "every_request_is_of_a_recipe"): "update core.image_requests set recipes = ['gone']",
+    ("core.image_requests", "no_address_of_what_was_removed"): "update core.image_requests set url = 'u4'",
+    ("core.image_requests", "some_picture_is_asked_for"): "insert into raw.recipes by name select 'idle' as recipe",
+    (
+        "core.removals",
+        "values_are_hashes_or_keys",
+    ): "update core.removals set value = 'http://a' where kind <> 'sample'",
+    ("core.images", "every_request_has_one_row"): "delete from core.images where sample_id = 2",
+    ("core.images", "a_success_is_a_whole_picture"): "update core.images set mode = null where status = 'success'",
+    (
+        "core.images",
+        "no_address_of_what_is_blocked_or_removed",
+    ): "update core.images set final_url_host = 'a.example' where status = 'removed'",
+    ("core.images", "what_was_removed_is_removed"): "update core.images set status = 'failed' where sample_id = 4",
+    (
+        "core.images",
+        "one_address_has_one_outcome",
+    ): f"update core.images set url_hash = {HASH['u1']} where sample_id = 2",
+    (
+        "core.images",
+        "the_store_had_room",
+    ): "update core.images set status = 'not_fetched', error_class = 'store_full' where sample_id = 2",
+    ("core.images", "original_laion_rows_are_cleared"): "update core.images set is_uncleared = true",
+    ("marts.image_outcomes", "shares_sum_to_one"): "update marts.image_outcomes set share = share / 2",
+    ("marts.image_outcomes", "every_image_is_counted"): "update marts.image_outcomes set images = images + 1",
+    ("marts.image_outcomes", "some_images_were_fetched"): "delete from marts.image_outcomes where status = 'success'",
+    (
+        "marts.removal_leftovers",
+        "nothing_removed_is_left",
+    ): "insert into marts.removal_leftovers select 'core.images', 'sample', 's/4', 1",
+    ("marts.removal_leftovers", "it_was_removed"): "insert into marts.removal_leftovers select 'x', 'sample', 's/9', 1",
+}
+
+
+@pytest.fixture
+def db() -> Iterator[Database]:
+    made = Database()
+    for statement in GOOD:
+        made.connection.execute(statement)
+    made.make("marts.image_outcomes")
+    yield made
+    made.connection.close()
+
+
+def queries(table: str) -> dict[str, str]:
+    """The `unexpected_rows` of a table, by name."""
+    rules = [rule for rule in project().models[table].expectations if rule["type"] == "unexpected_rows"]
+    return {rule["name"]: rule["query"].replace("{batch}", table) for rule in rules}
+
+
+def test_good_tables_have_no_unexpected_rows(db: Database) -> None:
+    for table in dict.fromkeys(table for table, _ in SPOILT):
+        for name, query in queries(table).items():
+            assert db.rows(query) == [], (table, name)
+
+
+@pytest.mark.parametrize(("table", "name"), SPOILT)
+def test_a_spoilt_table_has_unexpected_rows(db: Database, table: str, name: str) -> None:
+    db.connection.execute(SPOILT[table, name])
+    assert db.rows(queries(table)[name])
+
+
+def test_every_rule_is_spoilt_once() -> None:
+    rules = {(table, name) for table in dict.fromkeys(table for table, _ in SPOILT) for name in queries(table)}
+    assert rules == SPOILT.keys()

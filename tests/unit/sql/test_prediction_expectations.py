@@ -1,0 +1,160 @@
+"""The "rows that should not exist" of image sets and predictions: none on good tables, some once a table is spoilt."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from tests.unit.sql.models import Database, project
+
+SHA = {name: name * 64 for name in "abc"}
+GOOD: Mapping[str, list[dict[str, Any]]] = {
+    "raw.image_sets": [
+        {"image_set": "r", "position": 0, "kind": "recipe", "admission": "paper", "weighted_by": "r"},
+        {"image_set": "v", "position": 1, "kind": "local", "layout": "imagefolder", "admission": "corrected",
+         "weighted_by": "r"},
+        {"image_set": "p", "position": 2, "kind": "published", "weighted_by": "p", "zero_shot_missing": "wrong"},
+    ],
+    "core.images": [
+        {"source": "s", "part": "a", "sample_id": 1, "status": "success", "sha256": SHA["a"], "mode": "RGB",
+         "width": 99, "height": 99},
+        {"source": "s", "part": "a", "sample_id": 2, "status": "failed", "error_class": "http_404"},
+    ],
+    "core.laionet": [
+        {"recipe": "r", "source": "s", "part": "a", "sample_id": sample, "wnid": "n00000001"} for sample in (1, 2)
+    ],
+    "core.set_images": [
+        {"image_set": "v", "image_id": name, "wnid": "n00000001", "sha256": SHA[name], "mode": "RGB", "width": 99,
+         "height": 99, "admission": "corrected", "is_admitted": name == "b", "conversions": [],
+         "rejected_because": None if name == "b" else "decode", "error": None if name == "b" else "cut off"}
+        for name in "bc"
+    ] + [
+        {"image_set": "v", "image_id": f"b{i}", "wnid": "n00000001", "sha256": SHA["b"], "mode": "RGB", "width": 99,
+         "height": 99, "admission": "corrected", "is_admitted": True, "conversions": []}
+        for i in range(9)
+    ],
+    "core.image_predictions": [
+        {"source": "s", "part": "a", "sha256": SHA["a"], "profile": "both", "model": "m", "rank": rank,
+         "wnid": f"n0000000{rank}", "score": 1 / rank}
+        for rank in (1, 2)
+    ],
+    "core.set_predictions": [
+        {"image_set": "v", "image_id": image, "profile": "both", "model": "m", "rank": rank,
+         "wnid": f"n0000000{rank}", "score": 1 / rank}
+        for rank in (1, 2)
+        for image in ("b", *(f"b{i}" for i in range(9)))
+    ] + [{"image_set": "v", "image_id": "c", "profile": "both", "model": "m", "rank": 1, "error": "cut off"}],
+}  # fmt: skip
+SPOILT = {
+    ("raw.image_sets", "columns_go_with_the_kind"): "update raw.image_sets set admission = null where kind = 'local'",
+    (
+        "raw.image_sets",
+        "weights_come_from_recipes_or_published_results",
+    ): "update raw.image_sets set weighted_by = 'v' where kind = 'local'",
+    (
+        "raw.real_labels",
+        "nothing_or_the_labels_of_every_class",
+    ): "insert into raw.real_labels values (1, 'n00000001')",
+    (
+        "core.set_images",
+        "who_stays_out_has_a_reason_and_nobody_else",
+    ): "update core.set_images set rejected_because = null where image_id = 'c'",
+    (
+        "core.set_images",
+        "paper_takes_rgb_as_it_is",
+    ): "update core.set_images set admission = 'paper', conversions = ['exif_orientation'] where image_id = 'b'",
+    (
+        "core.set_images",
+        "the_same_content_is_judged_the_same",
+    ): "update core.set_images set width = 98 where image_id = 'b1'",
+    (
+        "core.set_images",
+        "nine_in_ten_take_part",
+    ): "update core.set_images set is_admitted = false where image_id = 'b1'",
+    ("core.set_images", "pictures_have_a_class"): "update core.set_images set wnid = null where image_id = 'b'",
+    (
+        "core.image_predictions",
+        "a_class_and_a_score_or_an_error",
+    ): "update core.image_predictions set error = 'cut off' where rank = 2",
+    (
+        "core.image_predictions",
+        "ranks_have_no_gap_and_scores_fall",
+    ): "update core.image_predictions set rank = 3 where rank = 2",
+    (
+        "core.image_predictions",
+        "every_picture_has_its_rows",
+    ): f"update core.images set status = 'success', sha256 = '{SHA['b']}'",
+    (
+        "core.image_predictions",
+        "every_picture_can_be_read",
+    ): "update core.image_predictions set error = 'cut off' where rank = 1",
+    (
+        "core.set_predictions",
+        "a_class_and_a_score_or_an_error",
+    ): "update core.set_predictions set error = null where image_id = 'c'",
+    (
+        "core.set_predictions",
+        "ranks_have_no_gap_and_scores_fall",
+    ): "update core.set_predictions set score = 2 where rank = 2",
+    ("core.set_predictions", "every_picture_has_its_rows"): "delete from core.set_predictions where image_id = 'c'",
+    (
+        "core.set_predictions",
+        "every_admitted_picture_is_predicted",
+    ): "update core.set_images set is_admitted = true where image_id = 'c'",
+    ("core.image_labels", "every_set_is_known"): "update core.image_labels set image_set = 'p'",
+    ("core.image_labels", "laionet_is_there_whole"): "delete from core.image_labels where image_id = 's/2'",
+    (
+        "core.image_labels",
+        "what_takes_part_has_a_content",
+    ): "update core.image_labels set sha256 = null where image_id = 's/1'",
+    (
+        "core.image_labels",
+        "what_a_recipe_has_was_asked_for",
+    ): "update core.image_labels set rejected_because = 'not_asked_for' where image_id = 's/2'",
+    ("core.predictions", "every_set_is_known"): "update core.predictions set image_set = 'x' where image_set = 'v'",
+    ("core.predictions", "ranks_have_no_gap_and_scores_fall"): "delete from core.predictions where rank = 1",
+    (
+        "core.predictions",
+        "only_pictures_that_take_part",
+    ): "update core.image_labels set is_admitted = false where image_id = 's/1'",
+    ("core.predictions", "no_picture_is_missing"): "delete from core.predictions where image_id = 'b'",
+}
+TABLES = list(dict.fromkeys(table for table, _ in SPOILT))
+
+
+def queries(table: str) -> dict[str, str]:
+    """The `unexpected_rows` of a table, by name."""
+    rules = [rule for rule in project().models[table].expectations if rule["type"] == "unexpected_rows"]
+    return {rule["name"]: rule["query"].replace("{batch}", table) for rule in rules}
+
+
+@pytest.fixture(scope="module")
+def good() -> Iterator[Database]:
+    made = Database()
+    for table, rows in GOOD.items():
+        for row in rows:
+            places = ", ".join("?" for _ in row)
+            made.connection.execute(f"insert into {table} ({', '.join(row)}) values ({places})", list(row.values()))
+    made.make("core.image_labels")
+    made.make("core.predictions")
+    yield made
+    made.connection.close()
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_good_tables_have_no_unexpected_rows(good: Database, table: str) -> None:
+    found = {name: good.rows(query) for name, query in queries(table).items()}
+    assert found == {name: [] for name in found}
+
+
+@pytest.mark.parametrize(("table", "name"), SPOILT, ids=[f"{table}-{name}" for table, name in SPOILT])
+def test_spoilt_tables_have(good: Database, table: str, name: str) -> None:
+    good.connection.execute("begin")
+    good.connection.execute(SPOILT[table, name])
+    found = good.rows(queries(table)[name])
+    good.connection.execute("rollback")
+    assert found
+
+
+def test_every_query_is_spoilt_once() -> None:
+    assert {(table, name) for table in TABLES for name in queries(table)} == SPOILT.keys()
