@@ -36,6 +36,9 @@ PACKAGES = (
     "torch",
     "transformers",
     "sentence-transformers",
+    "timm",
+    "pillow",
+    "aiohttp",
     "great_expectations",
     "dagster",
 )
