@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 
 from laionet_assets.assets.pipeline import build_pipeline
-from laionet_assets.assets.release import release_version, released_tables
+from laionet_assets.assets.release import release_version, released_select, released_tables
 from laionet_assets.errors import UserError
 from laionet_assets.settings import load_settings
 from laionet_assets.warehouse.catalog import open_catalog, refresh_catalog, write_release
@@ -47,7 +47,9 @@ def write_snapshot(file: Path, *, config: Path | None = None) -> None:
     names = released_tables(pipeline)
     if not any(pipeline.warehouse.is_published(name) for name in names):
         raise UserError(f"{pipeline.warehouse.lake.root} holds no table yet; run first: laionet run")
-    rows = write_release(pipeline.warehouse, str(file.absolute()), version=release_version(pipeline.warehouse, names))
+    warehouse = pipeline.warehouse
+    version = release_version(warehouse, names)
+    rows = write_release(warehouse, str(file.absolute()), version=version, select=released_select(warehouse))
     print(f"{file}: {len(rows)} tables, {sum(rows.values()):,} rows")
 
 

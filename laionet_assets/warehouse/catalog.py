@@ -8,7 +8,7 @@ anew whenever a table is published.
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -59,11 +59,15 @@ def open_catalog(warehouse: Warehouse) -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-def write_release(warehouse: Warehouse, target: str, *, version: str) -> dict[str, int]:
+def write_release(
+    warehouse: Warehouse, target: str, *, version: str, select: Callable[[str], str] | None = None
+) -> dict[str, int]:
     """Write every published table, but for vectors and views over sources, as one self-contained database.
 
-    Returns the rows of each table. The file appears whole or not at all.
+    `select` gives the SELECT of a table by its name; without it, all of its rows as published. Returns the rows of
+    each table. The file appears whole or not at all.
     """
+    select_of = select or warehouse.select
     rows: dict[str, int] = {}
     with warehouse.connect() as connection, _database(warehouse, target, connection) as database:
         for name, table in sorted(warehouse.tables.items()):
@@ -71,8 +75,8 @@ def write_release(warehouse: Warehouse, target: str, *, version: str) -> dict[st
                 continue
             connection.execute(f"create schema if not exists {database}.{identifier(table.schema)}")
             order = ", ".join(identifier(column) for column in table.grain)
-            select = f"select * from ({warehouse.select(name)})" + (f" order by {order}" if order else "")
-            connection.execute(f"create table {database}.{identifier(name)} as {select}")
+            rows_of = f"select * from ({select_of(name)})" + (f" order by {order}" if order else "")
+            connection.execute(f"create table {database}.{identifier(name)} as {rows_of}")
             connection.execute(";\n".join(_comments(database, table, "table")))
             row = connection.execute(f"select count(*) from {database}.{identifier(name)}").fetchone()
             rows[name] = row[0] if row else 0

@@ -144,6 +144,14 @@ class TestBundledModels:
         assert bundled(LITE[0]) is bundled(LITE[0])
         assert bundled(LITE[0]) is not bundled(LITE[1])
 
+    def test_loading_leaves_torch_its_threads(self) -> None:
+        torch.set_num_threads(2)
+        try:
+            load_predictor(parse_predictor(f"timm:{LITE[0]}", name="threads", device="cpu"))
+            assert torch.get_num_threads() == 2
+        finally:
+            torch.set_num_threads(1)
+
 
 class TestStream:
     def test_a_truncated_jpeg_among_good_ones_costs_its_row(self) -> None:

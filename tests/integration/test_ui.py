@@ -27,13 +27,18 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 CONFIG = """
-sources: [{name: web, adapter: laion400m, path: ./parts}]
+sources:
+  - {name: web, adapter: laion400m, path: ./parts}
+  - {name: sample, adapter: laion400m, path: "sample://web?parts=1&rows=150"}
 text_encoders: [{name: minilm, model: "sentence-transformers:all-MiniLM-L6-v2"}]
+predictors: [{name: efficientnet-lite0, model: "timm:tf_efficientnet_lite0"}]
+image_sets: [{name: curated, layout: imagefolder, path: "sample://curated?per_class=1"}]
 recipes:
   - {name: paper, matching: paper, encoder: minilm, text_threshold: 0.5}
   - {name: corrected, matching: corrected, encoder: minilm, text_threshold: 0.5}
 refresh: {interval_seconds: 5}
 """
+PART_ROWS = 400
 PER_PART = {
     "raw/parts",
     "raw/pairs",
@@ -42,6 +47,11 @@ PER_PART = {
     "core/candidates",
     "core/caption_embeddings",
     "core/caption_similarity",
+    "core/image_requests",
+    "core/images",
+    "core/image_text",
+    "core/names_in_images",
+    "core/image_predictions",
 }
 
 
@@ -116,7 +126,7 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
 
 def add_part(folder: Path, number: int) -> None:
     """Draw a part aside and drop it into the source folder, as somebody who copies a file there."""
-    drawn = write_sample_part(folder / "drawn", number, rows=400)
+    drawn = write_sample_part(folder / "drawn", number, rows=PART_ROWS)
     os.replace(drawn, folder / "parts" / drawn.name)
 
 
@@ -166,6 +176,8 @@ def test_materialize_all_then_everything_is_green(ui: Ui, page: Any) -> None:
     wait_for(is_over, seconds=600, what="everything to be materialized", folder=ui.folder)
     assert {run["status"] for run in ui.runs()} == {"SUCCESS"}
     assert ui.count("select count(distinct recipe) from core.laionet") == 2
+    assert ui.count("select count(*) from core.images where status = 'success'") > 5
+    assert ui.count("select count(distinct image_set) from marts.accuracy") == 3
 
     page.goto(f"{ui.url}/assets/core/laionet?view=checks")
     page.get_by_text("similarity_is_above_the_threshold").first.wait_for(state="attached")
@@ -174,7 +186,7 @@ def test_materialize_all_then_everything_is_green(ui: Ui, page: Any) -> None:
     page.get_by_text("Row count").first.wait_for()
     page.get_by_text("Cosine of caption and class query").first.wait_for()
     page.goto(f"{ui.url}/asset-groups")
-    page.get_by_text("7_release").first.wait_for()
+    page.get_by_text("9_release").first.wait_for()
     page.wait_for_timeout(3000)
     page.screenshot(path=str(screenshots(ui) / "graph.png"))
     assert (screenshots(ui) / "graph.png").stat().st_size > 20_000
@@ -190,7 +202,7 @@ def test_every_check_passed(ui: Ui) -> None:
         for node in answer["assetNodes"]
         for check in node["assetChecksOrError"].get("checks", [])
     }
-    assert len(statuses) > 80
+    assert len(statuses) > 200
     not_passed = {key: found for key, found in statuses.items() if not found or found["status"] != "SUCCEEDED"}
     assert not_passed == {}
 
@@ -198,6 +210,7 @@ def test_every_check_passed(ui: Ui) -> None:
 def test_a_new_part_is_seen_and_costs_its_own_work_and_the_marts(ui: Ui, page: Any) -> None:
     before = {run["id"] for run in ui.runs()}
     captions = ui.count("select sum(rows) from raw.parts")
+    parts = ui.count("select count(distinct (source, part)) from core.laionet")
     page.goto(f"{ui.url}/automation")
     for name in ("parts", "follow_upstream"):
         link = page.locator(f'a[href$="/sensors/{name}"]')
@@ -207,12 +220,12 @@ def test_a_new_part_is_seen_and_costs_its_own_work_and_the_marts(ui: Ui, page: A
 
     def laionet_has_it() -> bool:
         return (
-            ui.count("select count(distinct part) from core.laionet") == 2
+            ui.count("select count(distinct (source, part)) from core.laionet") == parts + 1
             and ui.count(
                 "select sum(rows_in) // count(distinct recipe) from marts.funnel "
                 "where wnid = '*' and stage = 'admitted'"
             )
-            == 2 * captions
+            == captions + PART_ROWS
         )
 
     wait_for(laionet_has_it, seconds=420, what="the new part to reach LAIONet", folder=ui.folder)

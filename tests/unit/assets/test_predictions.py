@@ -9,7 +9,6 @@ import pyarrow as pa
 import pytest
 
 from laionet_assets.assets.predictions import predictor_specs
-from laionet_assets.assets.progress import progress_log
 from laionet_assets.settings import SettingsError, load_settings
 from laionet_assets.warehouse.checkpoint import Chunks
 
@@ -64,18 +63,3 @@ class TestChunks:
         assert duckdb.sql(chunks.select()).fetchall() == [(1,)]
         chunks.add(pa.table({"n": [3]}))
         assert duckdb.sql(chunks.select()).fetchall() == [(1,), (3,)]
-
-
-def test_progress_is_logged_every_ten_seconds_and_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    from laionet_assets.assets import progress
-
-    clock = iter([0.0, 4.0, 10.0, 12.0, 20.0])
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
-    lines: list[str] = []
-    show = progress_log(lines.append, "pictures predicted")
-    for done in (40, 100, 120, 200):
-        show(done, 200)
-    assert lines == [
-        "100 of 200 pictures predicted, 10 a second, 10 s to go",
-        "200 of 200 pictures predicted, 10 a second, 0 s to go",
-    ]

@@ -9,12 +9,12 @@ def test_rate_and_rest_every_ten_seconds_and_at_the_end(monkeypatch: pytest.Monk
     now = 100.0
     monkeypatch.setattr(progress.time, "monotonic", lambda: now)
     lines: list[str] = []
-    show = progress.logged_progress(lines.append, label="fast", what="pictures read")
+    show = progress.progress_log(lines.append, "pictures read by fast")
     for second in range(1, 31):
         now = 100.0 + second
         show(second * 100, 3000)
     assert lines == [
-        "fast: 1,000 of 3,000 pictures read, 100 a second, 20 s to go",
-        "fast: 2,000 of 3,000 pictures read, 100 a second, 10 s to go",
-        "fast: 3,000 of 3,000 pictures read, 100 a second, 0 s to go",
+        "1,000 of 3,000 pictures read by fast, 100 a second, 20 s to go",
+        "2,000 of 3,000 pictures read by fast, 100 a second, 10 s to go",
+        "3,000 of 3,000 pictures read by fast, 100 a second, 0 s to go",
     ]

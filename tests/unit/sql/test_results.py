@@ -20,6 +20,7 @@ SETTINGS = settings(
 )
 WNIDS = ("n02110185", "n00000001", "n00000002", "n00000003")
 PAPER_HUSKY = "n02112837"
+FLAGS = ((False,) * 5, (False, None, None, None, False), (False, None, None, None, True), (None,) * 5, (True,) * 5)
 TABLES = ("core.correctness", "core.class_weights", "marts.class_recall", "marts.accuracy")
 
 
@@ -96,20 +97,21 @@ def all_inputs(draw: st.DrawFn) -> Inputs:
     predicted = {
         (*image, model): tuple(draw(ranked)) for image in sorted(admitted) for model in "mno" if draw(st.booleans())
     }
-    flag, maybe = st.sampled_from([True, False, False, None]), st.sampled_from([True, False, None])
+    maybe = st.sampled_from([False, True, None])
+    flags = st.sampled_from(FLAGS) | st.tuples(maybe, maybe, maybe, maybe, maybe)
     published = [
         PublishedRow(
             image_set="pub",
             image_id=f"p{number}",
             wnid=draw(st.sampled_from((PAPER_HUSKY, *WNIDS[1:]))),
             model=model,
-            is_zero_shot=model == "clip",
+            is_zero_shot=model != "vit",
             is_known_to_others=draw(maybe),
-            has_name_in_text=draw(maybe),
-            flags=tuple(draw(flag) for _ in range(5)),
+            has_name_in_text=draw(st.sampled_from([False, None, True])),
+            flags=draw(flags),
         )
-        for number in range(draw(st.integers(0, 4)))
-        for model in ("clip", "vit")
+        for number in range(draw(st.integers(1, 4)))
+        for model in ("clip", "clip-large", "vit")
     ]
     listed = st.lists(st.sampled_from(WNIDS), max_size=3, unique=True).map(tuple)
     return Inputs(
