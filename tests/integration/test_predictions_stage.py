@@ -3,7 +3,6 @@
 import hashlib
 import json
 import shutil
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -460,17 +459,20 @@ def test_published_files_are_current_until_something_changes(world: World) -> No
 
 @pytest.mark.real_data
 def test_photographs_through_the_bundled_models(tmp_path: Path, taxonomy: Path, real_data: Path) -> None:
-    """750 photographs, 5 for each of 150 classes. They may be in the models' training data: accuracy is inflated."""
+    """One photograph of each of 150 classes (`make bench` takes all 750). They may be in the models' training data:
+    accuracy is inflated."""
+    photos = tmp_path / "photos"
+    for folder in sorted((real_data / "images").iterdir()):
+        (photos / folder.name).mkdir(parents=True)
+        shutil.copy(min(folder.glob("*.jpg")), photos / folder.name)
     models = ("lite0", "lite1", "lite2")
     config = CONFIG | {
         "predictors": [{"name": name, "model": f"timm:tf_efficientnet_{name}", "device": "cpu"} for name in models],
-        "image_sets": [{"name": "photos", "layout": "imagefolder", "path": str(real_data / "images")}],
+        "image_sets": [{"name": "photos", "layout": "imagefolder", "path": str(photos)}],
     }
     world = World(tmp_path, config, taxonomy)
     world.make("core.set_images")
-    started, cpu = time.monotonic(), time.process_time()
     world.make("core.set_predictions")
-    seconds, cpu = time.monotonic() - started, time.process_time() - cpu
     accuracy = world.rows("""
         with judged as (
             select model, image_id, bool_or(p.wnid = i.wnid and rank = 1) as top_1, bool_or(p.wnid = i.wnid) as top_5
@@ -478,8 +480,7 @@ def test_photographs_through_the_bundled_models(tmp_path: Path, taxonomy: Path, 
         )
         select model, count(*), avg(top_1::int), avg(top_5::int) from judged group by all order by all
     """)
-    print(accuracy, f"{750 / seconds:.1f} pictures a second, {cpu:.0f} cpu-seconds with 3 models")
-    assert [(model, images) for model, images, *_ in accuracy] == [(model, 750) for model in models]
+    assert [(model, images) for model, images, *_ in accuracy] == [(model, 150) for model in models]
     for *_, top_1, top_5 in accuracy:
         assert 0.7 <= top_1 <= 0.95
         assert 0.88 <= top_5 <= 1

@@ -182,7 +182,7 @@ def test_rows_with_the_name_of_their_class_in_the_picture_are_dropped_and_no_oth
     web.put()
     (line,) = web.make(*STAGES)
     pictures = {each.picture for each in SAMPLES if "paper" in each.recipes} - {None}
-    assert line.startswith(f"fast: {len(pictures)} of {len(pictures)} pictures read")
+    assert line.startswith(f"{len(pictures)} of {len(pictures)} pictures read by fast")
     broken = web.rows("select text, boxes, error from core.image_text where error is not null")
     assert [(text, boxes) for text, boxes, _ in broken] == [(None, 0)]
     assert broken[0][2].startswith("OSError: ")
@@ -215,7 +215,7 @@ def test_only_new_pictures_are_read(web: Web) -> None:
     web.put()
     assert web.stale() == set(STAGES)
     (line,) = web.make("core.image_text", "core.names_in_images")
-    assert line.startswith("fast: 1 of 1 pictures read")
+    assert line.startswith("1 of 1 pictures read by fast")
     # sample 10 has the same picture: what is read for one recipe is known to all
     named = web.rows("select sample_id from core.names_in_images where has_name_paper order by all")
     assert named == [(1,), (8,), (10,), (12,)]
@@ -274,4 +274,4 @@ def test_a_damaged_shard_costs_its_own_pictures_until_it_is_mended(web: Web) -> 
     assert entry.sha256 in found[0][2]
     path.write_bytes(whole)
     (line,) = web.make("core.image_text")
-    assert line.startswith("fast: 1 of 1 pictures read")
+    assert line.startswith("1 of 1 pictures read by fast")

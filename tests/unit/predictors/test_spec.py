@@ -14,7 +14,7 @@ def test_a_bundled_predictor_has_its_weights_and_their_hash() -> None:
     spec = parse_predictor("timm:tf_efficientnet_lite0", name="lite0")
     assert spec.bundled_weights is not None
     digest = hashlib.sha256(spec.bundled_weights.read_bytes()).hexdigest()
-    assert predictor_identity(spec) == f"timm:tf_efficientnet_lite0@sha256:{digest[:16]}+labels:1"
+    assert predictor_identity(spec) == f"timm:tf_efficientnet_lite0@sha256:{digest[:16]}+labels:1+decoding:1"
 
 
 def test_other_weights_of_a_bundled_architecture_are_not_bundled(tmp_path: Path) -> None:
@@ -30,7 +30,11 @@ def test_other_weights_of_a_bundled_architecture_are_not_bundled(tmp_path: Path)
 def test_names_and_devices_do_not_change_the_identity() -> None:
     one = parse_predictor("transformers:microsoft/resnet-50@abc", name="one", device="cpu")
     other = parse_predictor("transformers:microsoft/resnet-50@abc", name="other")
-    assert predictor_identity(one) == predictor_identity(other) == "transformers:microsoft/resnet-50@abc+labels:1"
+    assert (
+        predictor_identity(one)
+        == predictor_identity(other)
+        == "transformers:microsoft/resnet-50@abc+labels:1+decoding:1"
+    )
 
 
 def test_prompts_are_part_of_the_identity() -> None:
