@@ -19,10 +19,11 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable ".[s3,dev]"
 	touch $(STAMP)
 
-demo: $(STAMP)  ## A small synthetic web becomes LAIONet, and what came of it
+demo: $(STAMP)  ## A small synthetic web becomes LAIONet, and how models do on it
 	$(BIN)/laionet run
 	$(BIN)/laionet sql "select recipe, count(*) as images, count(distinct wnid) as classes from core.laionet group by all order by all"
-	@echo "Next: make ui, or $(BIN)/laionet sql \"from marts.matching_gain\""
+	$(BIN)/laionet sql "select image_set, model, weighting, classes, accuracy, ci_low, ci_high from marts.accuracy where k = 1 order by weighting, model, image_set"
+	@echo "Synthetic pictures: the gap between curated and web pictures is drawn, not found. Next: make ui, or $(BIN)/laionet sql \"from marts.accuracy_gap\""
 
 test: $(STAMP)  ## All tests (those on real data where LAIONET_REAL_DATA names it)
 	$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -185,7 +185,7 @@ def test_rows_with_the_name_of_their_class_in_the_picture_are_dropped_and_no_oth
     assert line.startswith(f"{len(pictures)} of {len(pictures)} pictures read by fast")
     broken = web.rows("select text, boxes, error from core.image_text where error is not null")
     assert [(text, boxes) for text, boxes, _ in broken] == [(None, 0)]
-    assert broken[0][2].startswith("OSError: ")
+    assert broken[0][2].startswith("decode: ")
 
     names = web.rows("select sample_id, has_name_paper, has_name_corrected from core.names_in_images order by all")
     assert names == [(each.sample_id, each.paper, each.corrected) for each in SAMPLES]
