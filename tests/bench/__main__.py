@@ -16,7 +16,17 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
 
 def stages() -> Mapping[str, Callable[[Options], Section]]:
     """All stages by name, in the order of the report."""
-    from tests.bench import checks, fetching, matching, predicting, results, runs, selection, similarity
+    from tests.bench import (
+        checks,
+        fetching,
+        matching,
+        photographs,
+        predicting,
+        results,
+        runs,
+        selection,
+        similarity,
+    )
 
     return {
         "matching": matching.matching,
@@ -27,6 +37,7 @@ def stages() -> Mapping[str, Callable[[Options], Section]]:
         "checks": checks.checks,
         "fetching": fetching.fetching,
         "predicting": predicting.predicting,
+        "photographs": photographs.photographs,
         "sample": runs.sample,
         "real": runs.real,
     }
@@ -48,7 +59,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     load_before, started = os.getloadavg(), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="laionet-bench-") as scratch:
         folder = Path(scratch)
-        options = Options(folder=folder, captions=find_captions(chosen.real, folder), quick=chosen.quick)
+        pictures = chosen.real / "images" if chosen.real else None
+        options = Options(
+            folder=folder,
+            captions=find_captions(chosen.real, folder),
+            photographs=pictures if pictures and pictures.is_dir() else None,
+            quick=chosen.quick,
+        )
         sections = []
         for name in chosen.only or known:
             print(f"{time.monotonic() - started:6.0f} s  {name}", flush=True)

@@ -18,7 +18,7 @@ LAIONET = Path(sys.executable).parent / "laionet"
 ENVIRONMENT = {"DAGSTER_HOME": None, "LAIONET_CONFIG": None}
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 THRESHOLDS = (0.5, 0.58, 0.82)
-DEMO_SECONDS = 180
+DEMO_SECONDS = 360
 
 
 @dataclass(frozen=True)
