@@ -93,7 +93,9 @@ def evaluate_parts(pipeline: Pipeline, instance: dg.DagsterInstance) -> dg.Senso
     synced = _synced(pipeline)
     warehouse = pipeline.warehouse
     register = [PARTS.build_add_request([part.key for part in synced.present])] if synced.present else []
-    stale = stale_tasks(warehouse, pipeline.steps, synced.present, names=_until_parts(pipeline.steps))
+    stale = stale_tasks(
+        warehouse, pipeline.steps, synced.present, names=_until_parts(pipeline.steps), sealed=synced.kept
+    )
     base = [task.name for task in stale if task.part is None]
     if base:
         requests = [_base_request(warehouse, pipeline.steps, base, after=_last_success(instance))]
@@ -126,7 +128,7 @@ def nightly_requests(pipeline: Pipeline, instance: dg.DagsterInstance) -> Iterat
     result = evaluate_parts(pipeline, instance)
     requests = list(result.run_requests or []) if isinstance(result, dg.SensorResult) else []
     if not requests:
-        stale = stale_tasks(pipeline.warehouse, pipeline.steps, synced.present)
+        stale = stale_tasks(pipeline.warehouse, pipeline.steps, synced.present, sealed=synced.kept)
         names = [task.name for task in stale if task.part is None]
         if any(task.part for task in stale):
             yield dg.SkipReason("parts are being made; what reads them all is asked for at a later tick")
