@@ -27,9 +27,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 CONFIG = """
-sources:
-  - {name: web, adapter: laion400m, path: ./parts}
-  - {name: sample, adapter: laion400m, path: "sample://web?parts=1&rows=150"}
+sources: [{name: web, adapter: laion400m, path: "sample://web?parts=1&rows=400"}]
 text_encoders: [{name: minilm, model: "sentence-transformers:all-MiniLM-L6-v2"}]
 predictors: [{name: efficientnet-lite0, model: "timm:tf_efficientnet_lite0"}]
 image_sets: [{name: curated, layout: imagefolder, path: "sample://curated?per_class=1"}]
@@ -101,8 +99,6 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
     """`laionet ui` on a warehouse of one small part."""
     folder = tmp_path_factory.mktemp("ui")
     (folder / "laionet.yaml").write_text(CONFIG)
-    (folder / "parts").mkdir()
-    add_part(folder, 0)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -125,9 +121,9 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
 
 
 def add_part(folder: Path, number: int) -> None:
-    """Draw a part aside and drop it into the source folder, as somebody who copies a file there."""
-    drawn = write_sample_part(folder / "drawn", number, rows=PART_ROWS)
-    os.replace(drawn, folder / "parts" / drawn.name)
+    """Drop a part into the folder of the synthetic web, as somebody who copies a file there."""
+    (first,) = (folder / "warehouse").rglob("part-00000.snappy.parquet")
+    write_sample_part(first.parent, number, rows=PART_ROWS)
 
 
 def is_up(ui: Ui) -> bool:
