@@ -94,7 +94,8 @@ def make(warehouse: Warehouse, step: Step, part: PartKey | None, *, log: Callabl
             return Published(version, False, outcomes, rows, size, preview, warehouse.lake.reject(staged))
         warehouse.lake.publish(staged)
         step.after_publish(work)
-    refresh_catalog(warehouse)
+    if warehouse.lake.is_local:  # on object storage each look costs many requests: it is written at the end of a run
+        refresh_catalog(warehouse)
     return Published(version, True, outcomes, rows, size, preview)
 
 

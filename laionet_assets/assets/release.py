@@ -13,7 +13,7 @@ from laionet_assets.assets.build import (
 )
 from laionet_assets.assets.pipeline import Pipeline
 from laionet_assets.assets.steps import Versions
-from laionet_assets.warehouse.catalog import write_release
+from laionet_assets.warehouse.catalog import refresh_catalog, write_release
 from laionet_assets.warehouse.resource import WarehouseResource
 from laionet_assets.warehouse.warehouse import Warehouse, digest
 
@@ -41,6 +41,7 @@ def build_release_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
     def release(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> dg.MaterializeResult:
         opened = pipeline.open_warehouse(warehouse)
         version = release_version(opened, names)
+        refresh_catalog(opened)
         with transient_faults_retried(), user_errors_shown():
             rows = write_release(opened, opened.release_path, version=version, select=released_select(opened))
         listing = "\n".join(

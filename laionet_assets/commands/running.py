@@ -59,6 +59,7 @@ def run_pipeline(
         bury_dead_runs(instance)
         instance.add_dynamic_partitions(PARTS.name or "", [part.key for part in synced.present])
         _execute(defs, instance, pipeline, tasks, tally, console, with_release=RELEASE in names, force=force)
+    refresh_catalog(pipeline.warehouse)
     summarize(console, pipeline, tally, time.monotonic() - started, parts=len(wanted))
     return 1 if tally.failures else 0
 
