@@ -27,7 +27,7 @@ from laionet_assets.warehouse.warehouse import Warehouse, digest
 Predictors = Sequence[tuple[PredictorSettings, PredictorSpec]]
 
 PREDICTOR_POOL = "predictor"
-NOT_STORED = "the picture is not in the image store"
+NOT_STORED = "the picture is not in the image store, or damaged there"
 _QUERY_TEMPLATE = "name_def"
 """Template of the paper's one query a class for zero-shot prediction (method.md 1.13)."""
 
@@ -82,8 +82,11 @@ def _write_image_predictions(settings: Settings, specs: Predictors, work: Work) 
     """)
 
     def contents(sha256s: Collection[str]) -> Iterator[tuple[str, Content]]:
-        for image in open_store(settings, work.warehouse).iterate(sha256s):
-            yield image.sha256, image.data
+        for sha256, found in open_store(settings, work.warehouse).contents(sha256s):
+            if isinstance(found, bytes):
+                yield sha256, found
+            else:
+                work.log(str(found))
 
     predict_missing(work, _models(specs, work), contents, not_predicted=NOT_STORED)
     work.write_select(

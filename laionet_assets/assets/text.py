@@ -100,22 +100,9 @@ def _sha256s(work: Work, select: str) -> set[str]:
 
 
 def _pictures(store: "ImageStore", sha256s: Sequence[str]) -> Iterator[tuple[str, bytes | str]]:
-    """Contents and their bytes in the order in which they lie; last, why there are none."""
-    from laionet_assets.images.shards import CorruptShardError
-    from laionet_assets.images.store import MissingImageError
-
-    left = dict.fromkeys(sha256s)
-    try:
-        for stored in store.iterate(sha256s):
-            del left[stored.sha256]
-            yield stored.sha256, stored.data
-    except CorruptShardError:
-        pass  # from here on one by one: what is damaged costs its own row
-    for sha256 in left:
-        try:
-            yield sha256, store.read(sha256)
-        except (MissingImageError, CorruptShardError) as error:
-            yield sha256, str(error)
+    """Contents and their bytes, or why there are none."""
+    for sha256, found in store.contents(sha256s):
+        yield sha256, found if isinstance(found, bytes) else str(found)
 
 
 def _write(work: Work, texts: Sequence["PictureText"]) -> None:

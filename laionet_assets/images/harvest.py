@@ -143,7 +143,8 @@ class _Harvest:
             key = hashes.get(one.sample_id)
             if key is not None and key not in self._settled:
                 self._settled[key] = self._standing(key, one.url or "", known.get(key), wanted)
-        refused = sum(result.status == NOT_FETCHED for result in self._settled.values()) - len(wanted)
+        to_fetch = {one.url_hash for one in wanted}
+        refused = sum(result.status == NOT_FETCHED for key, result in self._settled.items() if key not in to_fetch)
         self._log(
             f"{len(asked):,} samples ask for {len(self._settled):,} addresses: {len(wanted):,} to fetch, "
             f"{refused:,} that must not be fetched, {len(self._settled) - len(wanted) - refused:,} known"

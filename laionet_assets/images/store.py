@@ -245,14 +245,27 @@ class ImageStore:
         for span in index.spans(row for row in rows if row in within):
             yield from self._read_span(index, span)
 
+    def contents(self, sha256s: Iterable[str]) -> Iterator[tuple[str, bytes | StoreError]]:
+        """Each content asked for and its bytes, in the order in which they lie; last those not to be had.
+
+        What is damaged or not stored costs itself alone: an error that says why stands for its bytes.
+        """
+        left = dict.fromkeys(sha256s)
+        try:
+            for stored in self.iterate(list(left)):
+                del left[stored.sha256]
+                yield stored.sha256, stored.data
+        except CorruptShardError:
+            pass  # from here on one by one
+        for sha256 in left:
+            try:
+                yield sha256, self.read(sha256)
+            except (MissingImageError, CorruptShardError) as error:
+                yield sha256, error
+
     def missing(self, sha256s: Iterable[str]) -> list[str]:
         """Those that are not stored, in the order given."""
         return [sha256 for sha256 in sha256s if not self.contains(sha256)]
-
-    def in_shard_order(self, sha256s: Sequence[str]) -> list[int]:
-        """Positions of `sha256s`, sorted by where the pictures lie; those not stored come last."""
-        rows = [self._index.find(sha256) for sha256 in sha256s]
-        return sorted(range(len(rows)), key=lambda i: (rows[i] is None, rows[i] or 0, i))
 
     def discard(self, sha256s: Collection[str]) -> Discarded:
         """Delete pictures wherever they are, staged shards included. A part that a process writes is named as busy.

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from laionet_assets.images.removals import Removal, leftovers, remove
-from laionet_assets.images.sets import ImageSet, StoredSet, admit, open_image_set
+from laionet_assets.images.sets import ImageSet, admit, open_image_set
 from laionet_assets.images.store import ImageStore
 from laionet_assets.taxonomy import load_synsets
 from laionet_assets.warehouse.table import PartKey
@@ -52,7 +52,7 @@ def test_real_photographs_under_both_profiles(photographs: ImageSet) -> None:
 
 @pytest.mark.real_data
 def test_real_photographs_through_the_store(photographs: ImageSet, tmp_path: Path) -> None:
-    """Stored in several shards, interrupted, read back as a set, one removed for good."""
+    """Stored in several shards, interrupted, read back, one removed for good."""
     items = list(photographs.iterate())
     store = ImageStore(str(tmp_path))
     for interrupted in (True, False):
@@ -65,14 +65,12 @@ def test_real_photographs_through_the_store(photographs: ImageSet, tmp_path: Pat
     contents = {item.image_id: hashlib.sha256(item.read()).hexdigest() for item in items}
     assert len(store) == len(set(contents.values()))
     assert 4 <= len(store.folder(PART).shards()) <= 6
-    rows = [(item.image_id, item.wnid, contents[item.image_id]) for item in items]
-    stored = StoredSet("stored", store, rows)
-    read = {item.image_id: (item.wnid, item.read()) for item in stored.iterate()}
-    assert read == {item.image_id: (item.wnid, item.read()) for item in items}
+    read = dict(store.contents(contents.values()))
+    assert read == {contents[item.image_id]: item.read() for item in items}
     gone = contents[items[0].image_id]
     assert remove(store, [Removal("sha256", gone, "test")]).images == 1
     assert leftovers(store) == []
-    assert StoredSet("stored", store, rows).count() == 750 - list(contents.values()).count(gone)
+    assert not store.contains(gone) and len(store) == len(set(contents.values())) - 1
 
 
 @pytest.mark.integration

@@ -356,6 +356,28 @@ def test_a_part_of_the_store_from_bytes_to_predictions(world: World) -> None:
     assert corrected[0][0] == world.rows(seen.format("corrected", ids["plain"]))[0][0]
 
 
+def test_a_damaged_picture_costs_its_own_row(world: World) -> None:
+    contents = odd_pictures()
+    names = ("plain", "grey", "turned")
+    rows = [row for row in requested(contents) if row["sample_id"] in [list(contents).index(name) for name in names]]
+    world.add_to_store([contents[name] for name in names])
+    world.publish("core.images", rows, PART)
+    (shard,) = (world.folder / "warehouse" / "images").rglob("shard-*.tar")
+    whole = shard.read_bytes()
+    middle = whole.index(contents["grey"]) + len(contents["grey"]) // 2
+    shard.write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
+    world.make("core.image_predictions", part=PART)
+    query = "select sha256, count(*) from core_image_predictions where error {} group by all"
+    assert world.rows(query.format(f"= '{NOT_STORED}'")) == [(sha256(contents["grey"]), 1)]
+    assert dict(world.rows(query.format("is null"))) == {sha256(contents["plain"]): 5, sha256(contents["turned"]): 10}
+    assert [line for line in world.logged if shard.name in line], "it says which shard is damaged"
+
+    shard.write_bytes(whole)
+    world.make("core.image_predictions", part=PART)
+    assert said(world) == "3 pictures, 1 models: 2 are predicted already, 1 are not"
+    assert world.rows("select count(*) from core_image_predictions where error is not null") == [(0,)]
+
+
 def test_a_run_that_ends_early_loses_a_chunk_at_most_and_ends_the_same(
     tmp_path: Path, taxonomy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

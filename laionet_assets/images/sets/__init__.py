@@ -12,7 +12,6 @@ from laionet_assets.images.sets.ilsvrc2012_val import open_ilsvrc2012_val
 from laionet_assets.images.sets.imagefolder import ImageFolder
 from laionet_assets.images.sets.imagenetv2 import ImageNetV2
 from laionet_assets.images.sets.items import ImageItem, ImageSet, ImageSetError
-from laionet_assets.images.sets.stored import StoredSet
 from laionet_assets.images.sets.webdataset import WebDataset
 
 __all__ = [
@@ -22,7 +21,6 @@ __all__ = [
     "ImageSet",
     "ImageSetError",
     "Profile",
-    "StoredSet",
     "admit",
     "open_image_set",
 ]

@@ -111,6 +111,25 @@ def test_a_failure_is_asked_again_when_it_is_due(store: ImageStore) -> None:
     assert not asks_again(store, stored(store), rules)
 
 
+def test_the_plan_counts_what_is_to_fetch_refused_and_known(store: ImageStore) -> None:
+    """Port 9 of loopback refuses: it is not allowed to be connected to."""
+    urls = [f"http://127.0.0.1:9/{i}.jpg" for i in range(4)]
+    refuse = Rules(policy=POLICY, refuse=lambda url: NO if url == urls[0] else None)
+    due, not_due = (
+        replace(failed(next_attempt_at=NOW + timedelta(hours=hours)), url_hash=url_hash(url))
+        for hours, url in ((-1, urls[1]), (1, urls[2]))
+    )
+    said.clear()
+    found = settle(store, [Asked(i, url, False) for i, url in enumerate(urls)], [due, not_due], refuse)
+    assert said[0] == ("4 samples ask for 4 addresses: 2 to fetch, 1 that must not be fetched, 1 known")
+    assert [(result.status, result.error_class) for *_, result in found.rows] == [
+        ("not_fetched", "not_enabled"),
+        ("failed", "forbidden_address"),
+        ("failed", "timeout"),
+        ("failed", "forbidden_address"),
+    ]
+
+
 def test_a_failure_that_a_setting_decided_is_asked_again_under_another(store: ImageStore) -> None:
     large = failed(error_class="too_large", decided_by=f"max_bytes {POLICY.max_bytes}")
     assert not asks_again(store, large, Rules(policy=POLICY))

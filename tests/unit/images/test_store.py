@@ -95,7 +95,6 @@ def test_iterate_goes_in_the_order_of_the_shards(store: ImageStore) -> None:
     wanted = [name(n) for n in (25, 31, 4, 4, 99, 7)]
     assert [image.sha256 for image in store.iterate(wanted)] == [name(n) for n in (31, 4, 7, 25)]
     assert {image.extension for image in store.iterate(wanted)} == {"jpg"}
-    assert [wanted[i] for i in store.in_shard_order(wanted)] == [name(n) for n in (31, 4, 4, 7, 25, 99)]
 
 
 def test_spans_do_not_depend_on_sizes(tmp_path: Path) -> None:
@@ -165,6 +164,23 @@ def test_damage_is_found_on_reading(tmp_path: Path) -> None:
     with pytest.raises(CorruptShardError):
         list(store.iterate())
     assert store.read(name(2)) == picture(2)
+
+
+def test_what_is_damaged_or_missing_costs_itself_alone(tmp_path: Path) -> None:
+    store = ImageStore(str(tmp_path))
+    put(store, A, 1, 2)
+    put(store, B, 3)
+    shard = tmp_path / A.folder / "shard-00000.tar"
+    data = bytearray(shard.read_bytes())
+    data[600] ^= 1
+    shard.write_bytes(data)
+    found = dict(store.contents([name(4), name(3), name(1), name(2), name(3)]))
+    assert {key: value for key, value in found.items() if isinstance(value, bytes)} == {
+        name(2): picture(2),
+        name(3): picture(3),
+    }
+    assert isinstance(found[name(1)], CorruptShardError) and isinstance(found[name(4)], MissingImageError)
+    assert list(store.contents([])) == []
 
 
 def test_the_quota_counts_all_parts_staged_and_published(tmp_path: Path) -> None:
