@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 NOT_READ = "not_read"
 """Why a picture does not take part whose file could not be read."""
+REMOVED = "removed"
+"""Why a picture does not take part whose content is in core.removals. Its file is the user's own, and stays."""
 ADMISSION_VERSION = str(VERSION)
 _ROWS = 4_096
 _CURATED = "sample://curated"
@@ -205,10 +207,11 @@ def _write_set_images(settings: Settings, work: Work) -> None:
     import pyarrow as pa
 
     known = _published_judgements(work)
+    removed = dict(work.connection.execute("select value, reason from core.removals where kind = 'sha256'").fetchall())
     tables = [
         table
         for image_set in sorted(settings.image_sets, key=lambda one: one.name)
-        for table in _set_tables(settings, image_set, known, work)
+        for table in _set_tables(settings, image_set, known, removed, work)
     ]
     rows = pa.concat_tables([_table("", "", []), *tables])
     work.write_arrow(rows.sort_by([("image_set", "ascending"), ("image_id", "ascending")]))
@@ -218,6 +221,7 @@ def _set_tables(
     settings: Settings,
     image_set: ImageSetSettings,
     known: Mapping[tuple[str, str], _Judgement],
+    removed: Mapping[str, str],
     work: Work,
 ) -> "Iterator[pa.Table]":
     """The rows of one set, some thousands at a time; what it is made of is logged."""
@@ -230,7 +234,7 @@ def _set_tables(
     progress = progress_log(work.log, f"pictures of {image_set.name} looked at")
     outcomes: Counter[str] = Counter()
     conversions: Counter[str] = Counter()
-    look = partial(_look, profile=image_set.admission, known=known)
+    look = partial(_look, profile=image_set.admission, known=known, removed=removed)
     rows: list[_Row] = []
     for row in ordered_map(look, opened.iterate(), workers=available_cores()):
         outcomes[row.judgement.rejected_because or ("admitted" if row.wnid else "admitted, without a class")] += 1
@@ -249,8 +253,16 @@ def _set_tables(
         work.log(f"{image_set.name}: conversions: {_listed(conversions)}")
 
 
-def _look(item: ImageItem, *, profile: Profile, known: Mapping[tuple[str, str], _Judgement]) -> _Row:
+def _look(
+    item: ImageItem,
+    *,
+    profile: Profile,
+    known: Mapping[tuple[str, str], _Judgement],
+    removed: Mapping[str, str],
+) -> _Row:
     """A picture's content and what admission makes of it; a file that cannot be read costs its row alone.
+
+    Of what was removed, nothing but the reason is told. `removed` has reasons by content.
 
     Raises UserError for a name that a table cannot hold.
     """
@@ -262,6 +274,9 @@ def _look(item: ImageItem, *, profile: Profile, known: Mapping[tuple[str, str], 
         unread = _Judgement(None, None, None, False, NOT_READ, (), f"{type(error).__name__}: {error}")
         return _Row(item.image_id, item.wnid, None, None, unread)
     sha256 = hashlib.sha256(data).hexdigest()
+    if sha256 in removed:
+        judgement = _Judgement(None, None, None, False, REMOVED, (), f"removed: {removed[sha256]}")
+        return _Row(item.image_id, item.wnid, None, None, judgement)
     judgement = known.get((profile, sha256)) or _judge(data, profile)
     return _Row(item.image_id, item.wnid, sha256, len(data), judgement)
 

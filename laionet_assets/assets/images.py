@@ -15,14 +15,17 @@ from laionet_assets.assets.steps import Step, Work
 from laionet_assets.images.harvest import Asked, Harvest, harvest
 from laionet_assets.images.removals import (
     Leftover,
+    Removal,
     Removals,
     leftovers,
     read_removals,
     read_tombstones,
     remove,
+    sample_key,
     spread,
     tombstones_digest,
     tombstones_table,
+    url_hash,
 )
 from laionet_assets.images.results import Result, content_digest, results_table
 from laionet_assets.images.shards import PartBusyError
@@ -34,8 +37,11 @@ from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import VERSION_KEY, Warehouse, digest, stamps_of
 
 FETCH_POOL = "fetch"
-REQUESTS, REMOVALS, IMAGES = "core.image_requests", "core.removals", "core.images"
+CANDIDATES, REQUESTS, REMOVALS, IMAGES = "core.candidates", "core.image_requests", "core.removals", "core.images"
+SETS = frozenset({"core.set_images", "core.set_predictions"})
 LEFTOVERS = "marts.removal_leftovers"
+_SAMPLE = {"source": "varchar", "sample_id": "bigint", "url": "varchar", "sha256": "varchar"}
+_CANDIDATE = "distinct source, sample_id, url, null::varchar as sha256"
 
 
 def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
@@ -120,22 +126,42 @@ def _write_removals(settings: Settings, listed: Path | None, work: Work) -> None
 
 
 def _every_image(warehouse: Warehouse) -> str:
-    """Everything fetched so far, of sources that were taken out of the settings too: what a removal spreads over.
+    """Every sample with its address, and its content if it was fetched, of sources that were taken out of the settings
+    too: what a removal spreads over.
 
     Read past the declared inputs: core.images reads core.removals, which comes first.
     """
-    table = warehouse.table(IMAGES)
-    files = [warehouse.lake.current(table, part) for part in warehouse.lake.parts(table)]
-    if not files:
-        nothing = {"source": "varchar", "sample_id": "bigint", "url": "varchar", "sha256": "varchar"}
-        return f"select {', '.join(f'null::{kind} as {name}' for name, kind in nothing.items())} limit 0"
-    return f"select source, sample_id, url, sha256 from read_parquet({literals(files)}, hive_partitioning = false)"
+    selects = [f"select {', '.join(f'null::{kind} as {name}' for name, kind in _SAMPLE.items())} limit 0"]
+    for name, columns in ((IMAGES, "source, sample_id, url, sha256"), (CANDIDATES, _CANDIDATE)):
+        table = warehouse.table(name)
+        if files := [warehouse.lake.current(table, part) for part in warehouse.lake.parts(table)]:
+            selects.append(f"select {columns} from read_parquet({literals(files)}, hive_partitioning = false)")
+    return " union all ".join(f"({select})" for select in selects)
+
+
+def _remove_addresses(store: ImageStore, work: Work, part: PartKey) -> None:
+    """Tombstones for the addresses of samples of this part that are removed by their number: whoever else has the same
+    address must not fetch it. The part may be newer than the list.
+    """
+    removed = {stone.value: stone.reason for stone in read_tombstones(store.lake) if stone.kind == "sample"}
+    if not removed or part not in work.warehouse.parts(CANDIDATES):
+        return
+    rows = work.connection.execute(
+        f"select distinct sample_id, url from ({work.warehouse.select(CANDIDATES, part)}) "
+        "where url is not null and source || '/' || sample_id in (select unnest($1::varchar[])) order by all",
+        [list(removed)],
+    ).fetchall()
+    reached = {Removal("url_hash", url_hash(url), removed[sample_key(part.source, number)]) for number, url in rows}
+    known = {stone.value for stone in read_tombstones(store.lake) if stone.kind == "url_hash"}
+    if new := [removal for removal in reached if removal.value not in known]:
+        remove(store, new, requested=())
 
 
 def _write_images(settings: Settings, fetching: Fetching, work: Work) -> None:
     part = _part(work)
     asked = _asked(work)
     store = open_store(settings, work.warehouse)
+    _remove_addresses(store, work, part)
     with store.writer(part) as writer:
         found = harvest(
             part.source,
@@ -222,8 +248,8 @@ def _forget_superseded(warehouse: Warehouse) -> None:
 
 
 def _made_from_images(project: Project) -> list[str]:
-    """core.image_requests, and core.images with every table that is made from it, directly or not."""
-    found = {IMAGES}
+    """core.image_requests, core.images with every table that is made from it, directly or not, and local sets."""
+    found = {IMAGES, *SETS}
     for model in project.in_order():
         if found & model.dependencies:
             found.add(model.name)

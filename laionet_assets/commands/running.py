@@ -5,6 +5,7 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Sequence
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from laionet_assets.warehouse.catalog import refresh_catalog
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import database_version
 
+MOST_TIMES_DUE = 3
+"""How often a run plans again because something became due by what it made."""
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -53,12 +56,13 @@ def run_pipeline(
     started = time.monotonic()
     refresh_catalog(pipeline.warehouse)
     sealed = [] if parts else synced.kept
-    tasks = stale_tasks(pipeline.warehouse, pipeline.steps, wanted, names=names - {RELEASE}, force=force, sealed=sealed)
+    tables = names - {RELEASE}
+    plan = partial(stale_tasks, pipeline.warehouse, pipeline.steps, wanted, names=tables, sealed=sealed)
     tally = Tally()
     with dagster_instance(settings) as instance:
         bury_dead_runs(instance)
         instance.add_dynamic_partitions(PARTS.name or "", [part.key for part in synced.present])
-        _execute(defs, instance, pipeline, tasks, tally, console, with_release=RELEASE in names, force=force)
+        _execute(defs, instance, pipeline, plan, tally, console, with_release=RELEASE in names, force=force)
     refresh_catalog(pipeline.warehouse)
     summarize(console, pipeline, tally, time.monotonic() - started, parts=len(wanted))
     return 1 if tally.failures else 0
@@ -97,14 +101,18 @@ def _execute(
     defs: dg.Definitions,
     instance: dg.DagsterInstance,
     pipeline: Pipeline,
-    tasks: Sequence[Task],
+    plan: Callable[..., list[Task]],
     tally: Tally,
     console: Console,
     *,
     with_release: bool,
     force: bool,
 ) -> None:
-    """Run phase after phase until one fails; the runs of a phase do not depend on each other, so all of them go on."""
+    """Run phase after phase until one fails; the runs of a phase do not depend on each other, so all of them go on.
+
+    What a phase makes due again (a fetch that met something removed) is made again before what comes later.
+    """
+    tasks, done = plan(force=force), 0
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -128,14 +136,31 @@ def _execute(
                 progress.advance(bar)
             record(event, part, tally)
 
-        for phase in phases(tasks, pipeline.steps):
+        left, times_due = tasks, 0
+        while left:
+            phase = phases(left, pipeline.steps)[0]
             for part, names in phase:
                 _execute_run(defs, instance, part, names, listen, tally)
             if tally.failures:
                 return
+            made = {Task(name, part) for part, names in phase for name in names}
+            done += len(made)
+            left = [task for task in left if task not in made]
+            if times_due < MOST_TIMES_DUE and (again := _due_again(pipeline, left, plan)):
+                times_due += 1
+                left += again
+            progress.update(bar, total=done + len(left))
         if with_release and _release_is_stale(pipeline, force=force):
-            progress.update(bar, total=len(tasks) + 1)
+            progress.update(bar, total=done + 1)
             _execute_run(defs, instance, None, [RELEASE], listen, tally)
+
+
+def _due_again(pipeline: Pipeline, left: Collection[Task], plan: Callable[..., list[Task]]) -> list[Task]:
+    """What is out of date, and not on the list, if a whole table became due by what was made just now."""
+    warehouse = pipeline.warehouse
+    due = {step.name for step in pipeline.steps if not step.is_partitioned and step.is_due(warehouse, None)}
+    again = plan() if due else []
+    return [task for task in again if task not in left] if any(task.name in due for task in again) else []
 
 
 def _execute_run(

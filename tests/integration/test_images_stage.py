@@ -24,7 +24,7 @@ from laionet_assets.assets.pipeline import Pipeline, build_pipeline
 from laionet_assets.assets.publishing import Published, make
 from laionet_assets.assets.steps import Step, Task, stale_tasks
 from laionet_assets.errors import UserError
-from laionet_assets.images.removals import leftovers, read_tombstones
+from laionet_assets.images.removals import leftovers, read_tombstones, url_hash
 from laionet_assets.images.store import ImageStore
 from laionet_assets.sample.server import SampleWebServer
 from laionet_assets.settings import load_settings
@@ -379,6 +379,47 @@ def test_removed_bytes_behind_another_address_are_met_and_removed_with_it(
     assert fresh.rows("select * from marts.removal_leftovers") == []
     assert fresh.rows("select count(*) from core.image_requests where is_removed") == [(len(twins),)]
     assert fresh.make(WITH_MARTS) == []
+
+
+def test_one_run_does_with_what_it_meets(fresh: Stage, fetched: Path, tmp_path: Path) -> None:
+    """`laionet run`: removed bytes that a fetch meets are removed everywhere before anyone looks for leftovers."""
+    images = stage_on(fetched, tmp_path / "other").images()
+    row = next(row for row in images.values() if row["status"] == "success")
+    listed = tmp_path / "removals.csv"
+    listed.write_text(f"kind,value,reason\nsha256,{row['sha256']},copyright\n")
+    fresh.set_images(f"{{removals: {listed}}}")
+    select = " or ".join(f'key:"{name.replace(".", "/")}"' for name in (*STAGE, "marts.image_outcomes"))
+    assert fresh.project.run(select=select) == 0, fresh.project.printed[-1]
+    lines = [line.strip() for line in fresh.project.printed[-1].splitlines()]
+    assert lines.count("core.removals") == 2 and lines.count("marts.image_outcomes") == 1
+    assert lines.index("marts.image_outcomes") > max(i for i, line in enumerate(lines) if line == "core.removals")
+    twins = {key for key, other in images.items() if other["sha256"] == row["sha256"]}
+    assert fresh.rows("select count(*) from core.image_requests where is_removed") == [(len(twins),)]
+    assert fresh.project.run(select=select) == 0 and fresh.project.made() == set()
+
+
+@pytest.mark.parametrize("is_newer", [False, True], ids=["part-is-there", "part-is-newer-than-the-list"])
+def test_a_sample_is_removed_with_its_address_before_anything_is_fetched(
+    fresh: Stage, fetched: Path, tmp_path: Path, is_newer: bool
+) -> None:
+    """Named by its number alone, and nothing is known of its picture: nobody may fetch its address."""
+    images = stage_on(fetched, tmp_path / "other").images()
+    key, row = next((key, row) for key, row in images.items() if row["status"] == "success")
+    part = PartKey(row["source"], row["part"])
+    listed = tmp_path / "removals.csv"
+    listed.write_text(f"kind,value,reason\nsample,web/{key},wrong label\n")
+    fresh.set_images(f"{{removals: {listed}}}")
+    candidates = fresh.project.warehouse / "core" / "candidates" / part.folder
+    if is_newer:
+        candidates.rename(tmp_path / "later")
+    fresh.make(["core.removals"])
+    if is_newer:
+        (tmp_path / "later").rename(candidates)
+    fresh.make()
+    tombstones = {(each.kind, each.value) for each in read_tombstones(fresh.store.lake)}
+    assert tombstones == {("sample", f"web/{key}"), ("url_hash", url_hash(row["url"]))}
+    assert [other for other, each in fresh.images().items() if each["status"] == "removed"] == [key]
+    assert not fresh.store.contains(row["sha256"])
 
 
 def test_a_leftover_fails_the_check(stage: Stage, tmp_path: Path) -> None:

@@ -149,9 +149,9 @@ MODES = {"plain": "RGB", "grey": "L", "cmyk": "CMYK", "turned": "RGB", "cut": "R
 
 @pytest.fixture(scope="module")
 def taxonomy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A warehouse of classes and queries."""
+    """A warehouse of classes and queries, without removals."""
     made = World(tmp_path_factory.mktemp("taxonomy"), CONFIG)
-    made.make("raw.synsets", "staging.queries")
+    made.make("raw.synsets", "staging.queries", "core.removals")
     return made.folder / "warehouse"
 
 
@@ -277,6 +277,29 @@ def test_only_what_is_new_is_predicted(world: World) -> None:
     )
     with pytest.raises(UserError, match=r"new.jpg has another content, since core.set_images was made"):
         world.make("core.set_predictions")
+
+
+def test_what_was_removed_is_in_no_local_set(world: World) -> None:
+    """By content: the file is the user's own and stays, the tables know neither content nor prediction of it."""
+    world.config["image_sets"] = world.config["image_sets"][1:]
+    world.make("core.set_images", "core.set_predictions")
+    gone = sha256(odd_pictures()["plain"])
+    (world.folder / "removals.csv").write_text(f"kind,value,reason\nsha256,{gone},copyright\n")
+    world.config["images"] = {"removals": "./removals.csv"}
+    world.make("core.removals", "core.set_images", "core.set_predictions")
+    mine = "from {} where image_id like '%plain%' order by all"
+    assert world.rows(f"select image_set, sha256, is_admitted, rejected_because {mine.format('core_set_images')}") == [
+        (f"odd-{admission}", None, False, "removed") for admission in ("corrected", "paper")
+    ]
+    assert (
+        world.rows(f"select rank, wnid, sha256, error {mine.format('core_set_predictions')}")
+        == [(1, None, None, "removed: copyright")] * 2
+    )
+    for table in ("core_set_images", "core_set_predictions"):
+        assert world.rows(f"select count(*) from {table} where sha256 = '{gone}'") == [(0,)]
+    world.config["images"] = {}
+    world.make("core.removals", "core.set_images")
+    assert world.rows("select count(*) from core_set_images where rejected_because = 'removed'") == [(2,)], "for good"
 
 
 def requested(contents: dict[str, bytes]) -> list[dict[str, Any]]:
@@ -450,7 +473,7 @@ def test_zero_shot_classes_are_those_of_the_taxonomy(tmp_path: Path) -> None:
     sets = [{"name": "noise", "layout": "imagefolder", "path": "./set"}]
     config = CONFIG | {"taxonomy": "./classes.txt", "predictors": predictors, "image_sets": sets}
     world = World(tmp_path, config)
-    world.make("raw.synsets", "staging.queries", "core.set_images", "core.set_predictions")
+    world.make("raw.synsets", "staging.queries", "core.removals", "core.set_images", "core.set_predictions")
     rows = world.rows("select model, image_id, list(wnid order by wnid) from core_set_predictions group by all")
     assert len(rows) == 4
     assert all(sorted(wnids) == sorted([*cranes, *CLASSES[:2]]) for *_, wnids in rows)

@@ -103,7 +103,7 @@ def test_a_tombstone_makes_every_part_stale_and_the_table_of_removals_due(
 
 def test_removals_are_looked_for_in_all_that_is_made_from_images() -> None:
     found = _made_from_images(PROJECT)
-    assert {REQUESTS, IMAGES} <= set(found)
+    assert {REQUESTS, IMAGES, "core.set_images", "core.set_predictions"} <= set(found)
     assert not {LEFTOVERS, REMOVALS, "core.candidates", "raw.parts"} & set(found)
     readers = {name for name, model in PROJECT.models.items() if IMAGES in model.dependencies}
     assert readers - {LEFTOVERS} <= set(found)
