@@ -77,8 +77,8 @@ def predicting(options: Options) -> Section:
             f" one picture through all {len(MODELS)} models.\n\n"
             f"* Floor: every picture decoded once, and each model's forward passes alone on tensors held in memory; the same"
             f" models as ours (normalisation and activations fused), the same batches, {WORKERS} threads. It leaves out"
-            " *preparing* (resize, crop, normalise, for each model), which no prediction can do without: the target is to *decode,"
-            " prepare and forward alone*, and the distance to the bare floor stands beside it.\n"
+            " *preparing* (resize, crop, normalise, for each model; bit for bit as timm does it), which no prediction can do"
+            " without; the distance to *decode, prepare and forward alone* stands beside the target.\n"
             f"* Ours and the pieces take turns, slice by slice ({min(pictures, SLICE_PICTURES)} pictures); of {repeats}"
             " repetitions of a slice the least cpu-s and the least wall seconds count.",
             Table(
@@ -107,18 +107,18 @@ def predicting(options: Options) -> Section:
         ],
         targets=[
             Target(
-                "predicting, cpu-s, against decoding, preparing and forward passes alone",
+                "predicting, cpu-s, against decoding and forward passes alone",
                 f"<= {WITHIN:.2f} x",
-                f"{times(ours.cpu_seconds / alone.cpu_seconds)} ({times(ours.cpu_seconds / floor.cpu_seconds)} if preparing"
-                " is left out)",
-                ours.cpu_seconds <= WITHIN * alone.cpu_seconds,
+                f"{times(ours.cpu_seconds / floor.cpu_seconds)} ({times(ours.cpu_seconds / alone.cpu_seconds)} if preparing"
+                " is part of the floor)",
+                ours.cpu_seconds <= WITHIN * floor.cpu_seconds,
             ),
             Target(
-                "predicting, wall seconds, against decoding, preparing and forward passes alone",
+                "predicting, wall seconds, against decoding and forward passes alone",
                 f"<= {WITHIN:.2f} x",
-                f"{times(ours.wall_seconds / alone.wall_seconds)} ({times(ours.wall_seconds / floor.wall_seconds)} if"
-                " preparing is left out)",
-                ours.wall_seconds <= WITHIN * alone.wall_seconds,
+                f"{times(ours.wall_seconds / floor.wall_seconds)} ({times(ours.wall_seconds / alone.wall_seconds)} if"
+                " preparing is part of the floor)",
+                ours.wall_seconds <= WITHIN * floor.wall_seconds,
             ),
         ]
         if not options.quick
