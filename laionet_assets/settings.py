@@ -179,6 +179,11 @@ class ImagesSettings(_Strict):
     storage_options: dict[str, Any] = Field(default_factory=dict, description="Options of its fsspec filesystem.")
     quota: ByteSize | None = Field(None, gt=0, description="Most bytes that the pictures may take, such as 50GB.")
     removals: Path | None = Field(None, description="CSV file (kind, value, reason) of what must go and stay away.")
+    downloaded: tuple[str, ...] = Field(
+        (),
+        description="Folders of img2dataset output (webdataset): pictures found there by their URL are taken over, not "
+        "fetched again.",
+    )
     fetch: FetchSettings = FetchSettings()
 
 
@@ -399,6 +404,7 @@ def _missing_files(settings: Settings) -> list[str]:
     fetch = settings.images.fetch
     files += [(f"images.fetch.{key}", getattr(fetch, key)) for key in ("blocked_urls", "blocked_contents")]
     files += [("images.removals", settings.images.removals)]
+    files += [(f"images.downloaded[{i}]", path) for i, path in enumerate(settings.images.downloaded)]
     if settings.ocr is not None:
         files += [("ocr.weights", settings.ocr.weights)]
     return problems + [

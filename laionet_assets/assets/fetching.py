@@ -1,8 +1,8 @@
 """How the pictures of a source may be fetched: what the settings say, as rules of a harvest.
 
-Belongs here: whether a source is asked at all, clearance of original LAION-400M rows, block lists, the server of the
-synthetic web. Does not belong here: how addresses are fetched (`images.fetch`), and what becomes of each
-(`images.harvest`).
+Belongs here: whether a source is asked at all, clearance of original LAION-400M rows, block lists, pictures that are
+downloaded already, the server of the synthetic web. Does not belong here: how addresses are fetched (`images.fetch`),
+and what becomes of each (`images.harvest`).
 """
 
 from collections.abc import Callable, Iterator
@@ -16,6 +16,7 @@ import duckdb
 from laionet_assets.assets.parts import sample_cache, source_path
 from laionet_assets.assets.steps import Work
 from laionet_assets.errors import UserError
+from laionet_assets.images.downloaded import Downloaded, open_folders
 from laionet_assets.images.fetch.blocklist import read_blocklist
 from laionet_assets.images.fetch.policy import FetchPolicy, FetchPolicyError
 from laionet_assets.images.harvest import Refusal, Rules
@@ -36,6 +37,7 @@ LAION_400M = "laion400m"
 NOT_ENABLED = Refusal(
     "not_enabled",
     "fetching is not enabled: set images.fetch.enabled and images.fetch.contact in laionet.yaml, then run again",
+    is_of_requests=True,
 )
 NEEDS_CLEARANCE = Refusal(
     "not_cleared",
@@ -52,8 +54,9 @@ class Fetching:
         self._settings = settings
         self._fetch = settings.images.fetch
         self._sources = {source.name: source for source in settings.sources}
+        self._downloaded = [Path(settings.resolve(path)) for path in settings.images.downloaded]
         try:
-            self._policy(is_sample=not self._fetch.enabled)
+            self._limits = self._policy(is_sample=not self._fetch.enabled)
         except FetchPolicyError as error:
             raise SettingsError(f"{settings.config_path}: images.fetch: {error}") from None
 
@@ -61,16 +64,21 @@ class Fetching:
         """Whether pictures of this source are fetched at all."""
         return source in self._sources and (self._is_sample(source) or self._fetch.enabled)
 
+    def takes_over(self, source: str) -> bool:
+        """Whether pictures of this source are looked for among those that are downloaded already."""
+        return source in self._sources and bool(self._downloaded)
+
     def outside(self, source: str) -> str:
         """Digest of what results depend on besides the samples asked for: settings and lists, by content."""
         fetch = self._fetch
         blocked = [repr(sorted(hashes)) for hashes in self._block_lists()]
+        at_hand = [f"{folder.path} {folder.fingerprint()}" for folder in open_folders(self._downloaded)]
         settings = [fetch.max_bytes, fetch.max_pixels, fetch.robots, fetch.allowed_private, self._settings.images.quota]
         if self._is_sample(source):
-            return digest("sample", repr(settings), *blocked)
+            return digest("sample", repr(settings), *blocked, *at_hand)
         web = [fetch.enabled, sorted(fetch.allow_hosts.items()), fetch.uncleared]
-        cleared_by = repr(self._cleared_by_signatures()) if fetch.enabled else ""
-        return digest("web", repr(settings), repr(web), cleared_by, *blocked)
+        cleared_by = repr(self._cleared_by_signatures()) if fetch.enabled or at_hand else ""
+        return digest("web", repr(settings), repr(web), cleared_by, *blocked, *at_hand)
 
     def rules(self, work: Work, part: PartKey, removals: Removals) -> Rules:
         """The rules for a part. `work` has core.image_requests of the part."""
@@ -84,6 +92,9 @@ class Fetching:
             blocked_urls=blocked_urls,
             blocked_contents=blocked_contents,
             is_uncleared=is_uncleared,
+            downloaded=Downloaded.of_folders(open_folders(self._downloaded), self._limits)
+            if self._downloaded
+            else None,
         )
         return replace(rules, serve=partial(self._serve_sample, part.source)) if is_sample else rules
 
@@ -113,19 +124,22 @@ class Fetching:
         )
 
     def _refusal(self, work: Work, part: PartKey) -> tuple[Callable[[str], Refusal | None], bool]:
-        """Why an address is not asked, and whether those that are asked are so by the override."""
+        """Why an address is not asked, and whether those that are asked are so by the override.
+
+        Clearance comes first where pictures are at hand: what needs it is not taken over without it either.
+        """
         fetch = self._fetch
-        if not fetch.enabled:
-            return lambda url: NOT_ENABLED, False
-        if _adapter_of(work, part) != LAION_400M:
-            return _nothing, False
+        allowed = None if fetch.enabled else NOT_ENABLED
+        if not (fetch.enabled or self._downloaded) or _adapter_of(work, part) != LAION_400M:
+            return lambda url: allowed, False
         if fetch.uncleared:
-            work.log(f"{part.key}: original LAION-400M rows are fetched by the override images.fetch.uncleared")
-            return _nothing, True
+            done = "fetched" if fetch.enabled else "taken over"
+            work.log(f"{part.key}: original LAION-400M rows are {done} by the override images.fetch.uncleared")
+            return lambda url: allowed, True
         if fetch.cleared_by is None:
             return lambda url: NEEDS_CLEARANCE, False
         cleared = _cleared(work, self._settings.resolve(fetch.cleared_by))
-        return lambda url: None if url in cleared else NOT_ON_THE_LIST, False
+        return lambda url: allowed if url in cleared else NOT_ON_THE_LIST, False
 
     def _block_lists(self) -> tuple[frozenset[str], frozenset[str]]:
         paths = (self._fetch.blocked_urls, self._fetch.blocked_contents)

@@ -27,7 +27,7 @@ from laionet_assets.images.removals import (
     tombstones_table,
     url_hash,
 )
-from laionet_assets.images.results import Result, content_digest, results_table
+from laionet_assets.images.results import STORE_FULL, Result, content_digest, results_table
 from laionet_assets.images.shards import PartBusyError
 from laionet_assets.images.store import ImageStore
 from laionet_assets.settings import Settings
@@ -66,7 +66,11 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
         return stamp is not None and stamp.version != _stamped(stamp.inputs, tombstones(warehouse))
 
     def has_due_failures(warehouse: Warehouse, part: PartKey | None) -> bool:
-        return part is not None and fetching.applies_to(part.source) and _has_due(warehouse, part)
+        if part is None:
+            return False
+        if fetching.applies_to(part.source):
+            return _has_due(warehouse, part)
+        return fetching.takes_over(part.source) and _has_due(warehouse, part, error_class=STORE_FULL)
 
     models = project.models
     return {
@@ -203,14 +207,15 @@ def _forget_journal(settings: Settings, work: Work) -> None:
         writer.forget_journal()
 
 
-def _has_due(warehouse: Warehouse, part: PartKey) -> bool:
-    """Whether a published failure may be tried again now."""
+def _has_due(warehouse: Warehouse, part: PartKey, *, error_class: str | None = None) -> bool:
+    """Whether a published failure, of this class or any, may be tried again now."""
     if part not in warehouse.parts(IMAGES):
         return False
     with warehouse.connect() as connection:
         rows = connection.execute(
-            f"select 1 from ({warehouse.select(IMAGES, part)}) where next_attempt_at <= $1 limit 1",
-            [datetime.now(UTC)],
+            f"select 1 from ({warehouse.select(IMAGES, part)}) "
+            "where next_attempt_at <= $1 and ($2 is null or error_class = $2) limit 1",
+            [datetime.now(UTC), error_class],
         ).fetchall()
     return bool(rows)
 

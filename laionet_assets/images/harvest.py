@@ -1,8 +1,9 @@
 """The pictures of a part: what is known of them stands, the rest is fetched, and each sample gets its result.
 
-Belongs here: which results of earlier runs stand under the rules of today, feeding the fetcher, and writing bytes and
-outcomes so that a killed run goes on where it stood. Does not belong here: which samples are asked for, where results
-are published, HTTP (`fetch`), the files of the store (`shards`).
+Belongs here: which results of earlier runs stand under the rules of today, taking over what the user has already,
+feeding the fetcher, and writing bytes and outcomes so that a killed run goes on where it stood. Does not belong here:
+which samples are asked for, where results are published, HTTP (`fetch`), the files of the store (`shards`), where
+downloaded pictures lie (`downloaded`).
 """
 
 import hashlib
@@ -12,6 +13,7 @@ from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from laionet_assets.images.downloaded import KEY, Downloaded, Found
 from laionet_assets.images.fetch.blocklist import listed_hash
 from laionet_assets.images.fetch.outcomes import FetchOutcome, FetchRequest, Status
 from laionet_assets.images.fetch.policy import FetchPolicy
@@ -20,12 +22,13 @@ from laionet_assets.images.removals import Removal, Removals, sample_key, url_ha
 from laionet_assets.images.results import (
     NOT_FETCHED,
     STORE_FULL,
+    TAKEN_OVER,
     Result,
     blocked,
     deciding_setting,
     removed,
 )
-from laionet_assets.images.shards import RemovedContentError, ShardWriter, StoreFullError
+from laionet_assets.images.shards import RemovedContentError, ShardWriter, StoreFullError, content_hash
 
 LOG_EVERY_SECONDS = 10.0
 FULL_STORE_WAIT = timedelta(hours=1)
@@ -48,6 +51,8 @@ class Refusal:
 
     error_class: str
     detail: str
+    is_of_requests: bool = False
+    """Whether only the request is refused: a picture that the user has already may be taken over."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +68,9 @@ class Rules:
     blocked_urls: frozenset[str] = frozenset()
     blocked_contents: frozenset[str] = frozenset()
     is_uncleared: bool = False
-    """Whether what is fetched now is fetched by the override."""
+    """Whether what is fetched or taken over now is so by the override."""
+    downloaded: Downloaded | None = None
+    """Where addresses are looked up before they are asked."""
 
     @property
     def full_policy(self) -> FetchPolicy:
@@ -72,8 +79,13 @@ class Rules:
         return replace(
             self.policy,
             blocked_url_hashes=self.blocked_urls | self.removals.hashes("url_hash"),
-            blocked_content_hashes=self.blocked_contents | self.removals.hashes("sha256"),
+            blocked_content_hashes=self.unwelcome_contents,
         )
+
+    @property
+    def unwelcome_contents(self) -> frozenset[str]:
+        """Hashes of contents that are blocked or removed."""
+        return self.blocked_contents | self.removals.hashes("sha256")
 
 
 @dataclass(frozen=True)
@@ -129,6 +141,8 @@ class _Harvest:
         self._now = now
         self._settled: dict[str, Result] = {}
         """Results by url_hash."""
+        self._at_hand: list[_Wanted] = []
+        """Addresses without a picture that may be taken over."""
         self._unwanted: set[str] = set()
         self._met: set[tuple[str, str]] = set()
         """(url_hash, reason) of addresses that lead to something removed."""
@@ -143,6 +157,9 @@ class _Harvest:
             key = hashes.get(one.sample_id)
             if key is not None and key not in self._settled:
                 self._settled[key] = self._standing(key, one.url or "", known.get(key), wanted)
+        if self._at_hand:
+            taken_over = self._take_over(self._at_hand)
+            wanted = [one for one in wanted if one.url_hash not in taken_over]
         to_fetch = {one.url_hash for one in wanted}
         refused = sum(result.status == NOT_FETCHED for key, result in self._settled.items() if key not in to_fetch)
         self._log(
@@ -168,9 +185,15 @@ class _Harvest:
 
     def _standing(self, key: str, url: str, known: Result | None, wanted: list[_Wanted]) -> Result:
         """The result of an address as it stands; one that has to be asked is put on the list, its result is to come."""
-        if (result := self._kept(key, url, known)) is not None:
+        result = self._kept(key, url, known)
+        may_be_taken_over = self._rules.downloaded is not None and (result is None or result.status == Status.FAILED)
+        if result is not None and not may_be_taken_over:
             return result
         refusal = self._rules.refuse(url)
+        if may_be_taken_over and (refusal is None or refusal.is_of_requests):
+            self._at_hand.append(_Wanted(key, url, known))
+        if result is not None:
+            return result
         if refusal is None:
             wanted.append(_Wanted(key, url, known))
             refusal = Refusal(NOT_FETCHED, "under way")
@@ -214,6 +237,73 @@ class _Harvest:
             detail=refusal.detail,
             attempts=known.attempts if known is not None else 0,
             next_attempt_at=self._now + FULL_STORE_WAIT if refusal.error_class == STORE_FULL else None,
+        )
+
+    def _take_over(self, at_hand: Sequence[_Wanted]) -> set[str]:
+        """Store and record what the user has already. Returns the url_hash of each address that is settled by it."""
+        downloaded = self._rules.downloaded
+        assert downloaded is not None
+        missing = {one.url: one for one in at_hand}
+        settled: set[str] = set()
+        unusable: set[str] = set()
+        pictures = 0
+        for found in downloaded.find(frozenset(missing)):
+            one = missing.get(found.url)
+            if one is None:
+                continue
+            try:
+                result = self._taken_over(one, found, downloaded)
+            except StoreFullError:
+                self._settled[one.url_hash] = self._not_fetched(one.url_hash, one.known, Refusal(STORE_FULL, _FULL))
+                settled.add(one.url_hash)
+                continue
+            if result is None:
+                unusable.add(one.url_hash)
+                continue
+            del missing[found.url]
+            self._writer.record(result.journal_row())
+            reason = self._reason(result.blocked_hash) if result.status == Status.BLOCKED else None
+            self._settled[one.url_hash] = result if reason is None else self._remove(result, reason)
+            settled.add(one.url_hash)
+            pictures += result.is_success
+        useless = f", {len(unusable - settled):,} are no whole pictures there" if unusable - settled else ""
+        self._log(f"{pictures:,} addresses taken over from {KEY}{useless}")
+        return settled
+
+    def _taken_over(self, one: _Wanted, found: Found, downloaded: Downloaded) -> Result | None:
+        """The result of a picture at hand, which is stored; None if it is not whole or beyond the limits."""
+        result = Result(
+            url_hash=one.url_hash,
+            status=Status.SUCCESS.value,
+            detail=TAKEN_OVER,
+            attempts=one.known.attempts if one.known is not None else 0,
+            is_uncleared=self._rules.is_uncleared,
+            started_at=self._now,
+        )
+        contents = self._rules.unwelcome_contents
+        if found.original_hash in contents:
+            return blocked(result, found.original_hash or "", "content")
+        if (data := downloaded.bytes_of(found)) is None:
+            return None
+        if (listed := listed_hash(data, contents)) is not None:
+            return blocked(result, listed, "content")
+        seen = downloaded.inspect(data)
+        if seen.error is not None:
+            return None
+        described = {"width": seen.width, "height": seen.height, "mode": seen.mode, "mime_type": seen.mime_type}
+        sha256 = content_hash(data)
+        try:
+            self._writer.add(data, _extension(seen.mime_type), described)
+        except RemovedContentError:  # removed since the run began
+            return blocked(result, sha256, "content")
+        return replace(
+            result,
+            **described,
+            size_bytes=len(data),
+            sha256=sha256,
+            md5=hashlib.md5(data, usedforsecurity=False).hexdigest(),
+            phash=seen.phash,
+            is_animated=seen.is_animated,
         )
 
     def _fetch(self, wanted: Sequence[_Wanted]) -> None:

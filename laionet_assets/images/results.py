@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 REMOVED = "removed"
 NOT_FETCHED = "not_fetched"
 STORE_FULL = "store_full"
+TAKEN_OVER = "taken over from images.downloaded"
+"""The detail of a success that was not fetched."""
 _TIMES = ("started_at", "next_attempt_at")
 _READ_LATER = ("status", "error_class", "sha256", "mode", "width", "height")
 """What later steps read of a result, besides the sample that it is of."""

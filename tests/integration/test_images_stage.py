@@ -1,5 +1,5 @@
 """Stage images over the synthetic web and its real HTTP server on loopback: every outcome, what is fetched again and
-what never, kills, removals, quota, clearance.
+what never, what is downloaded already, kills, removals, quota, clearance.
 """
 
 import hashlib
@@ -31,6 +31,7 @@ from laionet_assets.settings import load_settings
 from laionet_assets.sqlmodels.loader import load_project
 from laionet_assets.warehouse.table import PartKey
 from tests.integration.conftest import Project
+from tests.unit.images.sets.test_webdataset import write_tar
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
@@ -530,6 +531,86 @@ def test_nothing_is_fetched_of_a_real_source_unless_it_is_enabled_and_cleared(fr
     before = fresh.images()
     fresh.make(parts=PARTS[:1])
     assert fresh.images() == before, "what was fetched stays when fetching is switched off"
+
+
+def download(folder: Path, pictures: dict[str, bytes], shard: int = 0) -> None:
+    """A shard as img2dataset writes it: a row for each address and one that failed, the tar in another order."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder.mkdir(exist_ok=True)
+    keys = {url: f"{shard:05d}{number:04d}" for number, url in enumerate(pictures)}
+    rows = [{"url": url, "key": key, "status": "success", "error_message": None} for url, key in keys.items()]
+    error = "HTTP Error 404: Not Found"
+    rows.append({"url": "http://x", "key": f"{shard:05d}9999", "status": "failed_to_download", "error_message": error})
+    pq.write_table(pa.Table.from_pylist(rows), folder / f"{shard:05d}.parquet")
+    members = [(f"{keys[url]}.jpg", data) for url, data in reversed(pictures.items())]
+    write_tar(folder / f"{shard:05d}.tar", members)
+
+
+def test_what_is_downloaded_already_is_taken_over_without_a_request(
+    fresh: Stage, fetched: Path, tmp_path: Path
+) -> None:
+    """The parts as a folder of somebody's own, fetching disabled; the folder of img2dataset grows by a shard."""
+    known = stage_on(fetched, tmp_path / "known")
+    content = {row["url"]: row["sha256"] for row in known.images().values() if row["status"] == "success"}
+    pictures = {url: known.store.read(content[url]) for url in sorted(content)}
+    once = [url for url, sha256 in content.items() if list(content.values()).count(sha256) == 1]
+    damaged, blocked, removed, late = once[:4]
+    contents, removals = tmp_path / "contents.txt", tmp_path / "removals.csv"
+    contents.write_text(f"{content[blocked]}\n")
+    removals.write_text(f"kind,value,reason\nsha256,{content[removed]},copyright\n")
+    download(
+        fresh.project.folder / "mine", {u: d for u, d in pictures.items() if u != late} | {damaged: b"\xff\xd8\xff"}
+    )
+    fresh.project.edit(WEB, str(fresh.web))
+    addresses = dict(known.rows("select sample_id, url from core.image_requests"))
+
+    def outcomes() -> dict[str, tuple[str, str | None]]:
+        """Status and content by address as it was asked for."""
+        rows = fresh.images().items()
+        return {addresses[key]: (row["status"], row["sha256"]) for key, row in rows if addresses[key] in pictures}
+
+    options = f"downloaded: [mine], removals: {removals}"
+    fresh.set_images(f"{{{options}, fetch: {{blocked_contents: {contents}}}}}")
+    fresh.make()
+    assert {status for status, _ in outcomes().values()} == {"not_fetched"}
+    assert set(fresh.rows("select distinct error_class from core.images where status = 'not_fetched'")) == {
+        ("not_cleared",)
+    }
+
+    fresh.set_images(f"{{{options}, fetch: {{uncleared: true, blocked_contents: {contents}}}}}")
+    fresh.make()
+    assert all(published.is_published for published in fresh.published.values())
+    expected: dict[str, tuple[str, str | None]] = {url: ("success", sha256) for url, sha256 in content.items()}
+    expected |= dict.fromkeys((damaged, late), ("not_fetched", None))
+    expected |= {blocked: ("blocked", None), removed: ("removed", None)}
+    assert outcomes() == expected
+    assert fresh.fetched() == 0
+    assert sum("taken over from images.downloaded" in line for line in fresh.log) == len(PARTS)
+    taken = [row for row in fresh.images().values() if row["status"] == "success"]
+    assert {(row["attempts"], row["http_status"], row["is_uncleared"]) for row in taken} == {(0, None, True)}
+    fetched_before = known.images()
+    for row in taken:
+        before = fetched_before[row["sample_id"]]
+        same = ("sha256", "md5", "phash", "width", "height", "mode", "mime_type", "size_bytes", "is_animated")
+        assert [row[name] for name in same] == [before[name] for name in same]
+        assert fresh.store.read(row["sha256"]) == pictures[row["url"]]
+    assert not fresh.store.contains(content[blocked]) and not fresh.store.contains(content[removed])
+
+    fresh.make(WITH_MARTS)
+    assert outcomes() == expected
+    assert fresh.rows("select * from marts.removal_leftovers") == []
+    files = fresh.project.files()
+    assert fresh.make(WITH_MARTS) == [] and fresh.project.files() == files
+
+    before = fresh.images()
+    download(fresh.project.folder / "mine", {late: pictures[late]}, shard=1)
+    assert Task("core.images", PARTS[0]) in fresh.make()
+    assert outcomes() == expected | {late: ("success", content[late])}
+    assert {k: row for k, row in fresh.images().items() if addresses[k] != late} == {
+        k: row for k, row in before.items() if addresses[k] != late
+    }
 
 
 def test_a_list_that_cannot_be_read_is_one_clear_error(stage: Stage, tmp_path: Path) -> None:

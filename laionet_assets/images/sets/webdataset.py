@@ -86,6 +86,28 @@ class WebDataset:
                 url = rows[key].get("url") if rows is not None else None
                 yield ImageItem(key, labels.get(key), reader, url)
 
+    @property
+    def has_parquet(self) -> bool:
+        """Whether the tars have their Parquet files: either all of them have, or none."""
+        return all(shard.parquet is not None for shard in self._shards)
+
+    def pictures_of(self, urls: Collection[str]) -> Iterator[tuple[ImageItem, str | None]]:
+        """Pictures of these addresses, without labels, with the hash that img2dataset took before it resized them.
+
+        That hash is a sha256 or md5, None where the Parquet file has neither. A tar without any of them is not opened.
+        """
+        for shard in self._shards:
+            if shard.parquet is None:
+                continue
+            wanted = self._rows_of(shard.parquet, urls)
+            samples = self._samples(shard)[0] if wanted else {}
+            for key, members in samples.items():
+                if key in wanted:
+                    picture = next(member for ending, member in members.items() if ending in PICTURE_ENDINGS)
+                    reader = RangeReader(str(shard.tar), picture.byte_offset, picture.size_bytes)
+                    url, original_hash = wanted[key]
+                    yield ImageItem(key, None, reader, url), original_hash
+
     def count(self) -> int:
         """How many pictures the tars hold."""
         return self._survey.pictures
@@ -177,6 +199,21 @@ class WebDataset:
         wanted = [n for n in ("key", "status", "error_message", "url", self._label_column) if n in names]
         rows = pq.read_table(shard.parquet, columns=list(dict.fromkeys(wanted))).to_pylist()
         return {str(row["key"]): row for row in rows}
+
+    def _rows_of(self, parquet: Path, urls: Collection[str]) -> dict[str, tuple[str, str | None]]:
+        """Address and hash by key, of the rows with one of these addresses."""
+        import pyarrow.parquet as pq
+
+        names = self._check_columns(parquet)
+        if "url" not in names:
+            raise ImageSetError(
+                f"image set {self.name}: {parquet}: found columns {', '.join(names)}; expected also url. "
+                "Give the Parquet files that img2dataset wrote."
+            )
+        hashes = [name for name in ("sha256", "md5") if name in names]
+        table = pq.read_table(parquet, columns=["key", "url", *hashes])
+        rows = table.filter([url in urls for url in table["url"].to_pylist()]).to_pylist()
+        return {str(row["key"]): (row["url"], next((row[n] for n in hashes if row[n]), None)) for row in rows}
 
     def _check_columns(self, parquet: Path) -> list[str]:
         import pyarrow.parquet as pq

@@ -1,5 +1,6 @@
 """What the settings say about fetching: who is asked, and what makes results stale."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from laionet_assets.assets.fetching import SAMPLE_CONTACT, Fetching
 from laionet_assets.errors import UserError
 from laionet_assets.settings import Settings, SettingsError, load_settings
+from tests.unit.images.sets.test_webdataset import write_img2dataset
 
 CONFIG = """
 sources:
@@ -65,6 +67,28 @@ def test_results_are_stale_when_what_decides_them_changes(tmp_path: Path) -> Non
     assert fetching(tmp_path, f"{ENABLED}, blocked_urls: urls.txt").outside("web") == said[5]
     urls.write_text("cd" * 32 + "\n")
     assert fetching(tmp_path, f"{ENABLED}, blocked_urls: urls.txt").outside("web") not in said
+
+
+def test_what_is_downloaded_is_followed_by_its_files(tmp_path: Path) -> None:
+    before = fetching(tmp_path)
+    assert not before.takes_over("web")
+    write_img2dataset(tmp_path / "mine")
+    made = Fetching(settings(tmp_path, "{downloaded: [mine]}"))
+    assert made.takes_over("web") and made.takes_over("own") and not made.takes_over("taken out")
+    first = made.outside("web"), made.outside("own")
+    assert not {before.outside("web"), before.outside("own")} & set(first)
+    assert (made.outside("web"), made.outside("own")) == first
+    shutil.copy(tmp_path / "mine" / "00001.tar", tmp_path / "mine" / "00002.tar")
+    with pytest.raises(UserError, match=r"images\.downloaded\[0\].*00002\.tar"):
+        made.outside("web")
+    shutil.copy(tmp_path / "mine" / "00001.parquet", tmp_path / "mine" / "00002.parquet")
+    assert made.outside("web") != first[0] and made.outside("own") != first[1]
+
+
+def test_a_missing_folder_of_downloads_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"images\.downloaded\[1\]: .*/theirs does not exist"):
+        (tmp_path / "mine").mkdir()
+        settings(tmp_path, "{downloaded: [mine, theirs]}")
 
 
 def test_manners_and_clearance_of_others_leave_results_as_they_are(tmp_path: Path) -> None:

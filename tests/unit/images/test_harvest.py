@@ -1,13 +1,17 @@
 """Which results stand, by rules alone: no address is asked here (tests/integration/test_images_stage.py asks)."""
 
 import hashlib
-from collections.abc import Iterable
+import io
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from PIL import Image
 
+from laionet_assets.images.downloaded import Downloaded, Found
 from laionet_assets.images.fetch.policy import FetchPolicy
 from laionet_assets.images.harvest import Asked, Harvest, Refusal, Rules, harvest
 from laionet_assets.images.removals import Removal, Removals, Tombstone, url_hash
@@ -207,3 +211,119 @@ def test_the_policy_of_a_fetch_has_everything_blocked_and_removed() -> None:
 
 def test_no_address_is_in_the_repr_of_a_request() -> None:
     assert "example" not in repr(Asked(1, URL, False))
+
+
+def drawn(shade: int, size: tuple[int, int] = (20, 16)) -> bytes:
+    """A PNG of one grey."""
+    buffer = io.BytesIO()
+    Image.new("L", size, shade).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def having(*found: Found, **changes: Any) -> Rules:
+    """Fetching is switched off, and these pictures are downloaded already."""
+
+    def find(urls: Collection[str]) -> Iterator[Found]:
+        return (each for each in found if each.url in urls)
+
+    downloaded = Downloaded(find=find, max_bytes=2_000, max_pixels=10_000, min_pixels=100)
+    refusal = replace(NO, is_of_requests=True)
+    return replace(Rules(policy=None, refuse=lambda url: refusal, downloaded=downloaded), **changes)
+
+
+def at_hand(data: bytes, url: str = URL, original_hash: str | None = None) -> Found:
+    return Found(url, lambda: data, original_hash)
+
+
+def test_a_picture_at_hand_is_taken_over_without_a_request(store: ImageStore) -> None:
+    data = drawn(7)
+    rules = having(at_hand(data))
+    said.clear()
+    result = one(store, None, rules)
+    assert result == Result(
+        url_hash=url_hash(URL),
+        status="success",
+        detail="taken over from images.downloaded",
+        mime_type="image/png",
+        size_bytes=len(data),
+        sha256=content_hash(data),
+        md5=hashlib.md5(data).hexdigest(),
+        phash=result.phash,
+        width=20,
+        height=16,
+        mode="L",
+        is_animated=False,
+        started_at=NOW,
+    )
+    assert store.read(result.sha256 or "") == data and result.phash is not None
+    assert said == [
+        "1 addresses taken over from images.downloaded",
+        "1 samples ask for 1 addresses: 0 to fetch, 0 that must not be fetched, 1 known",
+    ]
+    with store.writer(PART) as writer:
+        assert [Result.of_row(row) for row in writer.recorded] == [result]
+    said.clear()
+    assert one(store, result, rules) == result
+    assert "taken over" not in " ".join(said), "nothing is looked for"
+
+
+def test_what_is_no_whole_picture_within_the_limits_is_not_taken_over(store: ImageStore) -> None:
+    def unreadable() -> bytes:
+        raise OSError("gone")
+
+    damaged = [
+        at_hand(drawn(7)[:50]), at_hand(b"<html>"), at_hand(drawn(7, (9, 9))), at_hand(drawn(7, (200, 100))),
+        at_hand(drawn(7) + b" " * 2_000), Found(URL, unreadable),
+    ]  # fmt: skip
+    for found in damaged:
+        said.clear()
+        assert one(store, None, having(found)).error_class == "not_enabled"
+        assert said[0] == "0 addresses taken over from images.downloaded, 1 are no whole pictures there"
+    assert one(store, None, having(*damaged, at_hand(drawn(7)))).is_success, "another folder has it whole"
+
+
+def test_what_is_damaged_at_hand_is_asked_if_it_may_be(store: ImageStore) -> None:
+    """Port 9 of loopback refuses: it is not allowed to be connected to."""
+    urls = [f"http://127.0.0.1:9/{i}.jpg" for i in range(2)]
+    rules = having(at_hand(b"", urls[0]), at_hand(drawn(7), urls[1]), policy=POLICY, refuse=lambda url: None)
+    found = settle(store, [Asked(i, url, False) for i, url in enumerate(urls)], rules=rules)
+    assert [result.error_class for *_, result in found.rows] == ["forbidden_address", None]
+    assert found.fetched == 1
+
+
+def test_a_failure_that_stands_is_taken_over_and_no_opt_out_or_want_of_clearance(store: ImageStore) -> None:
+    found = at_hand(drawn(7))
+    opted_out = failed(status="opted_out", error_class="opted_out")
+    assert one(store, opted_out, having(found)) == opted_out
+    uncleared = having(found, refuse=lambda url: Refusal("not_cleared", "a list is needed"))
+    assert one(store, None, uncleared).error_class == "not_cleared"
+    assert one(store, failed(), uncleared) == failed()
+    dead = one(store, failed(error_class="http_404"), having(found, is_uncleared=True))
+    assert dead.is_success and (dead.attempts, dead.error_class, dead.http_status) == (3, None, None)
+    assert dead.is_uncleared
+
+
+@pytest.mark.parametrize("is_original", [False, True])
+def test_block_lists_and_removals_reach_what_is_at_hand(store: ImageStore, is_original: bool) -> None:
+    """By the bytes, or by those they were before they were resized."""
+    data = drawn(7)
+    listed = "ab" * 32 if is_original else content_hash(data)
+    found = at_hand(data, original_hash=listed if is_original else None)
+    result = one(store, None, having(found, blocked_contents=frozenset({listed})))
+    assert (result.status, result.detail, result.blocked_hash, result.sha256) == ("blocked", "content", listed, None)
+    by_url = having(found, blocked_urls=frozenset({url_hash(URL)}))
+    assert (one(store, None, by_url).status, one(store, None, by_url).detail) == ("blocked", "URL")
+    taken = settle(store, [Asked(1, URL, False)], rules=having(found, removals=tombstones(("sha256", listed))))
+    assert taken.rows[0][2] == Result(status="removed", error_class="removed", detail="a wish")
+    assert set(taken.met) == {
+        Removal("sample", "web/1", "a wish"),
+        Removal("url_hash", url_hash(URL), "a wish"),
+    }
+    assert len(store) == 0
+
+
+def test_a_full_store_takes_nothing_over_and_says_so(tmp_path: Path) -> None:
+    small = ImageStore(str(tmp_path / "small"), quota_bytes=100)
+    result = one(small, None, having(at_hand(drawn(7))))
+    assert (result.status, result.error_class) == ("not_fetched", "store_full")
+    assert result.next_attempt_at is not None

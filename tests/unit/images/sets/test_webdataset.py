@@ -236,3 +236,29 @@ def test_a_file_that_is_no_tar(tmp_path: Path, imagenet_wnids: list[str]) -> Non
     (tmp_path / "a.tar").write_bytes(os.urandom(2000))
     with pytest.raises(ImageSetError, match="is not a tar, or is compressed"):
         list(opened(tmp_path, imagenet_wnids).iterate())
+
+
+def test_pictures_are_found_by_their_address(tmp_path: Path) -> None:
+    rows = write_img2dataset(tmp_path)
+    folder = WebDataset("web", tmp_path, wnids=(), imagenet_wnids=())
+    wanted = {rows[key]["url"] for key in ("000000000", "000000002", "000010005")}
+    found = {item.url: item.read() for item, original_hash in folder.pictures_of(wanted) if original_hash is None}
+    assert found == {rows[key]["url"]: f"picture {key}".encode() for key in ("000000000", "000010005")}
+    (tmp_path / "00000.tar").write_bytes(b"not a tar, and not opened" * 100)
+    assert len(list(folder.pictures_of({rows["000010005"]["url"]}))) == 1
+    with pytest.raises(ImageSetError, match="is not a tar"):
+        list(folder.pictures_of(wanted))
+
+
+def test_an_address_comes_with_the_hash_of_the_original(tmp_path: Path) -> None:
+    write_tar(tmp_path / "00000.tar", [("0.jpg", b"zero"), ("0.cls", b"no class"), ("1.jpg", b"one")])
+    rows = [{"key": "0", "url": "u0", "sha256": "ab" * 32}, {"key": "1", "url": "u1", "sha256": None}]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "00000.parquet")
+    folder = WebDataset("web", tmp_path, wnids=(), imagenet_wnids=())
+    assert [(item.url, item.wnid, original) for item, original in folder.pictures_of({"u0", "u1"})] == [
+        ("u0", None, "ab" * 32),
+        ("u1", None, None),
+    ]
+    pq.write_table(pa.Table.from_pylist([{"key": "0"}, {"key": "1"}]), tmp_path / "00000.parquet")
+    with pytest.raises(ImageSetError, match="found columns key; expected also url"):
+        list(folder.pictures_of({"u0"}))
