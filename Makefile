@@ -26,7 +26,7 @@ demo: $(STAMP)  ## A small synthetic web becomes LAIONet, and how models do on i
 	@echo "Synthetic pictures: the gap between curated and web pictures is drawn, not found. Next: make ui, or $(BIN)/laionet sql \"from marts.accuracy_gap\""
 
 test: $(STAMP)  ## All tests (those on real data where LAIONET_REAL_DATA names it)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-fast: $(STAMP)  ## Unit tests alone
 	$(BIN)/python -m pytest tests/unit

@@ -77,6 +77,19 @@ def sql(
 
 
 @app.command()
+def report(config: Config = None) -> None:
+    """Print what is published, without making anything: LAIONet by recipe, its images, accuracies and gaps."""
+
+    def work() -> int:
+        from laionet_assets.commands.asking import report as print_report
+
+        print_report(config)
+        return 0
+
+    _exit_with(work)
+
+
+@app.command()
 def check(config: Config = None) -> None:
     """Check settings, yml, SQL, dependencies, documentation and unit tests, without data."""
 

@@ -1,6 +1,6 @@
-"""Questions to a warehouse from outside a run: ad-hoc SQL and snapshots.
+"""Questions to a warehouse from outside a run: ad-hoc SQL, the report and snapshots.
 
-Belongs here: opening the catalog read-only and printing rows. Does not belong here: making tables.
+Belongs here: reading what is published and printing it. Does not belong here: making tables.
 """
 
 import csv
@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from rich.console import Console
 
 from laionet_assets.assets.pipeline import build_pipeline
 from laionet_assets.assets.release import release_version, released_select, released_tables
+from laionet_assets.commands.summary import findings, open_console
 from laionet_assets.errors import UserError
 from laionet_assets.settings import load_settings
 from laionet_assets.warehouse.catalog import open_catalog, refresh_catalog, write_release
@@ -41,6 +43,23 @@ def ask(query: str, *, config: Path | None = None, format: str = "table") -> Non
     {"table": _print_table, "json": _print_json, "csv": _print_csv}[format](names, rows)
 
 
+def report(config: Path | None = None, *, console: Console | None = None) -> None:
+    """Print what the published tables hold: the findings that end the summary of a run.
+
+    Raises UserError if there is nothing to report yet.
+    """
+    pipeline = build_pipeline(load_settings(config))
+    tables = findings(pipeline)
+    if not tables:
+        raise UserError(
+            f"{pipeline.warehouse.lake.root} holds nothing to report yet; expected rows in marts.funnel, "
+            "marts.image_outcomes or marts.accuracy. Run first: laionet run"
+        )
+    console = console or open_console()
+    for table in tables:
+        console.print(table)
+
+
 def write_snapshot(file: Path, *, config: Path | None = None) -> None:
     """Write the published tables to `file` as one DuckDB database."""
     pipeline = build_pipeline(load_settings(config))
@@ -61,7 +80,6 @@ def _explain(error: duckdb.Error, warehouse: Warehouse) -> str:
 
 
 def _print_table(names: list[str], rows: list[tuple[Any, ...]]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 

@@ -1,6 +1,5 @@
 """`laionet run`: Dagster runs from the command line, with a progress display."""
 
-import sys
 import time
 import uuid
 from collections.abc import Callable, Collection, Sequence
@@ -20,7 +19,7 @@ from laionet_assets.assets.pipeline import Pipeline, build_pipeline
 from laionet_assets.assets.release import RELEASE, release_version, released_tables
 from laionet_assets.assets.steps import Task, phases, stale_tasks
 from laionet_assets.commands.instance import bury_dead_runs, dagster_instance, process_tags
-from laionet_assets.commands.summary import Tally, record, summarize
+from laionet_assets.commands.summary import Tally, open_console, record, summarize
 from laionet_assets.definitions import build_defs
 from laionet_assets.errors import UserError
 from laionet_assets.settings import load_settings
@@ -40,7 +39,7 @@ def run_pipeline(
 
     Raises UserError if the configuration, the selection or a source cannot be used.
     """
-    console = console or Console(width=None if sys.stdout.isatty() else 160)
+    console = console or open_console()
     settings = load_settings(config)
     pipeline = build_pipeline(settings)
     for notice in settings.unused_keys():

@@ -1,5 +1,9 @@
-"""What `laionet run` tells at its end: what was made, what LAIONet holds and how models do on it, what failed."""
+"""What `laionet run` tells at its end: what was made, what LAIONet holds and how models do on it, what failed.
 
+`laionet report` prints the middle of it, `findings`, at any time.
+"""
+
+import sys
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,6 +62,11 @@ def _message(data: Any) -> str:
     return error.to_string() if error is not None else "failed without a message"
 
 
+def open_console() -> Console:
+    """Where tables are printed: as wide as the terminal, wide enough for every column elsewhere."""
+    return Console(width=None if sys.stdout.isatty() else 160)
+
+
 def summarize(console: Console, pipeline: Pipeline, tally: Tally, seconds: float, *, parts: int) -> None:
     if tally.made:
         table = RichTable("table", "parts", "rows now", "seconds", title="materialized", title_justify="left")
@@ -69,7 +78,8 @@ def summarize(console: Console, pipeline: Pipeline, tally: Tally, seconds: float
         if RELEASE in tally.made:
             table.add_row(RELEASE, "", "", "")
         console.print(table)
-    _headline(console, pipeline)
+    for table in findings(pipeline):
+        console.print(table)
     for warning in tally.warnings:
         console.print(f"[yellow]warning[/] {warning}")
     for failure in tally.failures:
@@ -98,11 +108,13 @@ def _rows_now(pipeline: Pipeline, name: str) -> str:
     return f"{row[0]:,}" if row else "-"
 
 
-def _headline(console: Console, pipeline: Pipeline) -> None:
-    """What the warehouse found: LAIONet by recipe, its images, and how models do on it."""
-    _laionet(console, pipeline)
-    _images(console, pipeline)
-    _accuracy(console, pipeline)
+def findings(pipeline: Pipeline) -> list[RichTable]:
+    """What the published tables hold: LAIONet by recipe, its images, and how models do on it.
+
+    A finding whose tables are not published, or have no rows, is left out.
+    """
+    found = (_laionet(pipeline), _images(pipeline), _accuracy(pipeline))
+    return [table for table in found if table.row_count]
 
 
 def _rows(pipeline: Pipeline, query: str, *names: str) -> list[tuple[Any, ...]]:
@@ -117,13 +129,13 @@ def _rows(pipeline: Pipeline, query: str, *names: str) -> list[tuple[Any, ...]]:
 
 def _table(title: str, *columns: str, text: int = 1) -> RichTable:
     """A table whose first `text` columns are texts, the others numbers."""
-    table = RichTable(*columns, title=title, title_justify="left")
+    table = RichTable(*columns, title=title, title_justify="left", caption_justify="left")
     for column in table.columns[text:]:
         column.justify = "right"
     return table
 
 
-def _laionet(console: Console, pipeline: Pipeline) -> None:
+def _laionet(pipeline: Pipeline) -> RichTable:
     query = """
         with laionet as (
             select
@@ -144,11 +156,10 @@ def _laionet(console: Console, pipeline: Pipeline) -> None:
     for recipe, read, matched, images, classes, similarity in rows:
         mean = f"{similarity:.3f}" if similarity is not None else "-"
         table.add_row(recipe, f"{read:,}", f"{matched:,}", f"{images:,}", f"{classes:,}", mean)
-    if rows:
-        console.print(table)
+    return table
 
 
-def _images(console: Console, pipeline: Pipeline) -> None:
+def _images(pipeline: Pipeline) -> RichTable:
     query = """
         select source, status, coalesce(error_class, ''), sum(images)::bigint as n
         from marts.image_outcomes group by all order by source, n desc
@@ -157,11 +168,10 @@ def _images(console: Console, pipeline: Pipeline) -> None:
     table = _table("images asked for", "source", "outcome", "reason", "images", text=3)
     for source, status, error, images in rows:
         table.add_row(source, status, error, f"{images:,}")
-    if rows:
-        console.print(table)
+    return table
 
 
-def _accuracy(console: Console, pipeline: Pipeline) -> None:
+def _accuracy(pipeline: Pipeline) -> RichTable:
     """Top-1 and top-5 accuracy of each model on each image set, and the gap to the first local or published set."""
     query = """
         with reference as (
@@ -200,10 +210,9 @@ def _accuracy(console: Console, pipeline: Pipeline) -> None:
     )  # fmt: skip
     for model, image_set, classes, *values in rows[:SHOWN_ACCURACIES]:
         table.add_row(model, image_set, f"{classes or 0:,}", *(_interval(value) for value in values))
-    if rows:
-        console.print(table)
     if len(rows) > SHOWN_ACCURACIES:
-        console.print(f"{len(rows) - SHOWN_ACCURACIES:,} more in marts.accuracy")
+        table.caption = f"{len(rows) - SHOWN_ACCURACIES:,} more in marts.accuracy"
+    return table
 
 
 def _interval(value: tuple[float, float, float] | None) -> str:

@@ -43,6 +43,10 @@ def test_run_sql_and_snapshot(bare_project: Project, tmp_path: Path) -> None:
     assert wrong.returncode == 2
     assert "marts.funnel is not there yet; run first: laionet run" in wrong.stderr
 
+    early = laionet("report", folder=project.folder)
+    assert early.returncode == 2 and early.stdout == ""
+    assert "holds nothing to report yet" in early.stderr and "Run first: laionet run" in early.stderr
+
     target = tmp_path / "copy.duckdb"
     assert laionet("snapshot", str(target), folder=project.folder).returncode == 0
     connection = duckdb.connect(str(target), read_only=True)

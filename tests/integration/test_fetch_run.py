@@ -214,12 +214,17 @@ def test_closing_early_stops_all(web: Web) -> None:
 
 
 def test_an_interrupt_while_waiting_stops_all(web: Web) -> None:
+    """A shell that puts the tests in the background tells them to ignore interrupts; here one is wanted."""
+    of_the_shell = signal.signal(signal.SIGINT, signal.default_int_handler)
     before = set(threading.enumerate())
     main = threading.main_thread().ident
     threading.Timer(0.5, lambda: signal.pthread_kill(main, signal.SIGINT)).start()
     began = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        ask(policy_for(web, total_timeout=20), *(f"http://wait{i}.test/hang/{i}" for i in range(20)))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            ask(policy_for(web, total_timeout=20), *(f"http://wait{i}.test/hang/{i}" for i in range(20)))
+    finally:
+        signal.signal(signal.SIGINT, of_the_shell)
     assert time.monotonic() - began < 5
     assert {t for t in set(threading.enumerate()) - before if not t.name.startswith("fetch-dns")} == set()
 

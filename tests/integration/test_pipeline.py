@@ -1,5 +1,6 @@
 """The whole pipeline on a small synthetic web: what a change costs, what bad input does."""
 
+import io
 import json
 import os
 import shutil
@@ -7,7 +8,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 
+from laionet_assets.commands.asking import report
 from laionet_assets.errors import UserError
 from tests.integration.conftest import Project
 
@@ -51,6 +54,10 @@ def test_a_life_of_changes_each_costs_only_its_own_work(project: Project) -> Non
     assert project.run() == 0, project.printed[-1]
     assert project.count("select count(distinct recipe) from core.laionet") == 2
     assert (project.warehouse / "release.duckdb").exists()
+    console = Console(width=200, record=True, file=io.StringIO())
+    report(project.config, console=console)
+    told = console.export_text()
+    assert "corrected" in told and told.strip() in project.printed[-1], "what ends a run, at any time"
 
     assert project.run() == 0
     assert project.made() == set()
