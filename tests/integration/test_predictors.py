@@ -119,6 +119,14 @@ class TestBundledModels:
             assert [wnid for wnid, _ in ranked] == [wnids[i] for i in indices]
             np.testing.assert_allclose([score for _, score in ranked], values, rtol=1e-3)
 
+    @pytest.mark.parametrize("model", LITE)
+    def test_inputs_are_timms_own_to_the_bit(self, model: str) -> None:
+        _, transform = timms_own(model)
+        rng = np.random.default_rng(3)
+        for height, width in ((1, 1), (3, 400), (224, 224), (301, 173)):
+            image = Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
+            assert torch.equal(bundled(model).prepare(image), transform(image))
+
     def test_the_same_in_any_batch_and_again(self) -> None:
         predictor = bundled(LITE[0])
         images = [draw() for draw in DRAWN.values()]
