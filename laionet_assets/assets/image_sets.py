@@ -18,6 +18,7 @@ from laionet_assets.assets.parts import sample_cache
 from laionet_assets.assets.progress import progress_log
 from laionet_assets.assets.steps import Step, Work
 from laionet_assets.errors import UserError
+from laionet_assets.images.results import REMOVED
 from laionet_assets.images.sets import ImageItem, ImageSet, Profile, admit, open_image_set
 from laionet_assets.images.sets.admission import VERSION
 from laionet_assets.settings import ImageSetSettings, Settings, SettingsError
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 NOT_READ = "not_read"
 """Why a picture does not take part whose file could not be read."""
-REMOVED = "removed"
-"""Why a picture does not take part whose content is in core.removals. Its file is the user's own, and stays."""
 ADMISSION_VERSION = str(VERSION)
 _ROWS = 4_096
 _CURATED = "sample://curated"
@@ -262,7 +261,8 @@ def _look(
 ) -> _Row:
     """A picture's content and what admission makes of it; a file that cannot be read costs its row alone.
 
-    Of what was removed, nothing but the reason is told. `removed` has reasons by content.
+    Of what was removed, nothing but the reason is told; the file is the user's own, and stays. `removed` has reasons by
+    content.
 
     Raises UserError for a name that a table cannot hold.
     """

@@ -21,7 +21,6 @@ from laionet_assets.images.removals import (
     read_removals,
     read_tombstones,
     remove,
-    sample_key,
     spread,
     tombstones_digest,
     tombstones_table,
@@ -38,7 +37,6 @@ from laionet_assets.warehouse.warehouse import VERSION_KEY, Warehouse, digest, s
 
 FETCH_POOL = "fetch"
 CANDIDATES, REQUESTS, REMOVALS, IMAGES = "core.candidates", "core.image_requests", "core.removals", "core.images"
-SETS = frozenset({"core.set_images", "core.set_predictions"})
 LEFTOVERS = "marts.removal_leftovers"
 _SAMPLE = {"source": "varchar", "sample_id": "bigint", "url": "varchar", "sha256": "varchar"}
 _CANDIDATE = "distinct source, sample_id, url, null::varchar as sha256"
@@ -147,18 +145,22 @@ def _remove_addresses(store: ImageStore, work: Work, part: PartKey) -> None:
     """Tombstones for the addresses of samples of this part that are removed by their number: whoever else has the same
     address must not fetch it. The part may be newer than the list.
     """
-    removed = {stone.value: stone.reason for stone in read_tombstones(store.lake) if stone.kind == "sample"}
+    tombstones = Removals(tuple(read_tombstones(store.lake)))
+    removed = tombstones.hashes("sample")
     if not removed or part not in work.warehouse.parts(CANDIDATES):
         return
     rows = work.connection.execute(
         f"select distinct sample_id, url from ({work.warehouse.select(CANDIDATES, part)}) "
         "where url is not null and source || '/' || sample_id in (select unnest($1::varchar[])) order by all",
-        [list(removed)],
+        [sorted(removed)],
     ).fetchall()
-    reached = {Removal("url_hash", url_hash(url), removed[sample_key(part.source, number)]) for number, url in rows}
-    known = {stone.value for stone in read_tombstones(store.lake) if stone.kind == "url_hash"}
-    if new := [removal for removal in reached if removal.value not in known]:
-        remove(store, new, requested=())
+    reached = {
+        Removal("url_hash", url_hash(url), tombstones.reason(sample=(part.source, number)) or "")
+        for number, url in rows
+        if tombstones.reason(url=url) is None
+    }
+    if reached:
+        remove(store, reached, requested=())
 
 
 def _write_images(settings: Settings, fetching: Fetching, work: Work) -> None:
@@ -228,7 +230,7 @@ def _write_leftovers(settings: Settings, project: Project, work: Work) -> None:
         _forget_superseded(work.warehouse)
         relations = {
             name: select
-            for name in _made_from_images(project)
+            for name in _follow_removals(project)
             if work.warehouse.is_published(name) and (select := _traces_in(work.warehouse, name)) is not None
         }
         found = leftovers(store, work.connection, relations)
@@ -252,13 +254,13 @@ def _forget_superseded(warehouse: Warehouse) -> None:
     warehouse.lake.forget_superseded()
 
 
-def _made_from_images(project: Project) -> list[str]:
-    """core.image_requests, core.images with every table that is made from it, directly or not, and local sets."""
-    found = {IMAGES, *SETS}
+def _follow_removals(project: Project) -> list[str]:
+    """Every table that is made from core.removals, directly or not: requests, images, sets, what reads them."""
+    found = {REMOVALS}
     for model in project.in_order():
         if found & model.dependencies:
             found.add(model.name)
-    return sorted((found | {REQUESTS}) - {LEFTOVERS, REMOVALS})
+    return sorted(found - {LEFTOVERS, REMOVALS})
 
 
 def _traces_in(warehouse: Warehouse, name: str) -> str | None:

@@ -47,7 +47,7 @@ def load_tower(spec: ModelSpec) -> TextTower:
         "open_clip": _open_clip,
         "transformers": _transformer,
     }
-    with _quiet():
+    with quiet_transformers():
         tower = loaders[spec.provider](spec)
     tower.module.float().eval().requires_grad_(False)
     return tower
@@ -144,13 +144,13 @@ def _open_clip(spec: ModelSpec) -> TextTower:
     import torch
     from open_clip.transformer import TextTransformer, text_global_pool
 
-    name, checkpoint = _open_clip_source(spec)
+    name, checkpoint = open_clip_source(spec)
     try:
         text = open_clip.create_model(
             name,
             pretrained=str(checkpoint) if checkpoint else None,
             force_custom_text=True,
-            weights_only=not (checkpoint and _is_torchscript(checkpoint)),
+            weights_only=not (checkpoint and is_torchscript(checkpoint)),
         ).text
     except Exception as error:  # what is no checkpoint fails in as many ways as there are files
         raise spec.error(f"weights {checkpoint or spec.weights} do not load: {first_line(error)}") from error
@@ -178,7 +178,7 @@ def _open_clip(spec: ModelSpec) -> TextTower:
     return TextTower(text, open_clip.get_model_config(name)["embed_dim"], 0, tokenize, embed)
 
 
-def _open_clip_source(spec: ModelSpec) -> tuple[str, Path | None]:
+def open_clip_source(spec: ModelSpec) -> tuple[str, Path | None]:
     """Architecture and checkpoint file of an open_clip spec; a folder of weights brings its own architecture."""
     import open_clip
 
@@ -220,7 +220,7 @@ def _open_clip_checkpoint(spec: ModelSpec, config: dict[str, Any]) -> Path:
     return found
 
 
-def _is_torchscript(checkpoint: Path) -> bool:
+def is_torchscript(checkpoint: Path) -> bool:
     """Whether a file is a TorchScript archive, as OpenAI published CLIP: torch reads it with torch.jit, not pickle."""
     if not zipfile.is_zipfile(checkpoint):
         return False
@@ -229,7 +229,7 @@ def _is_torchscript(checkpoint: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_transformers() -> Iterator[None]:
     """Without transformers' own progress bars and loading reports: the caller shows progress."""
     from transformers.utils import logging
 

@@ -120,7 +120,7 @@ class Removals:
         return next((reasons[key] for key in keys if key in reasons), None)
 
     def hashes(self, kind: Kind) -> frozenset[str]:
-        """Values of the tombstones of a kind."""
+        """Values of the tombstones of a kind: hashes, or keys of samples."""
         return frozenset(tombstone.value for tombstone in self.tombstones if tombstone.kind == kind)
 
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from laionet_assets.encoders.towers import _quiet
+from laionet_assets.encoders.towers import quiet_transformers
 from laionet_assets.encoders.weights import first_line, model_folder
 from laionet_assets.ocr.rapid import RapidEngines, blue_green_red
 from laionet_assets.ocr.recognizer import RecognizedText
@@ -76,7 +76,7 @@ def _load(spec: RecognizerSpec) -> tuple[Any, Any]:
 
     folder = model_folder(spec)
     try:
-        with _quiet():
+        with quiet_transformers():
             model, info = VisionEncoderDecoderModel.from_pretrained(
                 folder, local_files_only=True, output_loading_info=True
             )

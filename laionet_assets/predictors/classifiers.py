@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from laionet_assets.encoders.towers import _quiet
+from laionet_assets.encoders.towers import quiet_transformers
 from laionet_assets.encoders.weights import first_line, hub_folder, model_folder
 from laionet_assets.predictors.heads import Head
 from laionet_assets.predictors.labels import LabelsUnproven, contiguous_labels, map_labels, map_outputs
@@ -126,7 +126,7 @@ def load_transformers(spec: PredictorSpec) -> Head:
 
     folder = model_folder(spec)
     try:
-        with _quiet():
+        with quiet_transformers():
             model, info = AutoModelForImageClassification.from_pretrained(
                 folder, local_files_only=True, output_loading_info=True
             )

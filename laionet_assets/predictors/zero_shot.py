@@ -13,7 +13,7 @@ import numpy as np
 
 from laionet_assets.encoders.spec import ModelSpec
 from laionet_assets.encoders.text import load_text_encoder
-from laionet_assets.encoders.towers import _is_torchscript, _open_clip_source
+from laionet_assets.encoders.towers import is_torchscript, open_clip_source
 from laionet_assets.encoders.weights import first_line
 from laionet_assets.predictors.heads import Head
 from laionet_assets.predictors.prompts import ClassPrompts
@@ -36,12 +36,12 @@ def load_open_clip(spec: PredictorSpec, *, prompts: ClassPrompts, cache: Path | 
     import open_clip
     import torch
 
-    name, checkpoint = _open_clip_source(spec)
+    name, checkpoint = open_clip_source(spec)
     try:
         model = open_clip.create_model(
             name,
             pretrained=str(checkpoint) if checkpoint else None,
-            weights_only=not (checkpoint and _is_torchscript(checkpoint)),
+            weights_only=not (checkpoint and is_torchscript(checkpoint)),
         )
     except (OSError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
         raise spec.error(f"weights {checkpoint or spec.weights} do not load: {first_line(error)}") from error

@@ -11,7 +11,7 @@ from laionet_assets.assets.images import (
     LEFTOVERS,
     REMOVALS,
     REQUESTS,
-    _made_from_images,
+    _follow_removals,
     _traces_in,
     open_store,
     steps,
@@ -101,8 +101,8 @@ def test_a_tombstone_makes_every_part_stale_and_the_table_of_removals_due(
     assert after.inputs == first.inputs and after.version != first.version, "what reads it follows"
 
 
-def test_removals_are_looked_for_in_all_that_is_made_from_images() -> None:
-    found = _made_from_images(PROJECT)
+def test_removals_are_looked_for_in_all_that_is_follow_removals() -> None:
+    found = _follow_removals(PROJECT)
     assert {REQUESTS, IMAGES, "core.set_images", "core.set_predictions"} <= set(found)
     assert not {LEFTOVERS, REMOVALS, "core.candidates", "raw.parts"} & set(found)
     readers = {name for name, model in PROJECT.models.items() if IMAGES in model.dependencies}
