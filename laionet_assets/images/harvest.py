@@ -33,7 +33,6 @@ from laionet_assets.images.shards import RemovedContentError, ShardWriter, Store
 LOG_EVERY_SECONDS = 10.0
 FULL_STORE_WAIT = timedelta(hours=1)
 """When a refresh looks again whether a full store has room."""
-_FULL = "the image store has no room: raise images.quota or free some disk space, then run again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,8 +252,8 @@ class _Harvest:
                 continue
             try:
                 result = self._taken_over(one, found, downloaded)
-            except StoreFullError:
-                self._settled[one.url_hash] = self._not_fetched(one.url_hash, one.known, Refusal(STORE_FULL, _FULL))
+            except StoreFullError as error:
+                self._settled[one.url_hash] = self._not_fetched(one.url_hash, one.known, _full(error))
                 settled.add(one.url_hash)
                 continue
             if result is None:
@@ -308,17 +307,18 @@ class _Harvest:
 
     def _fetch(self, wanted: Sequence[_Wanted]) -> None:
         with self._rules.serve(self._rules.full_policy) as policy:
-            answered = self._ask(wanted, policy)
+            answered, full = self._ask(wanted, policy)
         for i, one in enumerate(wanted):
             if i not in answered:
-                refusal = Refusal(STORE_FULL, _FULL)
+                assert full is not None
+                refusal = _full(full)
                 self._settled[one.url_hash] = self._not_fetched(one.url_hash, one.known, refusal)
                 continue
             result = self._settled[one.url_hash]
             if result.status == Status.BLOCKED and (reason := self._reason(result.blocked_hash)) is not None:
                 self._settled[one.url_hash] = self._remove(result, reason)
 
-    def _ask(self, wanted: Sequence[_Wanted], policy: FetchPolicy) -> set[int]:
+    def _ask(self, wanted: Sequence[_Wanted], policy: FetchPolicy) -> tuple[set[int], StoreFullError | None]:
         """Fetch and record. Returns the positions of those that have their result: all, unless the store is full."""
         from laionet_assets.images.fetch.run import fetch
 
@@ -346,7 +346,7 @@ class _Harvest:
                 return
             settle(outcome, result)
 
-        reporter = _Reporter(self._log)
+        reporter, full = _Reporter(self._log), None
         try:
             with closing(fetch(requests, policy, sink=sink, progress=reporter.see)) as outcomes:
                 for outcome in outcomes:
@@ -354,9 +354,10 @@ class _Harvest:
                         settle(outcome, result_of(outcome))
                     reporter.tell()
         except StoreFullError as error:
+            full = error
             self._log(f"the fetch ends, {len(wanted) - len(answered):,} addresses are left: {error}")
         reporter.tell(is_last=True)
-        return answered
+        return answered, full
 
     def _drop_removed(self, contents: frozenset[str]) -> None:
         """Contents that were removed while the fetch was under way."""
@@ -415,6 +416,10 @@ class _Reporter:
         remaining = progress.remaining_seconds
         to_go = f", {remaining:.0f} s to go" if remaining is not None else ""
         self._log(f"{text}, {progress.recent_per_second:.0f} a second{to_go}")
+
+
+def _full(error: StoreFullError) -> Refusal:
+    return Refusal(STORE_FULL, f"the image store has no room: {error.mend}, then run again")
 
 
 def _extension(mime_type: str | None) -> str:

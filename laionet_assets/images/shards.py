@@ -57,6 +57,11 @@ class PartBusyError(StoreError):
 class StoreFullError(StoreError):
     """The quota, or the disk, has no room for the picture. Nothing of it was written."""
 
+    def __init__(self, text: str, *, mend: str) -> None:
+        """`mend` says what makes room: a setting to raise, or the disk."""
+        super().__init__(text)
+        self.mend = mend
+
 
 class CorruptShardError(StoreError):
     """A shard does not hold what the index says."""
@@ -400,7 +405,8 @@ class ShardWriter:
                 raise StoreFullError(
                     f"{self.folder.lake.root}: the picture needs {needed} bytes, the quota leaves "
                     f"{max(self._room_bytes, 0)}. Raise the quota of the image store or ask for fewer images; "
-                    "what is stored stays."
+                    "what is stored stays.",
+                    mend="raise images.quota",
                 )
             self._room_bytes -= needed
         if not self._open:
@@ -444,7 +450,8 @@ class _OpenShard:
             os.ftruncate(self.descriptor, at)
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise StoreFullError(
-                    f"{self.path}: {error.strerror}. Free some space and run again; what is stored stays."
+                    f"{self.path}: {error.strerror}. Free some space and run again; what is stored stays.",
+                    mend="free some disk space",
                 ) from None
             raise
         self.length += len(data)

@@ -467,7 +467,7 @@ def test_a_full_store_keeps_what_it_has_and_goes_on_when_there_is_room(fresh: St
     fresh.set_images("{quota: 200kB}")
     fresh.make()
     counts = fresh.counts()
-    assert counts["success"] > 0 and counts["not_fetched"] > 0
+    assert counts.keys() >= {"success", "not_fetched"}, (counts, fresh.log)
     assert fresh.store.used_bytes() <= 200_000
     warned = {
         outcome.expectation.name
