@@ -1,6 +1,6 @@
 """Stage sources: raw.parts, raw.quarantine, raw.pairs."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from laionet_assets.assets.parts import RegisteredPart, load_register, registered_part
 from laionet_assets.assets.steps import Step, Work
@@ -18,10 +18,13 @@ from laionet_assets.sources import (
     records_sql,
 )
 from laionet_assets.sqlmodels.loader import Project
+from laionet_assets.warehouse.lake import DATA_FILE
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import SourceView, Warehouse
 
 PARTS_TABLE = "raw.parts"
+_RECORDS: dict[str, Sequence[PartRecord]] = {}
+"""Records by the SELECT that gave them: the last one."""
 
 
 def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
@@ -72,9 +75,7 @@ def source_views(settings: Settings) -> Mapping[str, SourceView]:
 
     def pairs(warehouse: Warehouse, parts: Collection[PartKey] | None) -> str:
         register = load_register(warehouse)
-        with warehouse.connect() as connection:
-            source = warehouse.select(PARTS_TABLE)
-            records = read_records(connection, f"({source})")
+        records = _records(warehouse, warehouse.select(PARTS_TABLE))
         if parts is not None:
             records = [record for record in records if PartKey(record.source, record.part) in parts]
             for record in records:
@@ -83,6 +84,18 @@ def source_views(settings: Settings) -> Mapping[str, SourceView]:
         return pairs_view_sql(present)
 
     return {"raw.pairs": pairs}
+
+
+def _records(warehouse: Warehouse, source: str) -> Sequence[PartRecord]:
+    """What raw.parts records. Where its SELECT names generations, whose bytes never change, it is read once."""
+    if source in _RECORDS:
+        return _RECORDS[source]
+    with warehouse.connect() as connection:
+        records = read_records(connection, f"({source})")
+    if f"/{DATA_FILE}" not in source:
+        _RECORDS.clear()
+        _RECORDS[source] = records
+    return records
 
 
 def _assert_adapters(settings: Settings) -> None:

@@ -7,6 +7,7 @@ anew whenever a table is published.
 """
 
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,18 +31,27 @@ def refresh_catalog(warehouse: Warehouse) -> bool:
     """
     with warehouse.lake.turn("catalog"), warehouse.connect() as connection:
         selects = _catalog_selects(warehouse, connection)
-        signature = _signature(warehouse, selects)
-        if _signature_of(warehouse.catalog_path) == signature:
+        signatures = {name: _signature(warehouse.table(name), select) for name, select in selects.items()}
+        known = _signatures_of(warehouse.catalog_path, connection)
+        if known == signatures:
             return False
-        with _database(warehouse, warehouse.catalog_path, connection) as database:
+        start = warehouse.catalog_path if known is not None else None
+        with _database(warehouse, warehouse.catalog_path, connection, start=start) as database:
             statements = ["begin"]
+            for name in sorted((known or {}).keys() - signatures):
+                statements.append(f"drop view {database}.{identifier(name)}")
             for name, select in selects.items():
+                if known is not None and known.get(name) == signatures[name]:
+                    continue
                 table = warehouse.table(name)
                 statements.append(f"create schema if not exists {database}.{identifier(table.schema)}")
-                statements.append(f"create view {database}.{identifier(name)} as {select}")
+                statements.append(f"create or replace view {database}.{identifier(name)} as {select}")
                 statements += _comments(database, table, "view")
-            statements.append(f"create table {database}.main.catalog as select {literal(signature)} as signature")
-            statements.append(f"comment on table {database}.main.catalog is {literal(CATALOG_COMMENT)}")
+            said = ", ".join(f"({literal(name)}, {literal(each)})" for name, each in signatures.items())
+            catalog = f"{database}.main.catalog"
+            statements.append(f"create or replace table {catalog} (view_name varchar, signature varchar)")
+            statements += [f"insert into {catalog} values {said}"] if said else []
+            statements.append(f"comment on table {catalog} is {literal(CATALOG_COMMENT)}")
             connection.execute(";\n".join([*statements, "commit"]))
     return True
 
@@ -107,36 +117,35 @@ def _can_be_read(connection: duckdb.DuckDBPyConnection, select: str) -> bool:
     return True
 
 
-def _signature(warehouse: Warehouse, selects: dict[str, str]) -> str:
-    """Digest of the views and of their columns with their documentation: what is published has the documented ones."""
-    said = []
-    for name, select in selects.items():
-        table = warehouse.table(name)
-        said += [name, select, table.description]
-        said += [f"{column.name} {column.type}: {column.description}" for column in table.columns]
-    return digest(*said)
+def _signature(table: Table, select: str) -> str:
+    """Digest of a view and of its columns with their documentation: what is published has the documented ones."""
+    columns = [f"{column.name} {column.type}: {column.description}" for column in table.columns]
+    return digest(select, table.description, *columns)
 
 
-def _signature_of(path: str) -> str | None:
-    """Signature that the catalog at `path` was built for; None if it has to be built."""
+def _signatures_of(path: str, connection: duckdb.DuckDBPyConnection) -> dict[str, str] | None:
+    """Signatures of the views of the catalog at `path`; None if it has to be built from nothing."""
     if "://" in path or not Path(path).is_file():
         return None
     try:
-        connection = duckdb.connect(path, read_only=True)
+        connection.execute(f"attach {literal(path)} as known (read_only)")
     except duckdb.Error:
         return None
     try:
-        row = connection.execute("select signature from main.catalog").fetchone()
-    except duckdb.CatalogException:
+        return dict(connection.execute("select view_name, signature from known.main.catalog").fetchall())
+    except (duckdb.CatalogException, duckdb.BinderException):
         return None
     finally:
-        connection.close()
-    return row[0] if row else None
+        connection.execute("detach known")
 
 
 @contextmanager
-def _database(warehouse: Warehouse, target: str, connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
-    """Attach a new database file under a name to write to; at the end put it in place of `target` whole."""
+def _database(
+    warehouse: Warehouse, target: str, connection: duckdb.DuckDBPyConnection, *, start: str | None = None
+) -> Iterator[str]:
+    """Attach a new database file, or a copy of `start`, under a name to write to; at the end put it in place of
+    `target` whole.
+    """
     is_local = "://" not in target
     folder = Path(target).parent if is_local else Path(tempfile.mkdtemp(prefix="laionet-"))
     folder.mkdir(parents=True, exist_ok=True)
@@ -147,6 +156,8 @@ def _database(warehouse: Warehouse, target: str, connection: duckdb.DuckDBPyConn
             leftover.unlink(missing_ok=True)
     building.unlink(missing_ok=True)
     try:
+        if start is not None:
+            shutil.copyfile(start, building)
         connection.execute(f"attach {literal(str(building))} as building (storage_version {literal(STORAGE_VERSION)})")
         try:
             yield "building"

@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 
 from laionet_assets.errors import UserError
-from laionet_assets.warehouse.lake import Lake
+from laionet_assets.warehouse.lake import Lake, is_generation
 from laionet_assets.warehouse.sql import identifier, literal, literals
 from laionet_assets.warehouse.table import PartKey, Table
 
@@ -30,6 +30,10 @@ class Stamp:
 
     version: str
     inputs: str
+
+
+_GENERATIONS: dict[str, Stamp] = {}
+"""Stamps of generations by path: their bytes never change."""
 
 
 class MissingTableError(UserError):
@@ -116,17 +120,23 @@ class Warehouse:
         return {part: found[path] for path, part in files.items() if path in found}
 
     def stamps_of_files(self, files: Iterable[str]) -> dict[str, Stamp]:
-        """Stamps of Parquet files by path; of those that have one."""
-        with self.connect() as connection:
-            rows = connection.execute(
-                f"select file_name, decode(key), decode(value) from parquet_kv_metadata({literals(list(files))})",
-            ).fetchall()
-        stamps: dict[str, dict[str, str]] = {}
-        for path, key, value in rows:
-            stamps.setdefault(path, {})[key] = value
-        return {
-            path: Stamp(keys[VERSION_KEY], keys[INPUTS_KEY]) for path, keys in stamps.items() if VERSION_KEY in keys
-        }
+        """Stamps of Parquet files by path; of those that have one. A generation is read once a process."""
+        stamps = {}
+        for path in files:
+            stamp = _GENERATIONS.get(path) or self._stamp_of_file(path)
+            if stamp is not None:
+                stamps[path] = stamp
+                if is_generation(path):
+                    _GENERATIONS[path] = stamp
+        return stamps
+
+    def _stamp_of_file(self, path: str) -> Stamp | None:
+        from pyarrow import parquet
+
+        with self.lake.filesystem.open(path, "rb") if "://" in path else open(path, "rb") as file:
+            keys = parquet.read_metadata(file).metadata or {}
+        version, inputs = keys.get(VERSION_KEY.encode()), keys.get(INPUTS_KEY.encode())
+        return Stamp(version.decode(), inputs.decode()) if version is not None and inputs is not None else None
 
     @property
     def scratch(self) -> Path:

@@ -99,7 +99,7 @@ def test_readers_in_a_tight_loop_block_no_one_and_see_whole_tables(warehouse: Wa
     out, err = reader.communicate(timeout=30)
     assert reader.returncode == 0, err
     assert int(out) > 10
-    assert published > 10
+    assert published > 2
 
 
 def test_release_is_self_contained(warehouse: Warehouse, write: Write, tmp_path: Path) -> None:
