@@ -1,6 +1,6 @@
 """Stage sources: raw.parts, raw.quarantine, raw.pairs."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 
 from laionet_assets.assets.parts import RegisteredPart, load_register, registered_part
 from laionet_assets.assets.steps import Step, Work
@@ -18,13 +18,12 @@ from laionet_assets.sources import (
     records_sql,
 )
 from laionet_assets.sqlmodels.loader import Project
-from laionet_assets.warehouse.lake import DATA_FILE
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import SourceView, Warehouse
 
 PARTS_TABLE = "raw.parts"
-_RECORDS: dict[str, Sequence[PartRecord]] = {}
-"""Records by the SELECT that gave them: the last one."""
+_RECORDS: dict[tuple[Hashable, ...], Sequence[PartRecord]] = {}
+"""The last records, by the SELECT that gave them and the stamps of its files."""
 
 
 def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
@@ -75,7 +74,7 @@ def source_views(settings: Settings) -> Mapping[str, SourceView]:
 
     def pairs(warehouse: Warehouse, parts: Collection[PartKey] | None) -> str:
         register = load_register(warehouse)
-        records = _records(warehouse, warehouse.select(PARTS_TABLE))
+        records = _records(warehouse)
         if parts is not None:
             records = [record for record in records if PartKey(record.source, record.part) in parts]
             for record in records:
@@ -86,15 +85,17 @@ def source_views(settings: Settings) -> Mapping[str, SourceView]:
     return {"raw.pairs": pairs}
 
 
-def _records(warehouse: Warehouse, source: str) -> Sequence[PartRecord]:
-    """What raw.parts records. Where its SELECT names generations, whose bytes never change, it is read once."""
-    if source in _RECORDS:
-        return _RECORDS[source]
+def _records(warehouse: Warehouse) -> Sequence[PartRecord]:
+    """What raw.parts records; in a local lake read once a process, unless it changes."""
+    source = warehouse.select(PARTS_TABLE)
+    known = (source, *warehouse.stamps(PARTS_TABLE).values()) if warehouse.lake.is_local else None
+    if known is not None and known in _RECORDS:
+        return _RECORDS[known]
     with warehouse.connect() as connection:
         records = read_records(connection, f"({source})")
-    if f"/{DATA_FILE}" not in source:
+    if known is not None:
         _RECORDS.clear()
-        _RECORDS[source] = records
+        _RECORDS[known] = records
     return records
 
 

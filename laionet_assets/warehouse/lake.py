@@ -16,7 +16,6 @@ replaced by one put.
 import fcntl
 import hashlib
 import os
-import re
 import shutil
 import socket
 import tempfile
@@ -37,7 +36,6 @@ DATA_FILE = "data.parquet"
 REJECTED_FILE = ".rejected.parquet"
 SUPERSEDED_SECONDS = 86_400.0
 STAGED_SUFFIX = ".staged"
-_GENERATION_NAME = re.compile(r"\.data\.[0-9a-f]{16}\.parquet")
 _HOST = socket.gethostname().replace(".", "-")
 
 
@@ -209,11 +207,6 @@ def _generation(target: Path) -> Path | None:
         return target.with_name(os.readlink(target))
     except OSError:
         return None
-
-
-def is_generation(path: str) -> bool:
-    """Whether a path is a generation's: named by a digest of its bytes, so that it never has others."""
-    return _GENERATION_NAME.fullmatch(path.rsplit("/", 1)[-1]) is not None
 
 
 def _forget_superseded(target: Path, *, older_than: float) -> None:

@@ -4,15 +4,17 @@ No process ever writes a shared database file. Work is done on private in-memory
 connection views of just the files that a piece of work reads.
 """
 
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import duckdb
 
 from laionet_assets.errors import UserError
-from laionet_assets.warehouse.lake import Lake, is_generation
+from laionet_assets.warehouse.lake import Lake
 from laionet_assets.warehouse.sql import identifier, literal, literals
 from laionet_assets.warehouse.table import PartKey, Table
 
@@ -32,8 +34,8 @@ class Stamp:
     inputs: str
 
 
-_GENERATIONS: dict[str, Stamp] = {}
-"""Stamps of generations by path: their bytes never change."""
+_STAMPS: dict[tuple[str, int, int, int], Stamp | None] = {}
+"""Stamps of local files by path, inode, time of change and size."""
 
 
 class MissingTableError(UserError):
@@ -120,23 +122,21 @@ class Warehouse:
         return {part: found[path] for path, part in files.items() if path in found}
 
     def stamps_of_files(self, files: Iterable[str]) -> dict[str, Stamp]:
-        """Stamps of Parquet files by path; of those that have one. A generation is read once a process."""
-        stamps = {}
-        for path in files:
-            stamp = _GENERATIONS.get(path) or self._stamp_of_file(path)
-            if stamp is not None:
-                stamps[path] = stamp
-                if is_generation(path):
-                    _GENERATIONS[path] = stamp
-        return stamps
+        """Stamps of Parquet files by path; of those that have one. A local file is read once a process, unless it
+        changes."""
+        stamps = {path: self._stamp_of_file(path) for path in files}
+        return {path: stamp for path, stamp in stamps.items() if stamp is not None}
 
     def _stamp_of_file(self, path: str) -> Stamp | None:
-        from pyarrow import parquet
-
-        with self.lake.filesystem.open(path, "rb") if "://" in path else open(path, "rb") as file:
-            keys = parquet.read_metadata(file).metadata or {}
-        version, inputs = keys.get(VERSION_KEY.encode()), keys.get(INPUTS_KEY.encode())
-        return Stamp(version.decode(), inputs.decode()) if version is not None and inputs is not None else None
+        if "://" in path:
+            with self.lake.filesystem.open(path, "rb") as file:
+                return _stamp_in(file)
+        seen = os.stat(path)
+        known = (path, seen.st_ino, seen.st_mtime_ns, seen.st_size)
+        if known not in _STAMPS:
+            with open(path, "rb") as file:
+                _STAMPS[known] = _stamp_in(file)
+        return _STAMPS[known]
 
     @property
     def scratch(self) -> Path:
@@ -177,6 +177,15 @@ class Warehouse:
 def stamps_of(inputs: str, *, content: str | None = None) -> dict[str, str]:
     """The key-value metadata of a file made from `inputs`; `content` is what else decided its rows."""
     return {VERSION_KEY: digest(inputs, content) if content is not None else inputs, INPUTS_KEY: inputs}
+
+
+def _stamp_in(file: BinaryIO) -> Stamp | None:
+    """The stamp in the footer of a Parquet file."""
+    from pyarrow import parquet
+
+    keys = parquet.read_metadata(file).metadata or {}
+    version, inputs = keys.get(VERSION_KEY.encode()), keys.get(INPUTS_KEY.encode())
+    return Stamp(version.decode(), inputs.decode()) if version is not None and inputs is not None else None
 
 
 def how_to_make(*names: str) -> str:
