@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+# Of the tests: they wait a quarter of their time (servers, a browser, runs), so one more than two cores.
+WORKERS ?= 3
 RIVAL := .venv-bench
 RIVAL_STAMP := $(RIVAL)/.installed
 
@@ -26,7 +28,7 @@ demo: $(STAMP)  ## A small synthetic web becomes LAIONet, and how models do on i
 	@echo "Synthetic pictures: the gap between curated and web pictures is drawn, not found. Next: make ui, or $(BIN)/laionet sql \"from marts.accuracy_gap\""
 
 test: $(STAMP)  ## All tests (those on real data where LAIONET_REAL_DATA names it)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-fast: $(STAMP)  ## Unit tests alone
 	$(BIN)/python -m pytest tests/unit

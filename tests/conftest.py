@@ -6,6 +6,16 @@ from pathlib import Path
 import pytest
 
 
+FIRST = ("test_pipeline.py", "test_ui.py", "test_killed.py", "test_images_stage.py", "test_pipeline_s3.py")
+"""The files that take longest: begun last, one of them would go on alone."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first, everything else in its order."""
+    places = {name: place for place, name in enumerate(FIRST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(FIRST)))
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """Folder of real captions, images and golden tables; the test is skipped where LAIONET_REAL_DATA is not set."""

@@ -20,7 +20,6 @@ LAIONET = str(Path(sys.executable).with_name("laionet"))
 
 # A run is killed as soon as a path matches: while something is staged, right after a publish, between stages.
 MOMENTS = (
-    "raw/synsets/data.parquet",
     "raw/parts/*/part=part-00000/data.parquet",
     "core/caption_matches/*/*/.data.parquet.*.staged",
     "core/caption_embeddings/*/*/.data.parquet.*.staged",
@@ -52,7 +51,7 @@ while not os.path.exists(stop):
             assert found == [(counts[view],)], (view, found)
         reads += 1
     connection.close()
-    time.sleep(0.02)
+    time.sleep(0.6)
 print(reads)
 """
 
@@ -79,8 +78,8 @@ def run_and_kill(project: Project, moment: str) -> bool:
 
 
 def test_killed_anywhere_and_run_again(project: Project, base: Path, tmp_path: Path) -> None:
-    project.add_part(0, rows=200)
-    project.add_part(1, rows=200)
+    project.add_part(0, rows=100)
+    project.add_part(1, rows=100)
     assert project.run() == 0, project.printed[-1]
     counts: dict[str, object] = {}
     for name, table in project.pipeline.project.tables.items():
