@@ -1,13 +1,24 @@
 """Fixtures shared by all tests."""
 
 import os
+import shutil
 from pathlib import Path
 
+import psutil
 import pytest
-
 
 FIRST = ("test_pipeline.py", "test_ui.py", "test_killed.py", "test_images_stage.py", "test_pipeline_s3.py")
 """The files that take longest: begun last, one of them would go on alone."""
+
+IN_MEMORY_ABOVE = 12 * 2**30
+"""Bytes that have to be free; the tests use less than one GiB."""
+
+
+def pytest_configure() -> None:
+    """Temporary folders in memory where there is plenty of it: tests flush thousands of small files to disk."""
+    memory = Path("/dev/shm")
+    if memory.is_dir() and min(shutil.disk_usage(memory).free, psutil.virtual_memory().available) > IN_MEMORY_ABOVE:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
