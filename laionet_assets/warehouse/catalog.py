@@ -2,8 +2,8 @@
 native tables.
 
 Both are built in a file of their own and swapped in whole. The views of the catalog name the generations of files that
-were current when it was built, so whoever has it open sees one state of all tables and never a torn file; it is built
-anew whenever a table is published.
+were current when it was built, so whoever has it open sees one state of all tables and never a torn file; whenever a
+table is published, a copy of it gets the views that changed and takes its place.
 """
 
 import os
@@ -25,7 +25,7 @@ CATALOG_COMMENT = "laionet catalog"
 
 
 def refresh_catalog(warehouse: Warehouse) -> bool:
-    """Make the catalog say what is published. Returns whether it had to be rebuilt.
+    """Make the catalog say what is published. Returns whether it said something else.
 
     Processes take turns on one machine; what is published is read inside the turn, so nobody's table is lost.
     """

@@ -52,6 +52,33 @@ def test_new_parts_and_columns_are_seen_and_the_same_bytes_are_nothing_new(wareh
     assert rows(warehouse.catalog_path, "select legs from raw.animals") == [(4,)]
 
 
+def test_only_what_changed_is_written_and_the_file_does_not_grow(warehouse: Warehouse, write: Write) -> None:
+    write("core.sightings", "select 's' as source, 'a' as part, 1::int as n", A)
+    sizes = []
+    for legs in range(40):
+        write("raw.animals", f"select 'cat' as animal, {legs}::int as legs")
+        assert refresh_catalog(warehouse) is True
+        assert rows(warehouse.catalog_path, "select legs, n from raw.animals, core.sightings") == [(legs, 1)]
+        sizes.append(os.path.getsize(warehouse.catalog_path))
+    assert max(sizes) <= 2 * sizes[0], sizes
+    shutil.rmtree(f"{warehouse.lake.root}/core")
+    assert refresh_catalog(warehouse) is True
+    views = "select schema_name || '.' || view_name from duckdb_views() where not internal"
+    assert rows(warehouse.catalog_path, views) == [("raw.animals",)]
+
+
+def test_what_is_no_catalog_of_this_layout_is_built_from_nothing(warehouse: Warehouse, write: Write) -> None:
+    write("raw.animals", "select 'cat' as animal, 4::int as legs")
+    path = Path(warehouse.catalog_path)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("create schema raw; create view raw.other as select 1; create table catalog (signature int)")
+    assert refresh_catalog(warehouse) is True
+    assert rows(str(path), "select view_name from duckdb_views() where not internal") == [("animals",)]
+    path.write_bytes(b"half of a file")
+    assert refresh_catalog(warehouse) is True
+    assert rows(str(path), "from raw.animals") == [("cat", 4)]
+
+
 def test_who_has_the_catalog_open_sees_one_state_of_all_tables(warehouse: Warehouse, write: Write) -> None:
     write("raw.animals", "select 'cat' as animal, 4::int as legs")
     write("core.sightings", "select 's' as source, 'a' as part, 1::int as n", A)
