@@ -1,10 +1,10 @@
 """Predictors: pictures to the ImageNet classes that a model sees in them, best first, with scores.
 
 Here: which model a user names and what its predictions depend on (`spec`), which class each output of a model stands
-for, with proof (`labels`), the classifiers of timm and transformers (`classifiers`) and the zero-shot towers of
-open_clip (`zero_shot`) behind one small protocol (`predictor`), and the stream that decodes once and predicts with
-several models (`stream`). Not here: which pictures are predicted and where the rows go (`assets`), whether a
-prediction is right and how accuracies are weighted: that is SQL.
+for, with proof (`labels`), the classifiers of timm and transformers (`classifiers`, their pictures: `preparing`) and
+the zero-shot towers of open_clip (`zero_shot`) behind one small protocol (`predictor`), and the stream that decodes
+once and predicts with several models (`stream`). Not here: which pictures are predicted and where the rows go
+(`assets`), whether a prediction is right and how accuracies are weighted: that is SQL.
 """
 
 from laionet_assets.predictors.predictor import Predictor, load_predictor

@@ -148,7 +148,9 @@ class HeadPredictor:
 
         is_cpu = self._device.type == "cpu"
         memory_format = torch.channels_last if is_cpu else torch.contiguous_format
-        batch = torch.stack(list(inputs)).contiguous(memory_format=memory_format)
+        batch = torch.empty((len(inputs), *inputs[0].shape), dtype=inputs[0].dtype, memory_format=memory_format)
+        for place, prepared in zip(batch, inputs, strict=True):
+            place.copy_(prepared)
         autocast = torch.autocast(self._device.type, dtype=self._dtype, enabled=self._dtype != torch.float32)
         with contextlib.nullcontext() if is_cpu else self._turn, torch.inference_mode(), autocast:
             outputs = self._module(batch.to(self._device)).float()[:, self._columns]
