@@ -2,6 +2,7 @@
 
 import asyncio
 import collections
+import hashlib
 import itertools
 import signal
 import socket
@@ -235,6 +236,21 @@ def test_what_the_sink_raises_ends_the_fetch(web: Web) -> None:
 
     with pytest.raises(OSError, match="no space left"):
         ask(policy_for(web), *(f"http://sink{i}.test/good/{i}" for i in range(100)), sink=full)
+
+
+def test_what_is_being_verified_when_the_fetch_ends_reaches_the_sink_whole(web: Web) -> None:
+    sunk: list[tuple[int, int | None, bool]] = []
+
+    def full(outcome: FetchOutcome, data: bytes) -> None:
+        sunk.append((len(data), outcome.size_bytes, outcome.sha256 == hashlib.sha256(data).hexdigest()))
+        if len(sunk) == 1:
+            raise OSError("no space left")
+
+    policy = policy_for(web, verify_threads=4, total_timeout=20)
+    with pytest.raises(OSError, match="no space left"):
+        ask(policy, *(f"http://verify{i}.test/large/{i}" for i in range(40)), sink=full)
+    assert len(sunk) > 1, "others were being verified"
+    assert all(size == told and is_its_hash for size, told, is_its_hash in sunk)
 
 
 def test_what_the_requests_raise_ends_the_fetch(web: Web) -> None:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sized
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from laionet_assets.images.fetch.address import AddressPolicy, Lookup, system_lookup
 from laionet_assets.images.fetch.blocklist import listed_hash
@@ -173,7 +174,8 @@ class _Run:
                 self._deliver(job.outcome(answer, self._policy))
                 continue
             try:
-                outcome = await loop.run_in_executor(threads, self._verify, job, answer)
+                # A copy: the thread goes on with the body where this task is cancelled, and `forget` takes it away.
+                outcome = await loop.run_in_executor(threads, self._verify, job, replace(answer))
             finally:
                 client.forget(answer)
             self._deliver(outcome)
