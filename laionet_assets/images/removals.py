@@ -163,14 +163,12 @@ def read_removals(path: Path) -> list[Removal]:
 
 def read_tombstones(lake: Lake) -> list[Tombstone]:
     """All tombstones of an image store (`ImageStore.lake`), sorted by kind and value."""
-    import pyarrow.parquet as pq
-
     path = _tombstones_path(lake)
     if not lake.is_local:
         lake.filesystem.invalidate_cache()
     if not lake.filesystem.exists(path):
         return []
-    return [Tombstone(**row) for row in pq.read_table(io.BytesIO(lake.filesystem.cat_file(path))).to_pylist()]
+    return [Tombstone(**row) for row in lake.read_table(path).to_pylist()]
 
 
 def tombstones_digest(lake: Lake) -> str:

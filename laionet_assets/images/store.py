@@ -13,7 +13,6 @@ with the contents that no table refers to. What it does not see: parts that are 
 may both store the picture, and the first in order is read.
 """
 
-import io
 import os
 import re
 import tempfile
@@ -92,7 +91,7 @@ class PartFolder:
         _forget_listings(self.lake)
         if not self.lake.filesystem.exists(self.path(INDEX_FILE)):
             return []
-        table = _read_index(self.lake, self.path(INDEX_FILE))
+        table = self.lake.read_table(self.path(INDEX_FILE))
         columns = [table.column(name).to_pylist() for name in ShardEntry.__slots__]
         return [ShardEntry(*row) for row in zip(*columns, strict=True)]
 
@@ -307,7 +306,7 @@ class ImageStore:
     @cached_property
     def _index(self) -> "_Index":
         parts = self.parts()
-        return _Index(parts, [_read_index(self.lake, self.folder(part).path(INDEX_FILE)) for part in parts])
+        return _Index(parts, [self.lake.read_table(self.folder(part).path(INDEX_FILE)) for part in parts])
 
     def _writer(self, part: PartKey, *, shard_bytes: int = SHARD_BYTES, removed: Collection[str] = ()) -> ShardWriter:
         return ShardWriter(
@@ -459,12 +458,6 @@ def _verified(path: str, entry: ShardEntry, data: bytes) -> bytes:
     if content_hash(data) != entry.sha256:
         raise CorruptShardError(damaged(path, entry))
     return data
-
-
-def _read_index(lake: Lake, path: str) -> "pa.Table":
-    import pyarrow.parquet as pq
-
-    return pq.read_table(io.BytesIO(lake.filesystem.cat_file(path)))
 
 
 def _read_range(lake: Lake, path: str, offset: int, size_bytes: int) -> bytes:

@@ -26,11 +26,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import fsspec
 
 from laionet_assets.warehouse.table import PartKey, Table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 DATA_FILE = "data.parquet"
 REJECTED_FILE = ".rejected.parquet"
@@ -170,6 +173,17 @@ class Lake:
             self.filesystem.pipe_file(f"{self.root}/{name}", text.encode())
             return
         write_whole(Path(self.root) / name, lambda file: file.write(text.encode()))
+
+    def read_table(self, path: str) -> "pa.Table":
+        """All rows of a small Parquet file, by its path or URL.
+
+        In the calling thread alone: reading a Python file in pyarrow's threads, as `pyarrow.parquet.read_table` does,
+        now and then aborts a process that ends right after (a thread asks for the interpreter when it is gone).
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        return pq.ParquetFile(pa.BufferReader(self.filesystem.cat_file(path))).read(use_threads=False)
 
     def _forget_listings(self) -> None:
         if not self.is_local:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -140,3 +141,22 @@ def test_a_link_without_its_file_is_not_published(tmp_path: Path) -> None:
     Path(lake.current(SIGHTINGS, PART)).unlink()
     assert lake.parts(SIGHTINGS) == []
     assert not lake.exists(SIGHTINGS, PART)
+
+
+def test_a_small_table_is_read_without_threads(tmp_path: Path) -> None:
+    """Threads that still hold a Python file when the interpreter ends abort the process, once in thirty times."""
+    script = textwrap.dedent(
+        """
+        import os, sys
+        import pyarrow as pa, pyarrow.parquet as pq
+        from laionet_assets.warehouse.lake import Lake
+        lake = Lake(sys.argv[1])
+        rows = pa.table({"a": [1, 2], "b": ["x", None], "c": [[1], []]})
+        pq.write_table(rows, f"{lake.root}/small.parquet")
+        before = len(os.listdir("/proc/self/task"))
+        assert lake.read_table(f"{lake.root}/small.parquet").equals(rows)
+        print(len(os.listdir("/proc/self/task")) - before)
+        """
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "0"
