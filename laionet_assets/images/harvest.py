@@ -215,7 +215,7 @@ class _Harvest:
             contents = [each for each in (known.sha256, known.md5) if each in rules.blocked_contents]
             if contents:
                 return self._block(known, contents[0], "content")
-            return known if known.sha256 in self._writer else None
+            return known if known.sha256 is not None and known.sha256 in self._writer else None
         return None if known.is_due(self._now) or self._is_decided_otherwise(known) else known
 
     def _is_decided_otherwise(self, known: Result) -> bool:

@@ -148,6 +148,13 @@ def test_a_journal_is_newer_than_what_is_published(store: ImageStore) -> None:
     assert one(store, failed()) == newer
 
 
+def test_a_success_without_a_hash_in_a_journal_is_asked_again(store: ImageStore) -> None:
+    """Fetches that were cut short before 2026-11-26 left such rows."""
+    with store.writer(PART) as writer:
+        writer.record(failed(status="success", error_class=None).journal_row())
+    assert one(store, None).error_class == "not_enabled"
+
+
 def test_samples_that_share_an_address_share_its_result(store: ImageStore) -> None:
     known = stored(store)
     found = settle(store, [Asked(1, URL, False), Asked(2, "http://b", False), Asked(3, URL, False)], [known])
