@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import duckdb
 
-from laionet_assets.assets.steps import Step, Versions, Work
+from laionet_assets.assets.steps import Step, Work
+from laionet_assets.assets.versions import Versions
 from laionet_assets.quality.data_docs import DocsTarget
 from laionet_assets.quality.expectations import Expectation, grain_expectations, parse_expectations
 from laionet_assets.quality.validate import Outcome, validate

@@ -15,7 +15,9 @@ from laionet_assets.assets.ingestion import PARTS_TABLE
 from laionet_assets.assets.partitions import PARTS
 from laionet_assets.assets.parts import PartSync, load_register, retire_parts, sync_parts
 from laionet_assets.assets.pipeline import Pipeline
-from laionet_assets.assets.steps import Step, Versions, stale_tasks
+from laionet_assets.assets.planning import stale_tasks
+from laionet_assets.assets.steps import Step
+from laionet_assets.assets.versions import Versions
 from laionet_assets.errors import UserError
 from laionet_assets.warehouse.resource import WarehouseResource
 from laionet_assets.warehouse.table import PartKey

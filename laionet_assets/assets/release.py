@@ -12,7 +12,7 @@ from laionet_assets.assets.build import (
     user_errors_shown,
 )
 from laionet_assets.assets.pipeline import Pipeline
-from laionet_assets.assets.steps import Versions
+from laionet_assets.assets.versions import Versions
 from laionet_assets.warehouse.catalog import refresh_catalog, write_release
 from laionet_assets.warehouse.resource import WarehouseResource
 from laionet_assets.warehouse.warehouse import Warehouse, digest

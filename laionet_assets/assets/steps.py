@@ -1,10 +1,11 @@
-"""A step: how one table is made, and whether what is published is still what it would make.
+"""A step: how one table is made.
 
-Belongs here: versions, up-to-dateness, and the order of work over all steps. Does not belong here: Dagster objects
-(see `build`), writing and auditing (see `publishing`).
+Belongs here: what a step is, and what it is given to work with. Does not belong here: whether a table is up to date
+(`versions`), the order of work over all steps (`planning`), Dagster objects (`build`), writing and auditing
+(`publishing`).
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from laionet_assets.sqlmodels.check import create_macros
 from laionet_assets.sqlmodels.loader import Model, Project
 from laionet_assets.warehouse.checkpoint import remove_checkpoint
 from laionet_assets.warehouse.table import PartKey
-from laionet_assets.warehouse.warehouse import Stamp, Warehouse, digest, stamps_of
+from laionet_assets.warehouse.warehouse import Warehouse, stamps_of
 
 
 @dataclass(frozen=True)
@@ -119,109 +120,3 @@ def sql_step(project: Project, model: Model, parameters: Mapping[str, Any]) -> S
         write=write,
         kinds=frozenset({"duckdb", "sql"}),
     )
-
-
-class Versions:
-    """Versions of what is published, each table looked up once."""
-
-    def __init__(self, warehouse: Warehouse) -> None:
-        self._warehouse = warehouse
-        self._known: dict[str, dict[PartKey | None, Stamp]] = {}
-
-    def of(self, name: str, part: PartKey | None = None) -> str | None:
-        """Version of a table or of one part of it; of a partitioned table without `part`, of all parts together."""
-        known = self._stamps(name)
-        if part is not None or not self._warehouse.table(name).is_partitioned:
-            stamp = known.get(part if self._warehouse.table(name).is_partitioned else None)
-            return stamp.version if stamp else None
-        return digest(*(f"{key.key}={stamp.version}" for key, stamp in sorted(known.items()))) if known else None
-
-    def is_current(self, step: Step, part: PartKey | None) -> bool:
-        """Whether what is published is what the step would make now, from the same input by the same code."""
-        stamp = self._stamps(step.name).get(part)
-        return stamp is not None and stamp.inputs == self.next_of(step, part)
-
-    def _stamps(self, name: str) -> Mapping[PartKey | None, Stamp]:
-        if name not in self._known:
-            self._known[name] = self._warehouse.stamps(name)
-        return self._known[name]
-
-    def next_of(self, step: Step, part: PartKey | None) -> str:
-        """What a step would make a file from now: its code and settings, what is outside, and what it reads."""
-        inputs = [f"{name}={self.of(name, part)}" for name in sorted(step.model.dependencies)]
-        return digest(step.code_version, step.outside(self._warehouse, part), *inputs)
-
-
-@dataclass(frozen=True)
-class Task:
-    """A table, or one part of it, that has to be made."""
-
-    name: str
-    part: PartKey | None
-
-
-def stale_tasks(
-    warehouse: Warehouse,
-    steps: Sequence[Step],
-    parts: Collection[PartKey],
-    *,
-    names: Collection[str] | None = None,
-    force: bool = False,
-    sealed: Collection[PartKey] = (),
-) -> list[Task]:
-    """What has to be made, in order, so that the tables `names` (all, without it) are up to date for these parts.
-
-    A task is stale if its file is missing, was made by other code or settings or from other input, is due again, or
-    reads what is stale itself. Steps come in the order given, each after those that it reads. With `force`, everything
-    is. Of `sealed` parts (their file is gone), tables that do not read the file are kept up to date too.
-    """
-    tasks: list[Task] = []
-    stale: set[Task] = set()
-    versions = Versions(warehouse)
-    for step in steps:
-        if names is not None and step.name not in names:
-            continue
-        kept = (
-            [] if _reads_source(steps, step) else [part for part in sealed if _inputs_are_there(versions, step, part)]
-        )
-        for part in sorted({*parts, *kept}) if step.is_partitioned else [None]:
-            task = Task(step.name, part)
-            reads_stale = any(_reads(step, task, other) for other in stale)
-            if force or reads_stale or not versions.is_current(step, part) or step.is_due(warehouse, part):
-                stale.add(task)
-                tasks.append(task)
-    return tasks
-
-
-def _reads_source(steps: Sequence[Step], step: Step) -> bool:
-    """Whether a table is made from the files of the sources themselves."""
-    at_source = {other.name for other in steps if other.name.startswith("raw.") and other.is_partitioned}
-    return step.name in at_source or bool(at_source & step.model.dependencies)
-
-
-def _inputs_are_there(versions: Versions, step: Step, part: PartKey) -> bool:
-    return all(versions.of(name, part) is not None for name in step.model.dependencies)
-
-
-def _reads(step: Step, task: Task, other: Task) -> bool:
-    return other.name in step.model.dependencies and (task.part is None or other.part in (None, task.part))
-
-
-def phases(tasks: Iterable[Task], steps: Sequence[Step]) -> list[list[tuple[PartKey | None, list[str]]]]:
-    """Tasks grouped into runs, and runs into phases: runs of one phase do not depend on each other.
-
-    A phase is either one run of tables that are not partitioned, or one run a part.
-    """
-    by_name = {step.name: step for step in steps}
-    level: dict[str, int] = {}
-    for step in steps:
-        levels = [
-            level[name] + (by_name[name].is_partitioned != step.is_partitioned)
-            for name in step.model.dependencies
-            if name in level
-        ]
-        level[step.name] = max([int(step.is_partitioned), *levels])
-    grouped: dict[int, dict[PartKey | None, list[str]]] = {}
-    for task in tasks:
-        grouped.setdefault(level[task.name], {}).setdefault(task.part, []).append(task.name)
-    return [list(grouped[key].items()) for key in sorted(grouped)]

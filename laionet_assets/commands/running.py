@@ -17,7 +17,7 @@ from laionet_assets.assets.partitions import PARTS
 from laionet_assets.assets.parts import sync_parts
 from laionet_assets.assets.pipeline import Pipeline, build_pipeline
 from laionet_assets.assets.release import RELEASE, release_version, released_tables
-from laionet_assets.assets.steps import Task, phases, stale_tasks
+from laionet_assets.assets.planning import Task, phases, stale_tasks
 from laionet_assets.commands.instance import bury_dead_runs, dagster_instance, process_tags
 from laionet_assets.commands.summary import Tally, open_console, record, summarize
 from laionet_assets.definitions import build_defs

@@ -484,7 +484,7 @@ def test_zero_shot_classes_are_those_of_the_taxonomy(tmp_path: Path) -> None:
 
 
 def test_published_files_are_current_until_something_changes(world: World) -> None:
-    from laionet_assets.assets.steps import Versions
+    from laionet_assets.assets.versions import Versions
 
     def current() -> dict[str, bool]:
         pipeline = world.pipeline

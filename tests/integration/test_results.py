@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from laionet_assets.assets import results
-from laionet_assets.assets.steps import Versions
+from laionet_assets.assets.versions import Versions
 from laionet_assets.settings import SettingsError
 from laionet_assets.stats import combine_recalls, wilson_interval, wilson_se
 from laionet_assets.stats.label_lists import LabelListError

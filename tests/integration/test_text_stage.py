@@ -9,7 +9,7 @@ import pytest
 
 from laionet_assets.assets.pipeline import Pipeline
 from laionet_assets.assets.publishing import make
-from laionet_assets.assets.steps import stale_tasks
+from laionet_assets.assets.planning import stale_tasks
 from laionet_assets.images.removals import url_hash
 from laionet_assets.images.store import ImageStore
 from laionet_assets.quality.checks import describe_failures
