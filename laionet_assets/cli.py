@@ -59,18 +59,21 @@ def run(
     _exit_with(work)
 
 
-@app.command()
+@app.command(context_settings={"ignore_unknown_options": True})  # a query may begin with a comment: -- like this
 def sql(
-    query: Annotated[str, typer.Argument(help="A SELECT over schema-qualified tables.")],
+    query: Annotated[str, typer.Argument(help="One SELECT over schema-qualified tables.")],
     config: Config = None,
     format: Annotated[Format, typer.Option(help="How to print the rows.")] = Format.table,
+    allow_files: Annotated[
+        bool, typer.Option("--allow-files", help="Let the query read and write files, attach and install.")
+    ] = False,
 ) -> None:
-    """Ask the warehouse, also while runs write."""
+    """Ask the warehouse, also while runs write. It only reads, and only the warehouse, unless --allow-files is said."""
 
     def work() -> int:
-        from laionet_assets.commands.asking import ask
+        from laionet_assets.commands.sql import ask
 
-        ask(query, config=config, format=format.value)
+        ask(query, config=config, format=format.value, allow_files=allow_files)
         return 0
 
     _exit_with(work)
@@ -140,6 +143,8 @@ def _exit_with(work: Callable[[], int]) -> NoReturn:
     except UserError as error:
         print(f"laionet: {error}", file=sys.stderr)
         code = 2
+    except BrokenPipeError:  # who read our output has read enough, as `| head` does
+        os._exit(0)
     except OSError as error:
         print(f"laionet: {error}; check the path and its permissions", file=sys.stderr)
         code = 2

@@ -360,8 +360,11 @@ def find_config(path: str | Path | None = None) -> Path:
     return found
 
 
-def load_settings(path: str | Path | None = None) -> Settings:
-    """Read, check and freeze the settings. Raises SettingsError with every problem, each with its key's path."""
+def load_settings(path: str | Path | None = None, *, check_files: bool = True) -> Settings:
+    """Read, check and freeze the settings. Raises SettingsError with every problem, each with its key's path.
+
+    Without `check_files`, files and folders that they name need not be there: for who reads the warehouse alone.
+    """
     config = find_config(path)
     try:
         data = yaml.safe_load(config.read_text(encoding="utf-8"))
@@ -380,7 +383,7 @@ def load_settings(path: str | Path | None = None) -> Settings:
     except ValidationError as error:
         problems = [line for item in _root_causes(error.errors()) for line in _describe(item)]
         raise SettingsError(_listing(config, problems)) from None
-    missing = _missing_files(settings)
+    missing = _missing_files(settings) if check_files else []
     if missing:
         raise SettingsError(_listing(config, missing))
     return settings

@@ -16,10 +16,11 @@ from laionet_assets.assets.build import asset_key
 from laionet_assets.assets.partitions import PARTS
 from laionet_assets.assets.parts import sync_parts
 from laionet_assets.assets.pipeline import Pipeline, build_pipeline
-from laionet_assets.assets.release import RELEASE, release_version, released_tables
 from laionet_assets.assets.planning import Task, phases, stale_tasks
+from laionet_assets.assets.release import RELEASE, release_version, released_tables
 from laionet_assets.commands.instance import bury_dead_runs, dagster_instance, process_tags
-from laionet_assets.commands.summary import Tally, open_console, record, summarize
+from laionet_assets.commands.summary import Tally, record, summarize
+from laionet_assets.commands.terminal import open_console
 from laionet_assets.definitions import build_defs
 from laionet_assets.errors import UserError
 from laionet_assets.settings import load_settings

@@ -3,7 +3,6 @@
 `laionet report` prints the middle of it, `findings`, at any time.
 """
 
-import sys
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +12,7 @@ from rich.table import Table as RichTable
 
 from laionet_assets.assets.pipeline import Pipeline
 from laionet_assets.assets.release import RELEASE
+from laionet_assets.commands.terminal import inert
 from laionet_assets.warehouse.table import PartKey
 
 SHOWN_ACCURACIES = 40
@@ -62,11 +62,6 @@ def _message(data: Any) -> str:
     return error.to_string() if error is not None else "failed without a message"
 
 
-def open_console() -> Console:
-    """Where tables are printed: as wide as the terminal, wide enough for every column elsewhere."""
-    return Console(width=None if sys.stdout.isatty() else 160)
-
-
 def summarize(console: Console, pipeline: Pipeline, tally: Tally, seconds: float, *, parts: int) -> None:
     if tally.made:
         table = RichTable("table", "parts", "rows now", "seconds", title="materialized", title_justify="left")
@@ -84,7 +79,7 @@ def summarize(console: Console, pipeline: Pipeline, tally: Tally, seconds: float
         console.print(f"[yellow]warning[/] {warning}")
     for failure in tally.failures:
         console.print("[red]failed[/] ", end="")
-        console.print(failure, markup=False, highlight=False)
+        console.print(inert(failure, keep="\n"), markup=False, highlight=False)
     made = sum(tally.made.values())
     if tally.failures:
         console.print(

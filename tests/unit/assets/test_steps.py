@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from laionet_assets.assets.publishing import make
 from laionet_assets.assets.planning import Task, phases, stale_tasks
+from laionet_assets.assets.publishing import make
 from laionet_assets.assets.steps import Step, Work, sql_step
 from laionet_assets.sqlmodels.loader import load_project
 from laionet_assets.warehouse.lake import Lake
