@@ -13,7 +13,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     BaseModel,
     ByteSize,
@@ -28,12 +27,20 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pydantic_settings import SettingsError as PydanticSettingsError
 
 from laionet_assets.errors import UserError
+from laionet_assets.yaml_file import YamlFileError, read_yaml
 
 CONFIG_NAME = "laionet.yaml"
 CONFIG_VARIABLE = "LAIONET_CONFIG"
+OTHER_VARIABLES = frozenset({CONFIG_VARIABLE, "LAIONET_REAL_DATA", "LAIONET_SCREENSHOTS"})
+"""Variables of the environment that are no keys: the last two are the tests'."""
+
+TAXONOMIES = ("imagenet-1k", "imagenet-21k")
+"""Taxonomies that come with the project."""
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 Matching = Literal["paper", "corrected"]
+Count = Annotated[int, Field(ge=1, le=2_147_483_647)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
 NsfwTag = Literal["UNLIKELY", "UNSURE", "NSFW", "UNKNOWN"]
 QueryTemplate = Literal[
     "name",
@@ -51,7 +58,7 @@ class SettingsError(UserError):
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class SourceSettings(_Strict):
@@ -144,13 +151,13 @@ class FetchSettings(_Strict):
         False, description="Whether images are fetched from the web. sample://web is served by this project itself."
     )
     contact: str | None = Field(None, description="E-mail address or URL where you can be reached: in the User-Agent.")
-    concurrency: int = Field(128, ge=1, description="Requests in flight over all hosts.")
-    per_host: int = Field(4, ge=1, description="Requests in flight at one host.")
-    min_interval: float = Field(0.05, ge=0, description="Least time between two requests to one host.")
-    total_timeout: float = Field(30, gt=0, description="Limit of one attempt, redirects included.")
+    concurrency: Count = Field(128, description="Requests in flight over all hosts.")
+    per_host: Count = Field(4, description="Requests in flight at one host.")
+    min_interval: float = Field(0.05, ge=0, le=86_400, description="Least time between two requests to one host.")
+    total_timeout: Seconds = Field(30, description="Limit of one attempt, redirects included.")
     max_bytes: ByteSize = Field(ByteSize(20 * 2**20), gt=0, description="Largest picture, such as 20MiB.")
-    max_pixels: int = Field(64_000_000, ge=1, description="Largest width x height; beyond it nothing is decoded.")
-    retries: int = Field(2, ge=0, description="Further attempts within a run after what may pass.")
+    max_pixels: Count = Field(64_000_000, description="Largest width x height; beyond it nothing is decoded.")
+    retries: int = Field(2, ge=0, le=100, description="Further attempts within a run after what may pass.")
     robots: bool = Field(True, description="Ask robots.txt of every host (RFC 9309).")
     allowed_private: tuple[str, ...] = Field((), description="Private networks (CIDR) that may be connected to.")
     allow_hosts: dict[str, str] = Field(default_factory=dict, description="Host name to ip:port, instead of DNS.")
@@ -200,22 +207,28 @@ class RecipeSettings(_Strict):
         ("UNLIKELY",), min_length=1, description="Tags allowed; UNKNOWN admits rows without a tag."
     )
     max_punsafe: float = Field(0.45, ge=0, le=1, description="Highest allowed probability of unsafe, where published.")
-    top_k: int | None = Field(None, ge=1, description="At most this many captions a class, the most similar first.")
+    top_k: Count | None = Field(None, description="At most this many captions a class, the most similar first.")
     drop_text_in_image: bool = Field(False, description="Drop images that have the name of the class written in them.")
 
 
 class DuckDBSettings(_Strict):
     """Limits of the engine. Without a value, DuckDB's own default."""
 
-    threads: int | None = Field(None, ge=1)
-    memory_limit: str | None = Field(None, description="Such as 8GB; above it DuckDB spills to disk.")
+    threads: int | None = Field(None, ge=1, le=1024, description="Threads of a connection; by default one a core.")
+    memory_limit: str | None = Field(
+        None,
+        pattern=r"(?i)^\d+(\.\d+)?\s*(B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)$",
+        description="Of a connection, such as 8GB; above it DuckDB spills to disk.",
+    )
 
 
 class RefreshSettings(_Strict):
     """What runs by itself while `laionet ui` (or a Dagster daemon) is up."""
 
     enabled: bool = Field(False, description="Sensor, schedule and automation start switched on.")
-    interval_seconds: int = Field(30, ge=5, description="How often the sensor looks for new, changed, removed parts.")
+    interval_seconds: int = Field(
+        30, ge=5, le=86_400, description="How often the sensor looks for new, changed, removed parts."
+    )
     nightly_cron: str = Field(
         "*/15 3-5 * * *", description="When everything that is out of date is refreshed, one step a tick."
     )
@@ -264,7 +277,7 @@ class Settings(BaseSettings):
     @field_validator("taxonomy")
     @classmethod
     def _taxonomy_is_known(cls, value: str) -> str:
-        if value not in ("imagenet-1k", "imagenet-21k") and "/" not in value and "." not in value:
+        if value not in TAXONOMIES and "/" not in value and "." not in value:
             raise ValueError(f"found {value!r}, expected imagenet-1k, imagenet-21k or the path of a file of wnids")
         return value
 
@@ -324,7 +337,7 @@ class Settings(BaseSettings):
     @property
     def taxonomy_source(self) -> str:
         """Name of a bundled taxonomy, or the absolute path of a file of wnids."""
-        return self.taxonomy if self.taxonomy.startswith("imagenet-") else self.resolve(self.taxonomy)
+        return self.taxonomy if self.taxonomy in TAXONOMIES else self.resolve(self.taxonomy)
 
     def unused_keys(self) -> list[str]:
         """What is set but not acted on by this version, one sentence each, for the user to see."""
@@ -367,15 +380,16 @@ def load_settings(path: str | Path | None = None, *, check_files: bool = True) -
     """
     config = find_config(path)
     try:
-        data = yaml.safe_load(config.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{config}: not readable as YAML: {error}") from None
+        data = read_yaml(config)
+    except YamlFileError as error:
+        raise SettingsError(f"{config}: {error}") from None
     if data is None:
         data = {}
     if not isinstance(data, Mapping):
         raise SettingsError(f"{config}: expected keys such as `sources:` at the top, found {type(data).__name__}")
     if "config_path" in data:
         raise SettingsError(f"{config}: config_path: unknown key")
+    _assert_variables_are_known()
     try:
         settings = Settings(**{str(key): value for key, value in data.items()}, config_path=config)
     except PydanticSettingsError as error:
@@ -389,9 +403,26 @@ def load_settings(path: str | Path | None = None, *, check_files: bool = True) -
     return settings
 
 
+def _assert_variables_are_known() -> None:
+    """Raise SettingsError naming every LAIONET_ variable that overrides no key."""
+    known = {f"LAIONET_{name.upper()}" for name in Settings.model_fields if name != "config_path"}
+    problems = []
+    for variable in sorted(os.environ):
+        if variable.startswith("LAIONET_") and variable not in OTHER_VARIABLES:
+            key = variable.split("__")[0]
+            if key not in known:
+                close = get_close_matches(key, sorted(known | OTHER_VARIABLES), n=1)
+                hint = f"did you mean {close[0]}? " if close else ""
+                problems.append(
+                    f"{variable}: overrides no key; {hint}unset it, or write LAIONET_ and the path of a key"
+                )
+    if problems:
+        raise SettingsError(_listing("environment", problems))
+
+
 def _missing_files(settings: Settings) -> list[str]:
     problems = []
-    if settings.taxonomy not in ("imagenet-1k", "imagenet-21k") and not Path(settings.taxonomy_source).is_file():
+    if settings.taxonomy not in TAXONOMIES and not Path(settings.taxonomy_source).is_file():
         problems.append(
             f"taxonomy: {settings.taxonomy_source} is not a file; expected imagenet-1k, imagenet-21k or a file of wnids"
         )
@@ -423,9 +454,9 @@ def _twice(items: Sequence[Any]) -> list[str]:
     return sorted({name for name in names if names.count(name) > 1})
 
 
-def _listing(config: Path, problems: Sequence[str]) -> str:
+def _listing(where: Path | str, problems: Sequence[str]) -> str:
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    return f"{config}: {count}\n" + "\n".join(f"  {problem}" for problem in problems)
+    return f"{where}: {count}\n" + "\n".join(f"  {problem}" for problem in problems)
 
 
 def _root_causes(items: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -436,6 +467,13 @@ def _root_causes(items: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         for item in items
         if not any(len(loc) > len(item["loc"]) and loc[: len(item["loc"])] == item["loc"] for loc in locations)
     ]
+
+
+_PATTERNS = {
+    "name": "expected letters, digits, '_', '-' and '.', beginning with a letter or digit",
+    "memory_limit": "expected a number and a unit, such as 8GB or 512MiB",
+}
+"""What the pattern of a key means, in words."""
 
 
 def _describe(item: Mapping[str, Any]) -> list[str]:
@@ -451,7 +489,7 @@ def _describe(item: Mapping[str, Any]) -> list[str]:
     if kind == "missing":
         return [f"{location}: missing; it has no default"]
     if kind == "string_pattern_mismatch":
-        message = "expected letters, digits, '_', '-' and '.', beginning with a letter or digit"
+        message = _PATTERNS.get(str(item["loc"][-1]), _PATTERNS["name"])
     return [f"{location}: {message} (found {repr(item.get('input'))[:80]})"]
 
 

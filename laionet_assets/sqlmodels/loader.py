@@ -13,16 +13,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import duckdb
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from laionet_assets.sqlmodels.parse import Reads, SqlModelError, reads
 from laionet_assets.warehouse.table import Column, Table
 from laionet_assets.warehouse.warehouse import digest
+from laionet_assets.yaml_file import YamlFileError, read_yaml
 
 _MACRO = re.compile(r"create\s+(?:or\s+replace\s+)?macro\s+(?P<name>\w+)\s*\([^)]*\)\s+as\s+", re.IGNORECASE)
 _COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Strict(BaseModel):
@@ -196,9 +195,9 @@ def load_project(folder: Path | None = None) -> Project:
 def _read_model(path: Path, macros: Mapping[str, Macro]) -> Model:
     where = f"{path.parent.name}/{path.name}"
     try:
-        yml = _TableYml.model_validate(yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader) or {})
-    except yaml.YAMLError as error:
-        raise SqlModelError(f"{where}: not readable as YAML: {error}") from None
+        yml = _TableYml.model_validate(read_yaml(path) or {})
+    except YamlFileError as error:
+        raise SqlModelError(f"{where}: {error}") from None
     except ValidationError as error:
         found = [f"{'.'.join(str(step) for step in item['loc'])}: {item['msg']}" for item in error.errors()]
         raise SqlModelError("\n".join(f"{where}: {problem}" for problem in found)) from None

@@ -143,3 +143,52 @@ def test_sizes_are_read_with_their_units(tmp_path: Path) -> None:
     assert settings.images.quota == 5_000_000_000
     assert settings.image_location == str(tmp_path / "pictures")
     assert load_settings(write(tmp_path, MINIMAL)).image_location == str(tmp_path / "warehouse" / "images")
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, MINIMAL.replace("text_threshold: 0.5", "text_threshold: 0.5, text_threshold: 0.9"))
+    with pytest.raises(SettingsError, match=r"'text_threshold' stands on line 4 and again on line 4"):
+        load_settings(path)
+    path = write(tmp_path, MINIMAL + MINIMAL)
+    with pytest.raises(SettingsError, match=r"'sources' stands on line 2 and again on line 6"):
+        load_settings(path)
+
+
+def test_a_variable_that_overrides_no_key_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path, MINIMAL)
+    monkeypatch.setenv("LAIONET_WAREHOSE", "/elsewhere")
+    monkeypatch.setenv("LAIONET_CONFIG_PATH", "/elsewhere/laionet.yaml")
+    with pytest.raises(SettingsError) as error:
+        load_settings(path)
+    assert "LAIONET_WAREHOSE: overrides no key; did you mean LAIONET_WAREHOUSE?" in str(error.value)
+    assert "LAIONET_CONFIG_PATH: overrides no key" in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["imagenet-mine.txt", "imagenet-21k.txt", "mine/imagenet-1k"])
+def test_a_file_of_wnids_may_be_named_like_a_taxonomy(tmp_path: Path, name: str) -> None:
+    """And is looked for beside the settings, wherever the command is run."""
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("n01440764\n")
+    settings = load_settings(write(tmp_path, f"taxonomy: {name}\n{MINIMAL}"))
+    assert settings.taxonomy_source == str(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("duckdb.memory_limit", "duckdb: {memory_limit: lots}"),
+        ("duckdb.memory_limit", "duckdb: {memory_limit: -1GB}"),
+        ("duckdb.threads", "duckdb: {threads: 100000}"),
+        ("recipes[0].top_k", MINIMAL.replace("0.5}", "0.5, top_k: 10000000000000000000000}")),
+        ("recipes[0].text_threshold", MINIMAL.replace("0.5}", ".nan}")),
+        ("images.fetch.total_timeout", "images: {fetch: {total_timeout: .inf}}"),
+        ("images.fetch.min_interval", "images: {fetch: {min_interval: .nan}}"),
+        ("images.fetch.concurrency", "images: {fetch: {concurrency: 99999999999999999999}}"),
+        ("refresh.interval_seconds", "refresh: {interval_seconds: 1e30}"),
+    ],
+)
+def test_numbers_out_of_any_range_are_named_by_their_key(tmp_path: Path, key: str, text: str) -> None:
+    path = write(tmp_path, text if "recipes" in text else f"{text}\n{MINIMAL}")
+    with pytest.raises(SettingsError) as error:
+        load_settings(path)
+    assert f"  {key}: " in str(error.value), str(error.value)
