@@ -20,7 +20,7 @@ from laionet_assets.assets.steps import Step, Work
 from laionet_assets.errors import UserError
 from laionet_assets.images.results import REMOVED
 from laionet_assets.images.sets import ImageItem, ImageSet, Profile, admit, open_image_set
-from laionet_assets.images.sets.admission import VERSION
+from laionet_assets.pictures.admission import VERSION
 from laionet_assets.settings import ImageSetSettings, Settings, SettingsError
 from laionet_assets.sqlmodels.loader import Project
 from laionet_assets.taxonomy import load_synsets
@@ -224,7 +224,7 @@ def _set_tables(
     work: Work,
 ) -> "Iterator[pa.Table]":
     """The rows of one set, some thousands at a time; what it is made of is logged."""
-    from laionet_assets.predictors.stream import available_cores, ordered_map
+    from laionet_assets.pictures.stream import available_cores, ordered_map
 
     opened = open_local_set(settings, image_set)
     for note in opened.notes():

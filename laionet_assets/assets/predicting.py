@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from laionet_assets.assets.progress import progress_log
 from laionet_assets.assets.steps import Work
+from laionet_assets.pictures.reading import Content
 from laionet_assets.predictors import ClassPrompts, Outcome, PredictorSpec, load_predictor, predict_stream
-from laionet_assets.predictors.pictures import Content
 from laionet_assets.warehouse.checkpoint import Chunks
 from laionet_assets.warehouse.sql import literal
 
@@ -124,7 +124,7 @@ def _log_plan(work: Work, groups: Sequence[tuple[tuple[str, ...], Sequence[str]]
 
 def _predict(work: Work, models: Sequence[Model], sha256s: Sequence[str], contents: Reader, chunks: Chunks) -> None:
     """Predict pictures with models, and keep the outcomes chunk after chunk."""
-    from laionet_assets.predictors.stream import available_cores
+    from laionet_assets.pictures.stream import available_cores
 
     cache = work.warehouse.scratch / "class_embeddings"
     predictors = [load_predictor(model.spec, prompts=model.prompts, cache=cache) for model in models]

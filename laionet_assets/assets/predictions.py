@@ -16,9 +16,9 @@ from laionet_assets.assets.predicting import PREDICTED, WANTED, Model, predict_m
 from laionet_assets.assets.steps import Step, Work, forget_checkpoint
 from laionet_assets.errors import UserError
 from laionet_assets.images.sets import ImageItem
+from laionet_assets.models.prompts import ClassPrompts, query_prompts, template_prompts
+from laionet_assets.pictures.reading import Content
 from laionet_assets.predictors import PredictorSpec, parse_predictor, predictor_identity
-from laionet_assets.predictors.pictures import Content
-from laionet_assets.predictors.prompts import ClassPrompts, query_prompts, template_prompts
 from laionet_assets.settings import PredictorSettings, Settings, SettingsError
 from laionet_assets.sqlmodels.loader import Project
 from laionet_assets.warehouse.table import PartKey

@@ -7,8 +7,8 @@ from typing import Any
 
 from laionet_assets.assets.progress import progress_log
 from laionet_assets.assets.steps import Step, Work, forget_checkpoint
-from laionet_assets.encoders.spec import ModelSpec, identity, parse_spec
 from laionet_assets.errors import UserError
+from laionet_assets.models.spec import ModelSpec, identity, parse_spec
 from laionet_assets.settings import Settings, SettingsError
 from laionet_assets.sqlmodels.loader import Project
 from laionet_assets.warehouse.table import PartKey

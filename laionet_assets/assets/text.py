@@ -9,7 +9,7 @@ from laionet_assets.assets.images import open_store
 from laionet_assets.assets.progress import progress_log
 from laionet_assets.assets.steps import Step, Work, forget_checkpoint
 from laionet_assets.errors import UserError
-from laionet_assets.ocr.spec import RecognizerSpec, parse_recognizer, recognizer_identity
+from laionet_assets.ocr.loading import RecognizerSpec, parse_recognizer, recognizer_identity
 from laionet_assets.settings import Settings, SettingsError
 from laionet_assets.sqlmodels.loader import Project
 from laionet_assets.warehouse.table import PartKey

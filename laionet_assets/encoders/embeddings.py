@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
-from laionet_assets.encoders.spec import ModelSpec, identity
-from laionet_assets.encoders.text import Progress, TextEncoder, load_text_encoder
+from laionet_assets.models.spec import ModelSpec, identity
+from laionet_assets.models.text_encoder import Progress, TextEncoder, load_text_encoder
 from laionet_assets.warehouse.checkpoint import chunk_name
 from laionet_assets.warehouse.lake import write_whole
 

@@ -14,7 +14,7 @@ from laionet_assets.images.sets.items import ImageSetError
 from laionet_assets.images.sets.webdataset import WebDataset
 
 if TYPE_CHECKING:
-    from laionet_assets.images.fetch.verify import Inspection
+    from laionet_assets.pictures.inspection import Inspection
 
 KEY = "images.downloaded"
 
@@ -61,7 +61,7 @@ class Downloaded:
 
     def inspect(self, data: bytes) -> "Inspection":
         """Decode and hash the bytes as those of a fetch are."""
-        from laionet_assets.images.fetch.verify import inspect
+        from laionet_assets.pictures.inspection import inspect
 
         return inspect(data, min_pixels=self.min_pixels, max_pixels=self.max_pixels)
 

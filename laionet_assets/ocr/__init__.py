@@ -6,9 +6,9 @@ transformers; the stream that reads many pictures (`stream`); and the rule of th
 """
 
 from laionet_assets.ocr.in_text import class_name_in_text
+from laionet_assets.ocr.loading import RecognizerError, RecognizerSpec, parse_recognizer, recognizer_identity
 from laionet_assets.ocr.recognizer import RecognizedText, TextRecognizer, load_recognizer
-from laionet_assets.ocr.spec import RecognizerError, RecognizerSpec, parse_recognizer, recognizer_identity
-from laionet_assets.ocr.stream import TextOutcome, recognize_stream
+from laionet_assets.ocr.text_stream import TextOutcome, recognize_stream
 
 __all__ = [
     "RecognizedText",

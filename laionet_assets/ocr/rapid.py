@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from laionet_assets.ocr.loading import RAPID_PROFILES, RAPIDOCR_PACKAGE, RapidSettings, RecognizerSpec
 from laionet_assets.ocr.recognizer import RecognizedText
-from laionet_assets.ocr.spec import RAPID_PROFILES, RAPIDOCR_PACKAGE, RapidSettings, RecognizerSpec
 
 if TYPE_CHECKING:
     from PIL.Image import Image

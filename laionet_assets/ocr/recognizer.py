@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
-from laionet_assets.ocr.spec import RecognizerSpec, recognizer_identity
+from laionet_assets.ocr.loading import RecognizerSpec, recognizer_identity
 
 if TYPE_CHECKING:
     from PIL.Image import Image

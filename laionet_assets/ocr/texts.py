@@ -11,9 +11,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from laionet_assets.ocr.loading import RecognizerSpec, recognizer_identity
 from laionet_assets.ocr.recognizer import TextRecognizer, load_recognizer
-from laionet_assets.ocr.spec import RecognizerSpec, recognizer_identity
-from laionet_assets.ocr.stream import recognize_stream
+from laionet_assets.ocr.text_stream import recognize_stream
 from laionet_assets.warehouse.checkpoint import chunk_name
 from laionet_assets.warehouse.lake import write_whole
 

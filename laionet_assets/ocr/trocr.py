@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from laionet_assets.encoders.towers import quiet_transformers
-from laionet_assets.encoders.weights import first_line, model_folder
+from laionet_assets.models.text_towers import quiet_transformers
+from laionet_assets.models.weights import first_line, model_folder
+from laionet_assets.ocr.loading import RAPID_PROFILES, RecognizerSpec
 from laionet_assets.ocr.rapid import RapidEngines, blue_green_red
 from laionet_assets.ocr.recognizer import RecognizedText
-from laionet_assets.ocr.spec import RAPID_PROFILES, RecognizerSpec
 
 if TYPE_CHECKING:
     from PIL.Image import Image

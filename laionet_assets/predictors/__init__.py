@@ -7,11 +7,11 @@ once and predicts with several models (`stream`). Not here: which pictures are p
 (`assets`), whether a prediction is right and how accuracies are weighted: that is SQL.
 """
 
+from laionet_assets.models.prompts import ClassPrompts, query_prompts, template_prompts
+from laionet_assets.predictors.prediction_stream import Outcome, predict_stream
 from laionet_assets.predictors.predictor import Predictor, load_predictor
-from laionet_assets.predictors.prompts import ClassPrompts, query_prompts, template_prompts
 from laionet_assets.predictors.real import real_labels
 from laionet_assets.predictors.spec import PredictorError, PredictorSpec, parse_predictor, predictor_identity
-from laionet_assets.predictors.stream import Outcome, predict_stream
 
 __all__ = [
     "ClassPrompts",

@@ -7,11 +7,11 @@ import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from laionet_assets.encoders.towers import quiet_transformers
-from laionet_assets.encoders.weights import first_line, hub_folder, model_folder
+from laionet_assets.models.preparing import faster
+from laionet_assets.models.text_towers import quiet_transformers
+from laionet_assets.models.weights import first_line, hub_folder, model_folder
 from laionet_assets.predictors.heads import Head
 from laionet_assets.predictors.labels import LabelsUnproven, contiguous_labels, map_labels, map_outputs
-from laionet_assets.predictors.preparing import faster
 from laionet_assets.predictors.spec import PredictorSpec
 
 if TYPE_CHECKING:

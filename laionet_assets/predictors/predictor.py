@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from laionet_assets.images.sets.admission import to_rgb
+from laionet_assets.models.prompts import ClassPrompts
+from laionet_assets.pictures.admission import to_rgb
 from laionet_assets.predictors.heads import Head
-from laionet_assets.predictors.prompts import ClassPrompts
 from laionet_assets.predictors.spec import PredictorError, PredictorSpec, predictor_identity
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class HeadPredictor:
     def __init__(self, name: str, identity: str, head: Head, *, device: str, dtype: str) -> None:
         import torch
 
-        from laionet_assets.predictors.fused import faster_on_cpu
+        from laionet_assets.models.fused import faster_on_cpu
 
         self.name = name
         self.identity = identity

@@ -1,6 +1,6 @@
 """Names of predictors, `provider:name[@revision]`, and what the predictions of one depend on.
 
-Parsing is that of the text encoders (`laionet_assets.encoders.spec`): naming a model is one thing. Nothing here loads
+Parsing is that of the text encoders (`laionet_assets.models.spec`): naming a model is one thing. Nothing here loads
 a model or imports its library.
 """
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass, fields
 from importlib.util import find_spec
 from pathlib import Path
 
-from laionet_assets.encoders.spec import EncoderError, ModelSpec, digest, identity, parse_spec
 from laionet_assets.errors import UserError
-from laionet_assets.images.sets.admission import VERSION
-from laionet_assets.predictors.prompts import ClassPrompts
+from laionet_assets.models.prompts import ClassPrompts
+from laionet_assets.models.spec import EncoderError, ModelSpec, digest, identity, parse_spec
+from laionet_assets.pictures.admission import VERSION
 
 PREDICTOR_PROVIDERS = ("timm", "transformers", "open_clip")
 """Libraries that `laionet_assets.predictors.predictor` can load a predictor from."""

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from laionet_assets.encoders.spec import ModelSpec
-from laionet_assets.encoders.text import load_text_encoder
-from laionet_assets.encoders.towers import is_torchscript, open_clip_source
-from laionet_assets.encoders.weights import first_line
+from laionet_assets.models.prompts import ClassPrompts
+from laionet_assets.models.spec import ModelSpec
+from laionet_assets.models.text_encoder import load_text_encoder
+from laionet_assets.models.text_towers import is_torchscript, open_clip_source
+from laionet_assets.models.weights import first_line
 from laionet_assets.predictors.heads import Head
-from laionet_assets.predictors.prompts import ClassPrompts
 from laionet_assets.predictors.spec import PredictorSpec, predictor_identity
 from laionet_assets.warehouse.lake import write_whole
 

@@ -215,8 +215,8 @@ def fetch_and_store(folder: Path, urls: Sequence[str], port: int) -> Fetched:
     from laionet_assets.images.fetch.outcomes import FetchOutcome, FetchRequest, Status
     from laionet_assets.images.fetch.policy import FetchPolicy
     from laionet_assets.images.fetch.run import fetch
-    from laionet_assets.images.fetch.verify import inspect
     from laionet_assets.images.store import ImageStore
+    from laionet_assets.pictures.inspection import inspect
     from laionet_assets.warehouse.table import PartKey
 
     inspect(drawn_jpeg(0), min_pixels=1, max_pixels=1_000_000)  # Pillow's decoders are imported by their first picture
@@ -283,7 +283,7 @@ def verify_alone(root: Path) -> Cost:
     import hashlib
     from concurrent.futures import ThreadPoolExecutor
 
-    from laionet_assets.images.fetch.verify import inspect
+    from laionet_assets.pictures.inspection import inspect
 
     bodies = [path.read_bytes() for path in sorted(root.rglob("*.jpg"))]
 

@@ -140,10 +140,10 @@ def predict_in_turns(drawn: Path, published_pictures: int, repeats: int) -> Both
     """Ours and each piece of the work, slice by slice; every other time in the other order."""
     import torch
 
+    from laionet_assets.models.fused import faster_on_cpu
+    from laionet_assets.pictures.reading import read_picture
     from laionet_assets.predictors import load_predictor, predict_stream
     from laionet_assets.predictors.classifiers import load_timm
-    from laionet_assets.predictors.fused import faster_on_cpu
-    from laionet_assets.predictors.pictures import read_picture
 
     files: list[bytes] = pickle.loads(drawn.read_bytes())
     predictors = [load_predictor(spec) for spec in specs()]

@@ -217,7 +217,7 @@ def make_similarity(folder: Path, repeats: int) -> Ours:
     import shutil
 
     from laionet_assets.assets.similarity import encoder_specs
-    from laionet_assets.encoders.text import load_text_encoder
+    from laionet_assets.models.text_encoder import load_text_encoder
 
     pipeline = open_pipeline(folder / "laionet.yaml")
     (part,) = parts_of(pipeline)
@@ -255,7 +255,7 @@ def make_similarity(folder: Path, repeats: int) -> Ours:
 
 def published_similarity(folder: Path, rows: Rows, repeats: int) -> tuple[Cost, float]:
     """The published way on these rows, and how far its similarities are at most from those that `folder` holds."""
-    from laionet_assets.encoders.spec import bundled_folder
+    from laionet_assets.models.spec import bundled_folder
     from tests.bench.published import sentence_encoder, similarities
 
     encode = sentence_encoder(bundled_folder())
@@ -312,7 +312,7 @@ def operations_of(lengths: Sequence[int], *, layers: int, width: int, inner: int
 def _work(texts: Sequence[str]) -> Work:
     from transformers import AutoTokenizer
 
-    from laionet_assets.encoders.spec import bundled_folder
+    from laionet_assets.models.spec import bundled_folder
 
     folder = bundled_folder()
     config = json.loads((folder / "config.json").read_text())

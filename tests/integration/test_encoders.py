@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from laionet_assets.encoders.spec import EncoderError, ModelSpec, bundled_folder, parse_spec
-from laionet_assets.encoders.text import TextEncoder, load_text_encoder
+from laionet_assets.models.spec import EncoderError, ModelSpec, bundled_folder, parse_spec
+from laionet_assets.models.text_encoder import TextEncoder, load_text_encoder
 
 pytestmark = pytest.mark.integration
 
@@ -452,8 +452,8 @@ def test_without_the_hub_its_cache_serves_and_the_rest_is_one_clear_error_at_onc
     }
     program = f"""
 import time
-from laionet_assets.encoders.spec import EncoderError, parse_spec
-from laionet_assets.encoders.text import load_text_encoder
+from laionet_assets.models.spec import EncoderError, parse_spec
+from laionet_assets.models.text_encoder import load_text_encoder
 import open_clip
 encoder = load_text_encoder(parse_spec({cached!r}, name="cached"))
 print(encoder.identity, encoder.encode(["a dog"]).shape)
@@ -479,7 +479,7 @@ EMBEDDING_RUN = """
 from pathlib import Path
 import pyarrow as pa, pyarrow.parquet as pq
 from laionet_assets.encoders import embeddings
-from laionet_assets.encoders.spec import parse_spec
+from laionet_assets.models.spec import parse_spec
 embeddings.CHUNK_TEXTS = 64
 texts = [f"{{i}} old clocks and {{'red ' * (i % 17)}} dogs" for i in range(640)]
 ids = pa.table({{"source": ["s"] * 640, "part": ["p"] * 640, "caption_id": pa.array(range(640), pa.uint64())}})

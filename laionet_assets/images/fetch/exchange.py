@@ -25,7 +25,7 @@ from laionet_assets.images.fetch.address import AddressPolicy, CheckedResolver, 
 from laionet_assets.images.fetch.outcomes import ErrorClass
 from laionet_assets.images.fetch.policy import FetchPolicy
 from laionet_assets.images.fetch.robots import MAX_ROBOTS_BYTES, opted_out_directive
-from laionet_assets.images.fetch.verify import is_supported, sniff
+from laionet_assets.pictures.inspection import is_supported, sniff
 
 _SMALL_LENGTH_BYTES = 64 * 2**10
 """A body declared to be at most this long is read in one go."""

@@ -15,7 +15,7 @@ from laionet_assets.images.fetch.exchange import Answer
 from laionet_assets.images.fetch.outcomes import FetchOutcome, FetchRequest, next_attempt_at, status_of
 from laionet_assets.images.fetch.policy import FetchPolicy
 from laionet_assets.images.fetch.robots import RobotsRules
-from laionet_assets.images.fetch.verify import Inspection
+from laionet_assets.pictures.inspection import Inspection
 
 
 @dataclass(slots=True)

@@ -23,7 +23,7 @@ from laionet_assets.images.fetch.outcomes import ErrorClass, FetchOutcome, Fetch
 from laionet_assets.images.fetch.policy import FetchPolicy
 from laionet_assets.images.fetch.progress import FetchProgress, ProgressMeter
 from laionet_assets.images.fetch.schedule import Schedule
-from laionet_assets.images.fetch.verify import inspect
+from laionet_assets.pictures.inspection import inspect
 
 Requests = Iterable[FetchRequest] | AsyncIterable[FetchRequest]
 Sink = Callable[[FetchOutcome, bytes], None]

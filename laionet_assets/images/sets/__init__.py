@@ -7,12 +7,12 @@ Belongs here: one small module a layout, the protocol they follow (`items`), and
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from laionet_assets.images.sets.admission import Admission, Profile, admit
 from laionet_assets.images.sets.ilsvrc2012_val import open_ilsvrc2012_val
 from laionet_assets.images.sets.imagefolder import ImageFolder
 from laionet_assets.images.sets.imagenetv2 import ImageNetV2
 from laionet_assets.images.sets.items import ImageItem, ImageSet, ImageSetError
 from laionet_assets.images.sets.webdataset import WebDataset
+from laionet_assets.pictures.admission import Admission, Profile, admit
 
 __all__ = [
     "LAYOUTS",

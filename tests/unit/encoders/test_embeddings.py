@@ -12,8 +12,8 @@ import pytest
 
 from laionet_assets.encoders import embeddings
 from laionet_assets.encoders.embeddings import PARQUET_OPTIONS, embed_missing
-from laionet_assets.encoders.spec import ModelSpec, identity
-from laionet_assets.encoders.text import Progress
+from laionet_assets.models.spec import ModelSpec, identity
+from laionet_assets.models.text_encoder import Progress
 
 SPEC = ModelSpec("toy", "transformers", "org/toy", "r1")
 

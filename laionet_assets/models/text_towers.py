@@ -12,8 +12,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from laionet_assets.encoders.spec import ModelSpec
-from laionet_assets.encoders.weights import first_line, hub_folder, model_folder, unreachable
+from laionet_assets.models.spec import ModelSpec
+from laionet_assets.models.weights import first_line, hub_folder, model_folder, unreachable
 
 if TYPE_CHECKING:
     import torch

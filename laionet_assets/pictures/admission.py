@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Profile = Literal["paper", "corrected"]
+PROFILES: tuple[Profile, ...] = ("paper", "corrected")
 Reason = Literal["not_rgb", "too_small", "too_many_pixels", "decode"]
 
 VERSION = 1

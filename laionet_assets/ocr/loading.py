@@ -1,6 +1,6 @@
 """Names of text recognisers, `provider:name[@revision]`, and what the text that one reads depends on.
 
-Parsing is that of the text encoders (`laionet_assets.encoders.spec`): naming a model is one thing. Nothing here loads
+Parsing is that of the text encoders (`laionet_assets.models.spec`): naming a model is one thing. Nothing here loads
 a model or imports its library.
 """
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from laionet_assets.encoders.spec import EncoderError, ModelSpec, identity, parse_spec
 from laionet_assets.errors import UserError
+from laionet_assets.models.spec import EncoderError, ModelSpec, identity, parse_spec
 
 RECOGNIZER_PROVIDERS = ("rapidocr", "trocr")
 RAPIDOCR_PACKAGE = "rapidocr-onnxruntime"

@@ -11,8 +11,8 @@ from PIL import Image
 from timm.data import create_transform
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resize
 
-from laionet_assets.predictors import preparing
-from laionet_assets.predictors.preparing import faster, resized_center
+from laionet_assets.models import preparing
+from laionet_assets.models.preparing import faster, resized_center
 
 SIDES = st.integers(1, 700)
 NO_HIGHER = 1.8  # higher pictures are timm's own to resize

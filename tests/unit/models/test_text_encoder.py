@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from laionet_assets.encoders.text import length_sorted_batches
+from laionet_assets.models.text_encoder import length_sorted_batches
 
 
 @given(st.lists(st.integers(0, 100), max_size=200), st.integers(1, 512))

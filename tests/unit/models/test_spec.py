@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from laionet_assets.encoders.spec import PINNED_REVISIONS, EncoderError, ModelSpec, bundled_folder, identity, parse_spec
+from laionet_assets.models.spec import PINNED_REVISIONS, EncoderError, ModelSpec, bundled_folder, identity, parse_spec
 
 MINILM = "sentence-transformers:all-MiniLM-L6-v2"
 
@@ -122,7 +122,7 @@ def test_identity_of_the_bundled_model_is_that_of_the_same_files_elsewhere() -> 
 
 def test_specs_and_identities_import_no_heavy_library() -> None:
     program = (
-        "import sys; from laionet_assets.encoders import embeddings, text; from laionet_assets.encoders.spec import *\n"
+        "import sys; from laionet_assets.encoders import embeddings; from laionet_assets.models import text_encoder; from laionet_assets.models.spec import *\n"
         f"identity(parse_spec({MINILM!r}, name='minilm'))\n"
         "print(sorted({'torch', 'transformers', 'sentence_transformers', 'open_clip', 'pandas'} & sys.modules.keys()))"
     )

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from laionet_assets.ocr.recognizer import RecognizedText, TextRecognizer
-from laionet_assets.predictors.pictures import MAX_PIXELS, UnreadablePicture, read_picture
-from laionet_assets.predictors.stream import ordered_map
+from laionet_assets.pictures.reading import MAX_PIXELS, UnreadablePicture, read_picture
+from laionet_assets.pictures.stream import ordered_map
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from laionet_assets.images.fetch.outcomes import ErrorClass
-from laionet_assets.images.fetch.verify import Inspection, inspect, perceptual_hash, sniff
+from laionet_assets.pictures.inspection import Inspection, inspect, perceptual_hash, sniff
 
 
 def photo(seed: int = 0, size: tuple[int, int] = (200, 150)) -> Image.Image:

@@ -10,8 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
+from laionet_assets.pictures.stream import Item, ordered_map
+from laionet_assets.predictors.prediction_stream import Outcome, predict_stream
 from laionet_assets.predictors.predictor import Ranked
-from laionet_assets.predictors.stream import Item, Outcome, ordered_map, predict_stream
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 

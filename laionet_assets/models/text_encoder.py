@@ -14,8 +14,8 @@ from typing import Protocol
 
 import numpy as np
 
-from laionet_assets.encoders.spec import ModelSpec, identity
-from laionet_assets.encoders.towers import TextTower, load_tower
+from laionet_assets.models.spec import ModelSpec, identity
+from laionet_assets.models.text_towers import TextTower, load_tower
 
 Progress = Callable[[int, int], None]
 """Called with (texts done, texts in all) as work proceeds."""
@@ -63,7 +63,7 @@ class TowerEncoder:
     def __init__(self, spec: ModelSpec, model_identity: str) -> None:
         import torch
 
-        from laionet_assets.encoders.packed import pack_linear_layers
+        from laionet_assets.models.packed import pack_linear_layers
 
         self.name = spec.name
         self.identity = model_identity

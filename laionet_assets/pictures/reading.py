@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from laionet_assets.images.sets.admission import MAX_PIXELS, admit
+from laionet_assets.pictures.admission import MAX_PIXELS, admit
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["MAX_ASPECT_RATIO", "MAX_PIXELS", "Content", "Picture", "Seen", "UnreadablePicture", "read_picture"]
+__all__ = ["MAX_ASPECT_RATIO", "MAX_PIXELS", "Content", "Picture", "Profiles", "UnreadablePicture", "read_picture"]
 
 MAX_ASPECT_RATIO = 100.0
 """Beyond it, scaling the short side to a model's input makes a picture of many millions of pixels."""
@@ -21,7 +21,7 @@ MAX_ASPECT_RATIO = 100.0
 Content = bytes | Path | Callable[[], bytes]
 """The bytes of a picture, the file that has them, or what gives them."""
 
-Seen = Literal["both", "paper", "corrected"]
+Profiles = Literal["both", "paper", "corrected"]
 """The profiles of admission under which a picture looks so."""
 
 
@@ -44,7 +44,7 @@ class Picture:
     as_stored: "Image | None" = None
 
     @property
-    def looks(self) -> "list[tuple[Seen, Image]]":
+    def looks(self) -> "list[tuple[Profiles, Image]]":
         """Every way in which it looks, one or two: which profiles see it so, and the RGB picture.
 
         Where the mode is not RGB, only `corrected` sees it.

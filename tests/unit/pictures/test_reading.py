@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from laionet_assets.images.sets import admit
-from laionet_assets.predictors.pictures import UnreadablePicture, read_picture
+from laionet_assets.pictures.reading import UnreadablePicture, read_picture
 
 
 def noise(width: int, height: int) -> Image.Image:

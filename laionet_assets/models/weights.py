@@ -7,7 +7,7 @@ error at once, not each library's own retries.
 import contextlib
 from pathlib import Path
 
-from laionet_assets.encoders.spec import ModelSpec, bundled_folder
+from laionet_assets.models.spec import ModelSpec, bundled_folder
 
 _CONFIGS = ("*.json", "*.txt", "*.model")
 _WEIGHTS = ("*.safetensors", "*.bin")

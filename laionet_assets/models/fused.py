@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from laionet_assets.encoders.packed import pack_linear_layers
+from laionet_assets.models.packed import pack_linear_layers
 
 if TYPE_CHECKING:
     import torch

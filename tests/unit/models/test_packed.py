@@ -4,7 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from laionet_assets.encoders.packed import pack_linear_layers  # noqa: E402
+from laionet_assets.models.packed import pack_linear_layers  # noqa: E402
 
 needs_onednn = pytest.mark.skipif(
     not (torch.backends.mkldnn.is_available() and torch.backends.mkl.is_available()), reason="torch without oneDNN"

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from laionet_assets.encoders.spec import EncoderError, bundled_folder, parse_spec
-from laionet_assets.encoders.weights import first_line, model_folder, unreachable
+from laionet_assets.models.spec import EncoderError, bundled_folder, parse_spec
+from laionet_assets.models.weights import first_line, model_folder, unreachable
 
 
 def test_the_bundled_model_needs_no_hub() -> None:
