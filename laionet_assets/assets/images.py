@@ -19,16 +19,15 @@ from laionet_assets.images.removals import (
     Removals,
     leftovers,
     read_removals,
-    read_tombstones,
     remove,
     spread,
-    tombstones_digest,
     tombstones_table,
     url_hash,
 )
 from laionet_assets.images.results import STORE_FULL, Result, content_digest, results_table
 from laionet_assets.images.shards import PartBusyError
 from laionet_assets.images.store import ImageStore
+from laionet_assets.images.tombstones import read_tombstones, tombstones_digest
 from laionet_assets.settings import Settings
 from laionet_assets.sqlmodels.loader import Project
 from laionet_assets.warehouse.sql import identifier, literals

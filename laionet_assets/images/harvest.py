@@ -28,7 +28,8 @@ from laionet_assets.images.results import (
     deciding_setting,
     removed,
 )
-from laionet_assets.images.shards import RemovedContentError, ShardWriter, StoreFullError, content_hash
+from laionet_assets.images.shard_writer import ShardWriter
+from laionet_assets.images.shards import RemovedContentError, StoreFullError, content_hash
 
 LOG_EVERY_SECONDS = 10.0
 FULL_STORE_WAIT = timedelta(hours=1)

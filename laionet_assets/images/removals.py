@@ -1,8 +1,8 @@
 """Removals: what may not be here, made gone everywhere and kept from coming back.
 
-Belongs here: the list that a user keeps, the tombstones, deleting what they name from the image store, and the proof
-that nothing is left. Does not belong here: how a shard is rewritten (`shards`), block lists applied during a fetch
-(`fetch`; they may ask the same tombstones).
+Belongs here: the list that a user keeps, adding tombstones, deleting what they name from the image store, and the proof
+that nothing is left. Does not belong here: reading tombstones (`tombstones`), how a shard is rewritten
+(`shard_writer`), block lists applied during a fetch (`fetch`; they may ask the same tombstones).
 
 A removal names an address, a content or a sample. It reaches the picture wherever it was found: the contents of the
 samples it names go, and with them every other sample that shows the same bytes. A tombstone is a hash or a key, a
@@ -27,9 +27,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from laionet_assets.errors import UserError
+from laionet_assets.images.tombstones import (
+    TOMBSTONES_FILE,
+    Kind,
+    Tombstone,
+    read_tombstones,
+    tombstones_path,
+)
 from laionet_assets.warehouse.lake import Lake, replace
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import digest
@@ -40,8 +47,6 @@ if TYPE_CHECKING:
 
     from laionet_assets.images.store import ImageStore
 
-Kind = Literal["url_hash", "sha256", "sample"]
-TOMBSTONES_FILE = "removals.parquet"
 _HASH = re.compile(r"[0-9a-f]{64}")
 _SAMPLE = re.compile(r"[^/]+/\d+")
 
@@ -57,17 +62,6 @@ class Removal:
     kind: Kind
     value: str
     reason: str
-
-
-@dataclass(frozen=True, order=True)
-class Tombstone:
-    """What stays of something removed. `is_requested` is false where another removal led to it."""
-
-    kind: Kind
-    value: str
-    reason: str
-    is_requested: bool
-    removed_at: datetime
 
 
 @dataclass(frozen=True)
@@ -159,26 +153,6 @@ def read_removals(path: Path) -> list[Removal]:
     if problems:
         raise RemovalsError(f"removals {path}: {len(problems)} wrong\n" + "\n".join(problems))
     return sorted(set(removals))
-
-
-def read_tombstones(lake: Lake) -> list[Tombstone]:
-    """All tombstones of an image store (`ImageStore.lake`), sorted by kind and value."""
-    path = _tombstones_path(lake)
-    if not lake.is_local:
-        lake.filesystem.invalidate_cache()
-    if not lake.filesystem.exists(path):
-        return []
-    return [Tombstone(**row) for row in lake.read_table(path).to_pylist()]
-
-
-def tombstones_digest(lake: Lake) -> str:
-    """Digest of all tombstones of an image store: another one as soon as something is removed."""
-    return digest(*(repr(tombstone) for tombstone in read_tombstones(lake)))
-
-
-def removed_contents(lake: Lake) -> frozenset[str]:
-    """sha256 of every content that must not come back."""
-    return frozenset(tombstone.value for tombstone in read_tombstones(lake) if tombstone.kind == "sha256")
 
 
 def tombstones_table(tombstones: Iterable[Tombstone]) -> "pa.Table":
@@ -352,7 +326,7 @@ def _removal(kind: str, value: str, reason: str) -> Removal:
 def _write_tombstones(lake: Lake, tombstones: Collection[Tombstone]) -> None:
     import pyarrow.parquet as pq
 
-    path = _tombstones_path(lake)
+    path = tombstones_path(lake)
     with tempfile.TemporaryDirectory(dir=lake.root if lake.is_local else None, prefix=".removals.") as folder:
         staged = Path(folder) / TOMBSTONES_FILE
         pq.write_table(tombstones_table(tombstones), staged, compression="zstd")
@@ -360,10 +334,6 @@ def _write_tombstones(lake: Lake, tombstones: Collection[Tombstone]) -> None:
             replace(staged, Path(path))
         else:
             lake.filesystem.put_file(str(staged), path)
-
-
-def _tombstones_path(lake: Lake) -> str:
-    return f"{lake.root}/{TOMBSTONES_FILE}"
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """The image store: every picture once, by content, in the shards of the part that first met it.
 
-Belongs here: where parts lie, the index of all of them, reading, deleting, the quota. Does not belong here: how a
-shard is written (`shards`), what is removed (`removals`), who asked for a picture (core.images maps samples to
-contents by sha256).
+Belongs here: the index of all parts, reading, deleting, the quota. Does not belong here: where a part's files lie
+(`part_folder`), how a shard is written (`shard_writer`), what is removed (`removals`), who asked for a picture
+(core.images maps samples to contents by sha256).
 
     <location>/removals.parquet                              tombstones
     <location>/source=<source>/part=<part>/index.parquet     the pictures of the part, and shard-00000.tar ...
@@ -14,7 +14,6 @@ may both store the picture, and the first in order is read.
 """
 
 import os
-import re
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,23 +21,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from laionet_assets.images.removals import removed_contents
+from laionet_assets.images.part_folder import INDEX_FILE, PartFolder, forget_listings
+from laionet_assets.images.shard_writer import ShardWriter
 from laionet_assets.images.shards import (
-    JOURNAL_FILE,
     SHARD_BYTES,
     CorruptShardError,
     PartBusyError,
     ShardEntry,
-    ShardWriter,
     StoreError,
     content_hash,
-    contents_named,
     damaged,
-    is_shard,
-    read_journal,
     shard_number,
 )
-from laionet_assets.warehouse.lake import Lake, replace
+from laionet_assets.images.tombstones import removed_contents
+from laionet_assets.warehouse.lake import Lake
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import digest
 
@@ -46,10 +42,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-INDEX_FILE = "index.parquet"
 _SPAN_BYTES = 8 * 1024 * 1024
 _NEAR_BYTES = 64 * 1024
-_STAGED_NAME = re.compile(r"\.(shard-\d{5,}\.tar)\.(open|sealed)")
 
 
 class MissingImageError(StoreError):
@@ -72,99 +66,6 @@ class Discarded:
     images: int
     size_bytes: int
     busy: tuple[PartKey, ...]
-
-
-@dataclass(frozen=True)
-class PartFolder:
-    """The folder of a part: published files in the lake, staged ones in the local folder `staging`."""
-
-    lake: Lake
-    part: PartKey
-    staging: Path
-
-    def path(self, name: str) -> str:
-        """Path or URL of a published file."""
-        return f"{self.lake.root}/{self.part.folder}/{name}"
-
-    def entries(self) -> list[ShardEntry]:
-        """The published index, in shard order; empty where there is none."""
-        _forget_listings(self.lake)
-        if not self.lake.filesystem.exists(self.path(INDEX_FILE)):
-            return []
-        table = self.lake.read_table(self.path(INDEX_FILE))
-        columns = [table.column(name).to_pylist() for name in ShardEntry.__slots__]
-        return [ShardEntry(*row) for row in zip(*columns, strict=True)]
-
-    def shards(self) -> list[str]:
-        """Names of the shards that lie there, listed by the index or not, in order."""
-        _forget_listings(self.lake)
-        folder = self.path("").rstrip("/")
-        if not self.lake.filesystem.isdir(folder):
-            return []
-        names = [path.rsplit("/", 1)[-1] for path in self.lake.filesystem.ls(folder, detail=False)]
-        return sorted(filter(is_shard, names), key=shard_number)
-
-    def staged(self) -> list[tuple[Path, str, bool]]:
-        """Staged shards in order: path, name that a commit gives it, and whether it is still open."""
-        found = [(path, _STAGED_NAME.fullmatch(path.name)) for path in self.staging.glob(".shard-*")]
-        shards = [(path, match[1], match[2] == "open") for path, match in found if match]
-        return sorted(shards, key=lambda shard: shard_number(shard[1]))
-
-    def staged_path(self, shard: str, state: str) -> Path:
-        """Where a shard lies that is open, sealed, partial (a copy under way) or a copy of a remote one."""
-        return self.staging / f".{shard}.{state}"
-
-    def publish(self, source: Path, name: str) -> None:
-        """Put a staged file in place of the published one, at once. On object storage the staged file stays."""
-        if self.lake.is_local:
-            replace(source, Path(self.path(name)))
-        else:
-            self.lake.filesystem.put_file(str(source), self.path(name))
-
-    def publish_index(self, entries: Sequence[ShardEntry]) -> None:
-        """Make these the pictures of the part."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        count = len(entries)
-        columns = {
-            "source": pa.array([self.part.source] * count, pa.string()),
-            "part": pa.array([self.part.part] * count, pa.string()),
-            "sha256": pa.array([entry.sha256 for entry in entries], pa.string()),
-            "extension": pa.array([entry.extension for entry in entries], pa.string()),
-            "shard": pa.array([entry.shard for entry in entries], pa.string()),
-            "byte_offset": pa.array([entry.byte_offset for entry in entries], pa.int64()),
-            "size_bytes": pa.array([entry.size_bytes for entry in entries], pa.int64()),
-        }
-        staged = self.staging / f".{INDEX_FILE}.staged"
-        pq.write_table(pa.table(columns), staged, compression="zstd")
-        self.publish(staged, INDEX_FILE)
-        staged.unlink(missing_ok=True)
-
-    def delete(self, shard: str) -> None:
-        """Delete a published shard."""
-        self.lake.filesystem.rm_file(self.path(shard))
-
-    def traces(self) -> Iterator[tuple[str, str]]:
-        """Every content that a file here names, with where: shards, listed or not, staged; the index; the journal."""
-        for entry in self.entries():
-            yield self.path(INDEX_FILE), entry.sha256
-        for row in read_journal(self.staging / JOURNAL_FILE):
-            if row.get("sha256"):
-                yield str(self.staging / JOURNAL_FILE), row["sha256"]
-        for path in sorted(self.staging.glob(".shard-*")):
-            yield from ((str(path), sha256) for sha256 in contents_named(path))
-        for shard in self.shards():
-            with tempfile.TemporaryDirectory() as folder:
-                local = self.fetch(shard, Path(folder) / shard)
-                yield from ((self.path(shard), sha256) for sha256 in contents_named(local))
-
-    def fetch(self, shard: str, copy: Path) -> Path:
-        """A local file with the bytes of a published shard: itself, or a download to `copy`."""
-        if self.lake.is_local:
-            return Path(self.path(shard))
-        self.lake.filesystem.get_file(self.path(shard), str(copy))
-        return copy
 
 
 class ImageStore:
@@ -297,7 +198,7 @@ class ImageStore:
 
     def files(self) -> dict[str, dict[str, Any]]:
         """Every file at the location with its `size`, by relative path."""
-        _forget_listings(self.lake)
+        forget_listings(self.lake)
         filesystem = self.lake.filesystem
         root = filesystem._strip_protocol(self.lake.root).rstrip("/")
         found = filesystem.find(self.lake.root, detail=True)
@@ -472,8 +373,3 @@ def _read_range(lake: Lake, path: str, offset: int, size_bytes: int) -> bytes:
 
 def _is_index(path: str) -> bool:
     return path.count("/") == 2 and path.endswith(f"/{INDEX_FILE}")
-
-
-def _forget_listings(lake: Lake) -> None:
-    if not lake.is_local:
-        lake.filesystem.invalidate_cache()

@@ -14,10 +14,11 @@ from PIL import Image
 from laionet_assets.images.downloaded import Downloaded, Found
 from laionet_assets.images.fetch.policy import FetchPolicy
 from laionet_assets.images.harvest import Asked, Harvest, Refusal, Rules, harvest
-from laionet_assets.images.removals import Removal, Removals, Tombstone, url_hash
+from laionet_assets.images.removals import Removal, Removals, url_hash
 from laionet_assets.images.results import Result
 from laionet_assets.images.shards import content_hash
 from laionet_assets.images.store import ImageStore
+from laionet_assets.images.tombstones import Tombstone
 from laionet_assets.warehouse.table import PartKey
 
 PART = PartKey("web", "part-0")

@@ -18,7 +18,6 @@ from laionet_assets.images.removals import (
     RemovalsError,
     leftovers,
     read_removals,
-    read_tombstones,
     remove,
     sample_key,
     spread,
@@ -27,6 +26,7 @@ from laionet_assets.images.removals import (
 )
 from laionet_assets.images.shards import RemovedContentError, content_hash
 from laionet_assets.images.store import ImageStore
+from laionet_assets.images.tombstones import read_tombstones
 from laionet_assets.warehouse.table import PartKey
 
 PART = PartKey("web", "part-0")
