@@ -85,6 +85,11 @@ class ModelSettings(_Strict):
     model: str = Field(description="`provider:name[@revision]`, such as sentence-transformers:all-MiniLM-L6-v2.")
     weights: Path | None = Field(None, description="Local file or folder of weights.")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps.")
+    allow_torchscript: bool = Field(
+        False,
+        description="open_clip and timm: weights may be a TorchScript archive, which holds code that is run. Without "
+        "it, only files of tensors are read.",
+    )
 
 
 class TextEncoderSettings(ModelSettings):

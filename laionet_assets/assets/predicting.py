@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING
 
 from laionet_assets.assets.progress import progress_log
 from laionet_assets.assets.steps import Work
+from laionet_assets.models.prompts import ClassPrompts
+from laionet_assets.models.spec import ModelSpec
 from laionet_assets.pictures.reading import Content
-from laionet_assets.predictors import ClassPrompts, Outcome, PredictorSpec, load_predictor, predict_stream
+from laionet_assets.predictors import ImageNetClasses, Outcome, load_predictor, predict_stream
+from laionet_assets.taxonomy import load_synsets
 from laionet_assets.warehouse.checkpoint import Chunks
 from laionet_assets.warehouse.sql import literal
 
@@ -41,7 +44,7 @@ _COLUMNS = "sha256, profile, model_identity, rank, wnid, score, error"
 class Model:
     """A predictor of the settings; `identity` is what its predictions depend on."""
 
-    spec: PredictorSpec
+    spec: ModelSpec
     prompts: ClassPrompts | None
     identity: str
 
@@ -51,7 +54,7 @@ def predict_missing(work: Work, models: Sequence[Model], contents: Reader, *, no
     model_identity).
 
     Contents that `contents` does not give stay without rows. Published rows with the error `not_predicted` are not
-    taken for known. Models are loaded only if they are needed. Raises PredictorError for a model that cannot be had.
+    taken for known. Models are loaded only if they are needed. Raises ModelError for a model that cannot be had.
     """
     chunks = Chunks(work.checkpoint, rows_version=_ROWS_VERSION)
     work.connection.execute("create or replace temp table models (model varchar, model_identity varchar)")
@@ -127,7 +130,8 @@ def _predict(work: Work, models: Sequence[Model], sha256s: Sequence[str], conten
     from laionet_assets.pictures.stream import available_cores
 
     cache = work.warehouse.scratch / "class_embeddings"
-    predictors = [load_predictor(model.spec, prompts=model.prompts, cache=cache) for model in models]
+    classes = ImageNetClasses.of_rows((synset.wnid, synset.lemmas) for synset in load_synsets("imagenet-1k"))
+    predictors = [load_predictor(model.spec, classes=classes, prompts=model.prompts, cache=cache) for model in models]
     identities = {predictor.name: model.identity for predictor, model in zip(predictors, models, strict=True)}
     progress = progress_log(work.log, f"pictures predicted by {', '.join(identities)}")
     outcomes: list[Outcome] = []

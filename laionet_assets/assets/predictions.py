@@ -17,14 +17,15 @@ from laionet_assets.assets.steps import Step, Work, forget_checkpoint
 from laionet_assets.errors import UserError
 from laionet_assets.images.sets import ImageItem
 from laionet_assets.models.prompts import ClassPrompts, query_prompts, template_prompts
+from laionet_assets.models.spec import PREDICTOR, ModelSpec, parse_model
 from laionet_assets.pictures.reading import Content
-from laionet_assets.predictors import PredictorSpec, parse_predictor, predictor_identity
+from laionet_assets.predictors import predictor_identity
 from laionet_assets.settings import PredictorSettings, Settings, SettingsError
 from laionet_assets.sqlmodels.loader import Project
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Warehouse, digest
 
-Predictors = Sequence[tuple[PredictorSettings, PredictorSpec]]
+Predictors = Sequence[tuple[PredictorSettings, ModelSpec]]
 
 PREDICTOR_POOL = "predictor"
 NOT_STORED = "the picture is not in the image store, or damaged there"
@@ -61,7 +62,14 @@ def predictor_specs(settings: Settings) -> Predictors:
     for i, predictor in enumerate(settings.predictors):
         weights = Path(settings.resolve(predictor.weights)) if predictor.weights is not None else None
         try:
-            spec = parse_predictor(predictor.model, name=predictor.name, weights=weights, device=predictor.device)
+            spec = parse_model(
+                PREDICTOR,
+                predictor.model,
+                name=predictor.name,
+                weights=weights,
+                device=predictor.device,
+                allow_torchscript=predictor.allow_torchscript,
+            )
             specs.append((predictor, spec))
         except UserError as error:
             problems.append(f"  predictors[{i}].model: {error}")
@@ -201,7 +209,7 @@ def _models(specs: Predictors, work: Work) -> list[Model]:
     return models
 
 
-def _prompts(predictor: PredictorSettings, spec: PredictorSpec, work: Work) -> ClassPrompts:
+def _prompts(predictor: PredictorSettings, spec: ModelSpec, work: Work) -> ClassPrompts:
     """The texts of every class of the taxonomy; OpenAI's templates have names for those of ImageNet-1k alone."""
     if predictor.prompts == "query":
         rows = work.connection.execute(
@@ -216,7 +224,7 @@ def _prompts(predictor: PredictorSettings, spec: PredictorSpec, work: Work) -> C
     return template_prompts(dict(rows))
 
 
-def _prompts_version(predictor: PredictorSettings, spec: PredictorSpec) -> str:
+def _prompts_version(predictor: PredictorSettings, spec: ModelSpec) -> str:
     """What the prompts depend on besides the tables: the templates come with open_clip."""
     if spec.provider != "open_clip":
         return ""

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from laionet_assets.assets.progress import progress_log
 from laionet_assets.assets.steps import Step, Work, forget_checkpoint
 from laionet_assets.errors import UserError
-from laionet_assets.models.spec import ModelSpec, identity, parse_spec
+from laionet_assets.models.identity import identity
+from laionet_assets.models.spec import TEXT_ENCODER, ModelSpec, parse_model
 from laionet_assets.settings import Settings, SettingsError
 from laionet_assets.sqlmodels.loader import Project
 from laionet_assets.warehouse.table import PartKey
@@ -54,8 +54,13 @@ def encoder_specs(settings: Settings) -> list[ModelSpec]:
         weights = settings.resolve(encoder.weights) if encoder.weights is not None else None
         try:
             specs.append(
-                parse_spec(
-                    encoder.model, name=encoder.name, weights=Path(weights) if weights else None, device=encoder.device
+                parse_model(
+                    TEXT_ENCODER,
+                    encoder.model,
+                    name=encoder.name,
+                    weights=weights,
+                    device=encoder.device,
+                    allow_torchscript=encoder.allow_torchscript,
                 )
             )
         except UserError as error:

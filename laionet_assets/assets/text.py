@@ -9,7 +9,8 @@ from laionet_assets.assets.images import open_store
 from laionet_assets.assets.progress import progress_log
 from laionet_assets.assets.steps import Step, Work, forget_checkpoint
 from laionet_assets.errors import UserError
-from laionet_assets.ocr.loading import RecognizerSpec, parse_recognizer, recognizer_identity
+from laionet_assets.models.spec import ModelSpec
+from laionet_assets.ocr.loading import parse_recognizer, recognizer_identity
 from laionet_assets.settings import Settings, SettingsError
 from laionet_assets.sqlmodels.loader import Project
 from laionet_assets.warehouse.table import PartKey
@@ -54,7 +55,7 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
     }
 
 
-def recognizer_spec(settings: Settings) -> RecognizerSpec | None:
+def recognizer_spec(settings: Settings) -> ModelSpec | None:
     """The text recogniser of the settings, None with `ocr: null`. Raises SettingsError if there is no such one."""
     if settings.ocr is None:
         return None
@@ -65,7 +66,7 @@ def recognizer_spec(settings: Settings) -> RecognizerSpec | None:
         raise SettingsError(f"{settings.config_path}: ocr.model: {error}") from None
 
 
-def _write_texts(settings: Settings, spec: RecognizerSpec | None, work: Work) -> None:
+def _write_texts(settings: Settings, spec: ModelSpec | None, work: Work) -> None:
     from laionet_assets.ocr.texts import read_missing, texts_of
 
     published = work.published()

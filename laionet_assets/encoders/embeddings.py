@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
-from laionet_assets.models.spec import ModelSpec, identity
+from laionet_assets.models.identity import identity
+from laionet_assets.models.spec import ModelSpec
 from laionet_assets.models.text_encoder import Progress, TextEncoder, load_text_encoder
 from laionet_assets.warehouse.checkpoint import chunk_name
 from laionet_assets.warehouse.lake import write_whole
@@ -61,7 +62,7 @@ def embed_missing(
     later call for the same missing texts: the result is the same, byte for byte. The caller removes it
     (`warehouse.checkpoint`) once the table is published.
 
-    Raises ValueError if ids are null, repeated, or not as many as the texts, EncoderError as `load_text_encoder`.
+    Raises ValueError if ids are null, repeated, or not as many as the texts, ModelError as `load_text_encoder`.
     """
     _require_keys(ids, texts)
     model = identity(spec)

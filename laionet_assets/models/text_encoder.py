@@ -14,7 +14,9 @@ from typing import Protocol
 
 import numpy as np
 
-from laionet_assets.models.spec import ModelSpec, identity
+from laionet_assets.models.devices import device_of, precision_of
+from laionet_assets.models.identity import identity
+from laionet_assets.models.spec import ModelSpec
 from laionet_assets.models.text_towers import TextTower, load_tower
 
 Progress = Callable[[int, int], None]
@@ -46,7 +48,7 @@ def load_text_encoder(spec: ModelSpec) -> TextEncoder:
     """The text encoder of a spec, loaded once a process for each spec and content of its weights.
 
     `device: auto` is the GPU where torch sees one; `dtype: auto` is float32 on a CPU (lower precisions may be much
-    slower there) and on mps, float16 on cuda. Raises EncoderError for what a user can put right: no such model,
+    slower there) and on mps, float16 on cuda. Raises ModelError for what a user can put right: no such model,
     unfitting weights, a hub or device out of reach.
     """
     return _load(spec, identity(spec))
@@ -67,9 +69,8 @@ class TowerEncoder:
 
         self.name = spec.name
         self.identity = model_identity
-        self._device = torch.device(_device(spec))
-        automatic = "float16" if self._device.type == "cuda" else "float32"
-        self._dtype = getattr(torch, automatic if spec.dtype == "auto" else spec.dtype)
+        self._device = device_of(spec)
+        self._dtype = precision_of(spec, self._device)
         self._tower: TextTower = load_tower(spec)
         self.dimension = self._tower.dimension
         self._tower.module.to(self._device)
@@ -133,14 +134,3 @@ def length_sorted_batches(lengths: Sequence[int], *, max_tokens: int) -> Iterato
         size = max(1, max_tokens // max(1, lengths[order[start]]))
         yield order[start : start + size]
         start += size
-
-
-def _device(spec: ModelSpec) -> str:
-    import torch
-
-    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if spec.device == "auto":
-        return next(device for device, is_available in available.items() if is_available)
-    if not available[spec.device.partition(":")[0]]:
-        raise spec.error(f"device {spec.device!r} is not to be had here; use device: auto or cpu")
-    return spec.device

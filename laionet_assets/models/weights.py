@@ -7,7 +7,8 @@ error at once, not each library's own retries.
 import contextlib
 from pathlib import Path
 
-from laionet_assets.models.spec import ModelSpec, bundled_folder
+from laionet_assets.models.bundled import bundle_of, verified_bundle
+from laionet_assets.models.spec import ModelError, ModelSpec
 
 _CONFIGS = ("*.json", "*.txt", "*.model")
 _WEIGHTS = ("*.safetensors", "*.bin")
@@ -17,11 +18,11 @@ _OTHER_RUNTIMES = ("onnx/*", "openvino/*")
 def model_folder(spec: ModelSpec) -> Path:
     """Folder with the config, tokenizer and weights of a sentence-transformers or transformers model.
 
-    Raises EncoderError if the hub is needed and cannot be reached, if it has no such model or revision, or if the
-    local weights are no folder.
+    Raises ModelError if the hub is needed and cannot be reached, if it has no such model or revision, if the local
+    weights are no folder, or if bundled ones are not what they should be.
     """
-    if spec.is_bundled:
-        return bundled_folder()
+    if (bundle := bundle_of(spec)) is not None:
+        return verified_bundle(spec, bundle)
     if spec.weights is None:
         return hub_folder(spec, spec.model)
     if not spec.weights.is_dir():
@@ -34,7 +35,7 @@ def model_folder(spec: ModelSpec) -> Path:
 def hub_folder(spec: ModelSpec, repository: str) -> Path:
     """Local snapshot of a hub repository at the spec's revision: configs, tokenizer, safetensors (else .bin) weights.
 
-    From the hub's cache if it is there, without a request; else downloaded. Raises EncoderError as `model_folder`.
+    From the hub's cache if it is there, without a request; else downloaded. Raises ModelError as `model_folder`.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import (
@@ -58,7 +59,7 @@ def hub_folder(spec: ModelSpec, repository: str) -> Path:
             f"the Hugging Face hub has no {asked}, or not for you: {first_line(error)}; check name and revision"
         ) from error
     except (HTTPError, OSError) as error:
-        raise spec.error(unreachable(asked, error)) from error
+        raise unreachable(spec, asked, error) from error
     raise spec.error(
         f"{asked} holds neither .safetensors nor .bin weights; name another model or weights: <local folder>"
     )
@@ -81,12 +82,12 @@ def _snapshot(repository: str, revision: str | None, *, local_files_only: bool) 
     return None
 
 
-def unreachable(asked: str, error: Exception) -> str:
-    """What to say of a failed download: what was asked, why it failed, and the three ways out."""
-    return (
+def unreachable(spec: ModelSpec, asked: str, error: Exception) -> ModelError:
+    """A failed download: what was asked, why it failed, and the three ways out."""
+    return spec.error(
         f"{asked} is not on this machine, and the hub cannot be reached: {first_line(error)}. Without a network, set "
         "weights: <local copy>, or fill the hub's cache (HF_HOME) elsewhere and set HF_HUB_OFFLINE=1, or use the "
-        "bundled model sentence-transformers:all-MiniLM-L6-v2"
+        f"bundled model {spec.role.bundled}"
     )
 
 

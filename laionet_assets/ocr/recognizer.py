@@ -1,10 +1,7 @@
-"""The protocol of a text recogniser and its loader."""
+"""What a text recogniser is and gives."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
-
-from laionet_assets.ocr.loading import RecognizerSpec, recognizer_identity
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -46,20 +43,3 @@ class TextRecognizer(Protocol):
         Deterministic. May be called from several threads at once.
         """
         ...
-
-
-def load_recognizer(spec: RecognizerSpec) -> TextRecognizer:
-    """The recogniser of a spec, loaded once a process for each spec and content of its weights.
-
-    Raises RecognizerError for what a user can put right: a package or hub out of reach, unfitting weights.
-    """
-    return _load(spec, recognizer_identity(spec))
-
-
-@lru_cache(maxsize=4)
-def _load(spec: RecognizerSpec, identity: str) -> TextRecognizer:
-    from laionet_assets.ocr.rapid import RapidRecognizer
-    from laionet_assets.ocr.trocr import TrocrRecognizer
-
-    loaders = {"rapidocr": RapidRecognizer, "trocr": TrocrRecognizer}
-    return loaders[spec.provider](spec, identity)

@@ -1,12 +1,15 @@
 """Many pictures through one text recogniser, in order, in several threads; one unreadable picture costs one row."""
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from laionet_assets.ocr.recognizer import RecognizedText, TextRecognizer
-from laionet_assets.pictures.reading import MAX_PIXELS, UnreadablePicture, read_picture
-from laionet_assets.pictures.stream import ordered_map
+from laionet_assets.pictures.reading import MAX_PIXELS
+from laionet_assets.pictures.stream import Item, Refused, picture_stream
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
 @dataclass(frozen=True)
@@ -18,22 +21,30 @@ class TextOutcome:
 
 
 def recognize_stream(
-    items: Iterable[tuple[Hashable, bytes | Path]],
-    recognizer: TextRecognizer,
-    *,
-    workers: int = 2,
-    max_pixels: int = MAX_PIXELS,
+    items: Iterable[Item], recognizer: TextRecognizer, *, workers: int = 2, max_pixels: int = MAX_PIXELS
 ) -> Iterator[TextOutcome]:
-    """The text of every picture (an id, and its bytes or file), in the order of `items`.
+    """The text of every picture, upright, in the order of `items`.
 
     At most 2 x workers pictures are in memory. Pictures that cannot be decoded have a text with `error`.
     """
+    looks = picture_stream(
+        items, [_Reading(recognizer)], profiles=("corrected",), workers=workers, max_pixels=max_pixels
+    )
+    for look in looks:
+        (found,) = look.results
+        recognized = RecognizedText(None, error=found.reason) if isinstance(found, Refused) else found
+        yield TextOutcome(look.image_id, recognized)
 
-    def outcome(item: tuple[Hashable, bytes | Path]) -> TextOutcome:
-        image_id, content = item
-        try:
-            return TextOutcome(image_id, recognizer.recognize(read_picture(content, max_pixels=max_pixels).image))
-        except UnreadablePicture as error:
-            return TextOutcome(image_id, RecognizedText(None, error=str(error)))
 
-    yield from ordered_map(outcome, items, workers=workers)
+@dataclass(frozen=True)
+class _Reading:
+    """A recogniser as the stream feeds it."""
+
+    recognizer: TextRecognizer
+    batch_pictures: int = 1
+
+    def prepare(self, image: "Image") -> "Image":
+        return image
+
+    def compute(self, inputs: "Sequence[Image]") -> list[RecognizedText]:
+        return [self.recognizer.recognize(image) for image in inputs]

@@ -11,8 +11,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from laionet_assets.ocr.loading import RecognizerSpec, recognizer_identity
-from laionet_assets.ocr.recognizer import TextRecognizer, load_recognizer
+from laionet_assets.models.spec import ModelSpec
+from laionet_assets.ocr.loading import load_recognizer, recognizer_identity
+from laionet_assets.ocr.recognizer import TextRecognizer
 from laionet_assets.ocr.text_stream import recognize_stream
 from laionet_assets.warehouse.checkpoint import chunk_name
 from laionet_assets.warehouse.lake import write_whole
@@ -44,7 +45,7 @@ class PictureText:
 
 
 def read_missing(
-    spec: RecognizerSpec,
+    spec: ModelSpec,
     wanted: Collection[str],
     pictures: ReadPictures,
     *,
@@ -52,13 +53,13 @@ def read_missing(
     checkpoint: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
     workers: int = 2,
-    load: Callable[[RecognizerSpec], TextRecognizer] = load_recognizer,
+    load: Callable[[ModelSpec], TextRecognizer] = load_recognizer,
 ) -> dict[str, PictureText]:
     """The texts of all pictures wanted (sha256), by content: those in `known` that this recogniser read, the others
     read now. The recogniser is loaded only if one is missing; `progress` counts the missing ones.
 
     With `checkpoint`, a folder, finished texts are kept there chunk by chunk and found again by a later call. The
-    caller removes it (`warehouse.checkpoint`) once the table is published. Raises RecognizerError as
+    caller removes it (`warehouse.checkpoint`) once the table is published. Raises ModelError as
     `load_recognizer`.
     """
     identity = recognizer_identity(spec)

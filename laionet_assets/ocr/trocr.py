@@ -4,10 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from laionet_assets.models.text_towers import quiet_transformers
-from laionet_assets.models.weights import first_line, model_folder
-from laionet_assets.ocr.loading import RAPID_PROFILES, RecognizerSpec
-from laionet_assets.ocr.rapid import RapidEngines, blue_green_red
+from laionet_assets.models.devices import device_of
+from laionet_assets.models.spec import ModelSpec
+from laionet_assets.models.transformers_models import load_pretrained
+from laionet_assets.models.weights import model_folder
+from laionet_assets.ocr.rapid import RAPID_PROFILES, RapidEngines, blue_green_red
 from laionet_assets.ocr.recognizer import RecognizedText
 
 if TYPE_CHECKING:
@@ -24,15 +25,12 @@ class TrocrRecognizer:
     The published detector, EAST, has no weights to be had by a package or a hub; RapidOCR's takes its place.
     """
 
-    def __init__(self, spec: RecognizerSpec, identity: str) -> None:
-        import torch
-
+    def __init__(self, spec: ModelSpec, identity: str) -> None:
         self.name = spec.name
         self.identity = identity
         self._detectors = RapidEngines(spec, RAPID_PROFILES["fast"])
         self._model, self._processor = _load(spec)
-        has_cuda = torch.cuda.is_available()
-        self._device = ("cuda" if has_cuda else "cpu") if spec.device == "auto" else spec.device
+        self._device = device_of(spec)
         self._model.to(self._device)
 
     def recognize(self, image: "Image") -> RecognizedText:
@@ -71,19 +69,9 @@ class TrocrRecognizer:
         return list(zip(texts, probabilities.tolist(), strict=True))
 
 
-def _load(spec: RecognizerSpec) -> tuple[Any, Any]:
+def _load(spec: ModelSpec) -> tuple[Any, Any]:
     from transformers import TrOCRProcessor, VisionEncoderDecoderModel
 
-    folder = model_folder(spec)
-    try:
-        with quiet_transformers():
-            model, info = VisionEncoderDecoderModel.from_pretrained(
-                folder, local_files_only=True, output_loading_info=True
-            )
-            processor = TrOCRProcessor.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise spec.error(f"{folder} holds no TrOCR model: {first_line(error)}") from error
-    missing = sorted(key for key in info["missing_keys"] if "pooler" not in key)
-    if missing:
-        raise spec.error(f"the weights in {folder} lack {', '.join(missing[:5])}")
-    return model.eval().requires_grad_(False), processor
+    return load_pretrained(
+        spec, model_folder(spec), VisionEncoderDecoderModel, TrOCRProcessor, what="TrOCR model", unused="pooler"
+    )

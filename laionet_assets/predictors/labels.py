@@ -2,18 +2,40 @@
 
 Names are not enough: "crane" is two classes, fifty lemma lists of ImageNet-1k occur twice among 21,841 classes, and
 two published checkpoints number their labels past two gaps, which mis-decodes 281 classes (method.md 5.1). A map is
-made only if all classes of ImageNet-1k that such a head has are found; otherwise the error lists the missing ones.
+made only if all classes of ImageNet-1k that such a head has are found, and if nothing but their order tells two of
+them apart, only if that order is ImageNet's; otherwise the error lists the classes. The taxonomy is handed in.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from itertools import pairwise
 
-from laionet_assets.taxonomy import load_synsets
+LABELS_VERSION = 1
+"""Stored predictions are made anew when it changes: raise it when outputs are told otherwise."""
 
 _LISTED = 20
 """Classes that an error message lists at most."""
+
+
+@dataclass(frozen=True)
+class ImageNetClasses:
+    """The classes of ImageNet-1k by class index: their wnids, and the lemmas of each as one text."""
+
+    wnids: tuple[str, ...]
+    lemmas: tuple[str, ...]
+
+    @classmethod
+    def of_rows(cls, rows: Iterable[tuple[str, Sequence[str]]]) -> "ImageNetClasses":
+        """From the wnid and the lemmas of each class, in the order of class indices."""
+        wnids, lemmas = zip(*rows, strict=True)
+        return cls(tuple(wnids), tuple(", ".join(each) for each in lemmas))
+
+    @cached_property
+    def names(self) -> Mapping[str, str]:
+        """wnid -> lemmas, in order."""
+        return dict(zip(self.wnids, self.lemmas, strict=True))
 
 
 @dataclass(frozen=True)
@@ -48,24 +70,24 @@ def contiguous_labels(id2label: Mapping[int, str], outputs: int) -> tuple[list[s
     return [by_key[key] for key in keys], sum(key != rank for rank, key in enumerate(keys))
 
 
-def map_labels(labels: Sequence[str], *, moved: int = 0) -> LabelMap:
+def map_labels(labels: Sequence[str], classes: ImageNetClasses, *, moved: int = 0) -> LabelMap:
     """The map of outputs labelled with wnids or with lists of lemmas ("tench, Tinca tinca"; `_` counts as a space).
 
     Where a known class list of this length agrees with the labels at every class of ImageNet-1k, outputs are classes
-    by position in it. Otherwise by label: equal lemma lists are told apart by their order, which is ImageNet's.
-    Raises LabelsUnproven, listing the classes that are missing or ambiguous.
+    by position in it. Otherwise by label: equal lemma lists ("crane") are told apart by their order where all other
+    labels stand in ImageNet's. Raises LabelsUnproven, listing the classes that are missing or ambiguous.
     """
     cleaned = [label.replace("_", " ").strip() for label in labels]
-    names = imagenet_1k()
+    names = classes.names
     table = class_list(len(labels))
     if table is not None:
         position = {wnid: i for i, wnid in enumerate(table)}
         if all(cleaned[position[wnid]] in (wnid, name) for wnid, name in names.items() if wnid in position):
-            return _from_positions(position, moved=moved)
+            return _from_positions(position, names, moved=moved)
     return _by_label(cleaned, names, moved=moved)
 
 
-def map_outputs(outputs: int) -> LabelMap:
+def map_outputs(outputs: int, classes: ImageNetClasses) -> LabelMap:
     """The map of a timm head without labels of its own: classes by position in the class list of this length.
 
     Source: timm's rule that 1,000 outputs are ImageNet-1k, 21,843 are ImageNet-21k as Google numbers it, and so on.
@@ -77,12 +99,12 @@ def map_outputs(outputs: int) -> LabelMap:
             f"its head has {outputs:,} outputs; expected a class list that timm knows: 1,000 (ImageNet-1k), 11,221, "
             "11,821, 21,841, 21,842 or 21,843"
         )
-    return _from_positions({wnid: i for i, wnid in enumerate(table)})
+    return _from_positions({wnid: i for i, wnid in enumerate(table)}, classes.names)
 
 
-def _from_positions(position: Mapping[str, int], *, moved: int = 0) -> LabelMap:
-    found = tuple(wnid for wnid in imagenet_1k() if wnid in position)
-    missing = tuple(wnid for wnid in imagenet_1k() if wnid not in position)
+def _from_positions(position: Mapping[str, int], names: Mapping[str, str], *, moved: int = 0) -> LabelMap:
+    found = tuple(wnid for wnid in names if wnid in position)
+    missing = tuple(wnid for wnid in names if wnid not in position)
     return LabelMap(found, tuple(position[wnid] for wnid in found), missing, moved)
 
 
@@ -101,8 +123,11 @@ def _by_label(labels: Sequence[str], names: Mapping[str, str], *, moved: int) ->
             (ambiguous if len(positions[label]) > len(wnids) else missing).extend(wnids)
     if missing or ambiguous:
         raise LabelsUnproven(_unproven(len(labels), sorted(missing), sorted(ambiguous), names))
-    found = tuple(imagenet_1k())
-    return LabelMap(found, tuple(column[wnid] for wnid in found), moved=moved)
+    alike = [wnid for wnids in wnids_of.values() if len(wnids) > 1 for wnid in wnids]
+    columns = tuple(column[wnid] for wnid in names)
+    if alike and not all(one < following for one, following in pairwise(columns)):
+        raise LabelsUnproven(_unordered(len(labels), alike, names))
+    return LabelMap(tuple(names), columns, moved=moved)
 
 
 def _unproven(labels: int, missing: Sequence[str], ambiguous: Sequence[str], names: Mapping[str, str]) -> str:
@@ -118,10 +143,12 @@ def _unproven(labels: int, missing: Sequence[str], ambiguous: Sequence[str], nam
     )
 
 
-@lru_cache(maxsize=1)
-def imagenet_1k() -> dict[str, str]:
-    """The 1,000 wnids in the order of ImageNet's class indices, each with its lemmas as one text."""
-    return {synset.wnid: ", ".join(synset.lemmas) for synset in load_synsets("imagenet-1k")}
+def _unordered(labels: int, alike: Sequence[str], names: Mapping[str, str]) -> str:
+    listed = ", ".join(f"{wnid} ({names[wnid]})" for wnid in alike)
+    return (
+        f"its {labels:,} labels are lemmas in another order than ImageNet's, so nothing tells {listed} apart, which "
+        "have the same. Put wnids into id2label of the model's config.json, or name another model"
+    )
 
 
 @lru_cache(maxsize=8)

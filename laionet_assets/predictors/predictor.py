@@ -2,18 +2,20 @@
 the best classes of each picture."""
 
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from laionet_assets.models.devices import device_of, precision_of, torch_threads
+from laionet_assets.models.identity import identity
 from laionet_assets.models.prompts import ClassPrompts
-from laionet_assets.pictures.admission import to_rgb
+from laionet_assets.models.spec import ModelSpec
+from laionet_assets.pictures.admission import VERSION, to_rgb
 from laionet_assets.predictors.heads import Head
-from laionet_assets.predictors.spec import PredictorError, PredictorSpec, predictor_identity
+from laionet_assets.predictors.labels import LABELS_VERSION, ImageNetClasses
 
 if TYPE_CHECKING:
     import torch
@@ -55,57 +57,83 @@ class Predictor(Protocol):
         ...
 
 
+def predictor_identity(spec: ModelSpec, *, prompts: ClassPrompts | None = None) -> str:
+    """What stored predictions depend on: provider, model, hub revision or content of the weights, labels or prompts,
+    and how pictures are decoded.
+
+    Cheap, and without importing a library: the code location compares it at every start.
+    """
+    classes = f"prompts:{prompts.digest[:16]}" if prompts else f"labels:{LABELS_VERSION}"
+    return f"{identity(spec)}+{classes}+decoding:{VERSION}"
+
+
 def load_predictor(
-    spec: PredictorSpec, *, prompts: ClassPrompts | None = None, cache: Path | None = None
+    spec: ModelSpec,
+    *,
+    classes: ImageNetClasses | None = None,
+    prompts: ClassPrompts | None = None,
+    cache: Path | None = None,
 ) -> "Predictor":
     """The predictor of a spec, loaded once a process for each spec, content of its weights and set of prompts.
 
-    `prompts` are the classes of zero-shot prediction, needed for open_clip and meaningless elsewhere; `cache` is a
-    folder where their embeddings are kept. `device: auto` is the GPU where torch sees one; `dtype: auto` is float32 on
-    a CPU and on mps, float16 on cuda. Raises PredictorError for what a user can put right: no such model, unfitting
-    weights, labels that do not prove which output is which class, a hub or device out of reach.
+    `classes` are those of ImageNet-1k, by which the outputs of a classification head are told; `prompts` the texts of
+    each class, which zero-shot prediction (open_clip) needs and no other model takes; `cache` is a folder where their
+    embeddings are kept. `device: auto` is the GPU where torch sees one; `dtype: auto` is float32 on a CPU
+    and on mps, float16 on cuda. Raises ModelError for what a user can put right: no such model, unfitting weights,
+    labels that do not prove which output is which class, a hub or device out of reach.
     """
-    if (spec.provider == "open_clip") != (prompts is not None):
-        expected = "needs" if prompts is None else "has a classification head and takes no"
-        raise spec.error(f"it {expected} prompts, the texts of each class; zero-shot prediction is open_clip's")
-    return _load(spec, predictor_identity(spec, prompts=prompts), prompts, cache if prompts else None)
+    if spec.provider == "open_clip":
+        if prompts is None:
+            raise spec.error("it needs prompts, the texts of each class; zero-shot prediction is open_clip's")
+        return _load(spec, predictor_identity(spec, prompts=prompts), None, prompts, cache)
+    if prompts is not None:
+        raise spec.error("it has a classification head and takes no prompts; zero-shot prediction is open_clip's")
+    if classes is None:
+        raise ValueError("a model with a classification head needs the classes of ImageNet-1k")
+    return _load(spec, predictor_identity(spec), classes, None, None)
 
 
 @lru_cache(maxsize=8)
-def _load(spec: PredictorSpec, identity: str, prompts: ClassPrompts | None, cache: Path | None) -> "HeadPredictor":
-    device = _device(spec)
-    return HeadPredictor(spec.name, identity, _head(spec, prompts, cache), device=device, dtype=_dtype(spec, device))
+def _load(
+    spec: ModelSpec,
+    model_identity: str,
+    classes: ImageNetClasses | None,
+    prompts: ClassPrompts | None,
+    cache: Path | None,
+) -> "HeadPredictor":
+    return HeadPredictor(spec, model_identity, _head(spec, classes, prompts, cache))
 
 
-def _head(spec: PredictorSpec, prompts: ClassPrompts | None, cache: Path | None) -> Head:
-    from laionet_assets.predictors.classifiers import load_timm, load_transformers
-    from laionet_assets.predictors.zero_shot import load_open_clip
+def _head(spec: ModelSpec, classes: ImageNetClasses | None, prompts: ClassPrompts | None, cache: Path | None) -> Head:
+    from laionet_assets.predictors.classifiers import timm_head, transformers_head
+    from laionet_assets.predictors.zero_shot import zero_shot_head
 
     if prompts is not None:
-        return load_open_clip(spec, prompts=prompts, cache=cache)
-    return {"timm": load_timm, "transformers": load_transformers}[spec.provider](spec)
+        return zero_shot_head(spec, prompts=prompts, cache=cache)
+    return {"timm": timm_head, "transformers": transformers_head}[spec.provider](spec, classes)
 
 
 class HeadPredictor:
     """A `Predictor` over a head."""
 
-    def __init__(self, name: str, identity: str, head: Head, *, device: str, dtype: str) -> None:
+    def __init__(self, spec: ModelSpec, model_identity: str, head: Head) -> None:
         import torch
 
         from laionet_assets.models.fused import faster_on_cpu
 
-        self.name = name
-        self.identity = identity
+        self.name = spec.name
+        self.identity = model_identity
         self.wnids = head.wnids
+        self._spec = spec
         self._head = head
-        self._device = torch.device(device)
+        self._device = device_of(spec)
+        self._dtype = precision_of(spec, self._device)
         self.batch_pictures = BATCH_PICTURES[self._device.type]
-        self._dtype = getattr(torch, dtype)
         self._columns = torch.tensor(head.columns, device=self._device)
         self._turn = threading.Lock()
         module = head.module.float().eval().requires_grad_(False)
-        if device == "cpu" and dtype == "float32":
-            with _torch_threads(1):
+        if self._device.type == "cpu" and self._dtype == torch.float32:
+            with torch_threads(1):
                 example = torch.stack([head.prepare(picture) for picture in _noise(2)])
                 module = faster_on_cpu(module, example)
         self._module = module.to(self._device)
@@ -135,7 +163,10 @@ class HeadPredictor:
     def _best(self, inputs: Sequence["torch.Tensor"], *, k: int) -> list[Ranked]:
         scores = self._scores(inputs)
         if not np.isfinite(scores).all():
-            raise PredictorError(f"predictor {self.name!r}: its scores are not finite; use dtype: float32")
+            raise self._spec.error(
+                f"its scores are not finite: its weights are damaged or not whole, or beyond {self._dtype} on "
+                f"{self._device}. Load the weights again, or set device: cpu, which computes in float32"
+            )
         order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
         wnids = self._head.wnids
         return [[(wnids[i], float(row[i])) for i in best] for row, best in zip(scores, order, strict=True)]
@@ -158,40 +189,9 @@ class HeadPredictor:
             return scores.cpu().numpy()
 
 
-@contextmanager
-def _torch_threads(threads: int) -> Iterator[None]:
-    """While it lasts, torch computes with so many threads here: for small work several cost more than they give.
-
-    Measured on two busy cores: fusing the three bundled models takes 13 cpu-seconds with two threads, 2 with one.
-    """
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def _noise(pictures: int) -> list["Image"]:
     """Pictures that make every part of a model work: 256 x 256 pixels of noise, always the same."""
     from PIL import Image
 
     pixels = np.random.default_rng(0).integers(0, 256, (pictures, 256, 256, 3), dtype=np.uint8)
     return [Image.fromarray(picture) for picture in pixels]
-
-
-def _device(spec: PredictorSpec) -> str:
-    import torch
-
-    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if spec.device == "auto":
-        return next(device for device, is_available in available.items() if is_available)
-    if not available[spec.device.partition(":")[0]]:
-        raise spec.error(f"device {spec.device!r} is not to be had here; use device: auto or cpu")
-    return spec.device
-
-
-def _dtype(spec: PredictorSpec, device: str) -> str:
-    return ("float16" if device.startswith("cuda") else "float32") if spec.dtype == "auto" else spec.dtype

@@ -4,9 +4,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from laionet_assets.models.spec import PREDICTOR, parse_model
 from tests.bench.measure import Cost, apart, cost_of
 from tests.bench.options import Options
 from tests.bench.report import Section, Table, number, percent
+from tests.imagenet import CLASSES
 
 MODELS = tuple(f"tf_efficientnet_lite{size}" for size in (0, 1, 2))
 RECOGNIZERS = {"fast": 1, "default": 5}
@@ -49,9 +51,12 @@ def photographs(options: Options) -> Section:
 
 def predict(files: list[Path]) -> tuple[Cost, dict[str, tuple[float, float]]]:
     """What the models cost, and their top-1 and top-5 accuracy."""
-    from laionet_assets.predictors import load_predictor, parse_predictor, predict_stream
+    from laionet_assets.predictors import load_predictor, predict_stream
 
-    models = [load_predictor(parse_predictor(f"timm:{name}", name=name, device="cpu")) for name in MODELS]
+    models = [
+        load_predictor(parse_model(PREDICTOR, f"timm:{name}", name=name, device="cpu"), classes=CLASSES)
+        for name in MODELS
+    ]
     outcomes: list[Any] = []
     cost = cost_of(lambda: outcomes.extend(predict_stream([(file, file) for file in files], models, workers=WORKERS)))
     correct: Counter[tuple[str, int]] = Counter()

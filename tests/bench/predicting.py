@@ -11,15 +11,15 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from laionet_assets.models.spec import PREDICTOR, ModelSpec, parse_model
 from tests.bench.measure import Cost, apart, cost_of, stopwatch
 from tests.bench.options import Options
 from tests.bench.published import predictions
 from tests.bench.report import Section, Table, Target, number, percent, times
+from tests.imagenet import CLASSES
 
 if TYPE_CHECKING:
     import torch
-
-    from laionet_assets.predictors.spec import PredictorSpec
 
 MODELS = tuple(f"tf_efficientnet_lite{size}" for size in (0, 1, 2))
 WORKERS = 2
@@ -143,11 +143,11 @@ def predict_in_turns(drawn: Path, published_pictures: int, repeats: int) -> Both
     from laionet_assets.models.fused import faster_on_cpu
     from laionet_assets.pictures.reading import read_picture
     from laionet_assets.predictors import load_predictor, predict_stream
-    from laionet_assets.predictors.classifiers import load_timm
+    from laionet_assets.predictors.classifiers import timm_head
 
     files: list[bytes] = pickle.loads(drawn.read_bytes())
-    predictors = [load_predictor(spec) for spec in specs()]
-    heads = [load_timm(spec) for spec in specs()]
+    predictors = [load_predictor(spec, classes=CLASSES) for spec in specs()]
+    heads = [timm_head(spec, CLASSES) for spec in specs()]
     modules = []
     for head in heads:
         inputs = torch.stack([head.prepare(read_picture(file).image) for file in files[:2]])
@@ -210,21 +210,19 @@ def least_by_slice(costs: Iterable[Mapping[str, Any]]) -> dict[str, Cost]:
 
 def predict_as_published(drawn: Path, pictures: int) -> tuple[Cost, Mapping[str, Sequence[Sequence[str]]]]:
     """The published way on the first pictures: its cost, models loaded and warm, and the five best wnids by model."""
-    from laionet_assets.predictors.classifiers import load_timm
+    from laionet_assets.predictors.classifiers import timm_head
 
     files: list[bytes] = pickle.loads(drawn.read_bytes())[:pictures]
-    models = {spec.name: load_timm(spec) for spec in specs()}
+    models = {spec.name: timm_head(spec, CLASSES) for spec in specs()}
     predictions([BytesIO(file) for file in files[:2]], models)
     with stopwatch() as cost:
         best = predictions([BytesIO(file) for file in files], models)
     return cost, best
 
 
-def specs() -> "list[PredictorSpec]":
+def specs() -> list[ModelSpec]:
     """The bundled classifiers, on the CPU."""
-    from laionet_assets.predictors import parse_predictor
-
-    return [parse_predictor(f"timm:{name}", name=name, device="cpu") for name in MODELS]
+    return [parse_model(PREDICTOR, f"timm:{name}", name=name, device="cpu") for name in MODELS]
 
 
 def in_threads(work: Callable[[Any], Sequence[Any]], items: Iterable[Any]) -> list[Any]:

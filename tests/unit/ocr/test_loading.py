@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from laionet_assets.ocr import RecognizerError, parse_recognizer, recognizer_identity
+from laionet_assets.models.spec import ModelError
+from laionet_assets.ocr import parse_recognizer, recognizer_identity
 
 
 def test_the_identity_of_rapidocr_is_its_version_and_settings() -> None:
@@ -33,7 +34,7 @@ def test_the_identity_of_trocr_covers_its_weights_and_the_detector(tmp_path: Pat
     ],
 )
 def test_a_wrong_name_is_one_error_in_the_words_of_this_room(model: str, message: str) -> None:
-    with pytest.raises(RecognizerError) as error:
+    with pytest.raises(ModelError) as error:
         parse_recognizer(model)
     assert message in str(error.value)
     for foreign in ("encoder", "MiniLM", "open_clip", "bert"):

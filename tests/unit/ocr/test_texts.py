@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from laionet_assets.ocr import RecognizedText, RecognizerSpec, TextRecognizer, parse_recognizer, recognizer_identity
+from laionet_assets.models.spec import ModelSpec
+from laionet_assets.ocr import RecognizedText, TextRecognizer, parse_recognizer, recognizer_identity
 from laionet_assets.ocr import texts as module
 from laionet_assets.ocr.texts import PictureText, read_missing, texts_of, texts_table
 
@@ -24,11 +25,11 @@ class WidthReader:
         return RecognizedText.of([(str(image.width), 0.5)])
 
 
-def loading(spec: RecognizerSpec) -> TextRecognizer:
+def loading(spec: ModelSpec) -> TextRecognizer:
     return WidthReader()
 
 
-def never(spec: RecognizerSpec) -> TextRecognizer:
+def never(spec: ModelSpec) -> TextRecognizer:
     raise AssertionError("nothing is missing, so nothing is loaded")
 
 
@@ -60,7 +61,7 @@ def read(
     known: Iterable[PictureText] = (),
     checkpoint: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
-    load: Callable[[RecognizerSpec], TextRecognizer] = loading,
+    load: Callable[[ModelSpec], TextRecognizer] = loading,
 ) -> dict[str, PictureText]:
     return read_missing(
         SPEC,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from laionet_assets.predictors import real_labels
-from laionet_assets.predictors.labels import imagenet_1k
+from tests.imagenet import imagenet_1k
 
 
 def test_fifty_thousand_images_with_any_number_of_classes() -> None:
