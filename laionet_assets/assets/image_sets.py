@@ -19,8 +19,8 @@ from laionet_assets.assets.progress import progress_log
 from laionet_assets.assets.steps import Step, Work
 from laionet_assets.errors import UserError
 from laionet_assets.images.results import REMOVED
-from laionet_assets.images.sets import ImageItem, ImageSet, Profile, admit, open_image_set
-from laionet_assets.pictures.admission import VERSION
+from laionet_assets.images.sets import ImageItem, ImageSet, open_image_set
+from laionet_assets.pictures.admission import VERSION, Profile, admit
 from laionet_assets.settings import ImageSetSettings, Settings, SettingsError
 from laionet_assets.sqlmodels.loader import Project
 from laionet_assets.taxonomy import load_synsets

@@ -30,6 +30,7 @@ from laionet_assets.images.results import (
 )
 from laionet_assets.images.shard_writer import ShardWriter
 from laionet_assets.images.shards import RemovedContentError, StoreFullError, content_hash
+from laionet_assets.pictures.formats import extension_of
 
 LOG_EVERY_SECONDS = 10.0
 FULL_STORE_WAIT = timedelta(hours=1)
@@ -293,7 +294,7 @@ class _Harvest:
         described = {"width": seen.width, "height": seen.height, "mode": seen.mode, "mime_type": seen.mime_type}
         sha256 = content_hash(data)
         try:
-            self._writer.add(data, _extension(seen.mime_type), described)
+            self._writer.add(data, extension_of(seen.mime_type), described)
         except RemovedContentError:  # removed since the run began
             return blocked(result, sha256, "content")
         return replace(
@@ -341,7 +342,7 @@ class _Harvest:
             result = result_of(outcome, hashlib.md5(data, usedforsecurity=False).hexdigest())
             described = {name: getattr(result, name) for name in ("width", "height", "mode", "mime_type")}
             try:
-                self._writer.add(data, _extension(outcome.mime_type), described)
+                self._writer.add(data, extension_of(outcome.mime_type or ""), described)
             except RemovedContentError:  # removed since the fetch began
                 settle(outcome, blocked(replace(result, sha256=None, md5=None), outcome.sha256 or "", "content"))
                 return
@@ -422,8 +423,3 @@ class _Reporter:
 def _full(error: StoreFullError) -> Refusal:
     return Refusal(STORE_FULL, f"the image store has no room: {error.mend}, then run again")
 
-
-def _extension(mime_type: str | None) -> str:
-    """The ending of a file of a media type that is read here: `image/jpeg` is jpg."""
-    subtype = (mime_type or "").removeprefix("image/")
-    return "jpg" if subtype == "jpeg" else subtype

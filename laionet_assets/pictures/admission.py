@@ -1,7 +1,8 @@
 """Which pictures take part, and as what: bytes in, an RGB image or a reason out. The one place where pictures are
-decoded for models and text recognisers, so that what is admitted is what is predicted.
+decoded for models and text recognisers, so that what takes part is what is predicted.
 
-Belongs here: the two profiles of the rule. Does not belong here: resizing and normalising (a model's own business).
+Belongs here: what the two profiles make of a picture. Does not belong here: which formats are read (`formats`), and
+resizing and normalising (a model's own business).
 
 * `paper`: mode exactly RGB as Pillow opens it, width x height of at least 100 pixels. Nothing is converted, EXIF
   orientation is ignored. The study only ran Pillow's `verify`; here the picture is decoded, because a truncated file
@@ -13,27 +14,28 @@ Of an animation, both take the first frame. A picture of more than `max_pixels` 
 pixels are decoded.
 """
 
-import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from laionet_assets.pictures.formats import NotAPicture, sniff, with_picture
+
 if TYPE_CHECKING:
     from PIL import Image
+    from PIL.ImageFile import ImageFile
 
 Profile = Literal["paper", "corrected"]
 PROFILES: tuple[Profile, ...] = ("paper", "corrected")
 Reason = Literal["not_rgb", "too_small", "too_many_pixels", "decode"]
 
-VERSION = 1
+VERSION = 2
 """Raised whenever a picture is judged or decoded differently: stored judgements and predictions are made anew."""
 MIN_PIXELS = 100
 MAX_PIXELS = 89_478_485
 """Pillow's own limit: 256 MiB of 24-bit pixels."""
 
-FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "DIB", "TIFF", "JPEG2000", "AVIF", "PPM", "ICO")
-"""Formats opened (JPEG opens MPO too). Pillow knows others that start programs (EPS) or that no browser shows."""
-
 _ORIENTATION = 0x0112
+_XMP = ("XML:com.adobe.xmp", "xmp")
+"""Where Pillow keeps XMP, of which its `getexif` takes an orientation that browsers do not look at."""
 _PLAIN = {"1": "grey", "L": "grey", "CMYK": "cmyk", "YCbCr": "ycbcr", "HSV": "hsv", "RGBX": "rgbx", "P": "palette"}
 _WITH_ALPHA = {"LA": "grey", "PA": "palette", "RGBA": None, "RGBa": None}
 
@@ -67,40 +69,43 @@ def admit(data: bytes, profile: Profile, *, min_pixels: int = MIN_PIXELS, max_pi
     `not_rgb` is a mode that the profile does not take: under `corrected`, one without a defined white (32-bit integer
     and floating-point pixels, Lab). `too_small` is fewer than `min_pixels` pixels in all, not a side.
     """
-    from PIL import Image, UnidentifiedImageError
+    seen: dict[str, object] = {"mode": None, "width": None, "height": None}
 
-    try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    def look(image: "ImageFile") -> Admission:
         mode, (width, height) = image.mode, image.size
-    except UnidentifiedImageError:
-        return Admission(None, "decode", None, None, None, detail="not a picture of a known format")
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        return Admission(None, "too_many_pixels", None, None, None, detail=str(error))
-    except Exception as error:  # whatever a decoder raises over bytes from the web concerns this picture alone
-        return Admission(None, "decode", None, None, None, detail=_first_line(error))
-    conversions: tuple[str, ...] = ()
-    reason: Reason | None = None
-    if width * height > max_pixels:
-        reason = "too_many_pixels"
-    elif mode != "RGB" and (profile == "paper" or not _is_convertible(mode)):
-        reason = "not_rgb"
-    elif width * height < min_pixels:
-        reason = "too_small"
-    if reason:
-        limits = {
-            "too_many_pixels": f"{width} x {height} pixels, at most {max_pixels:,} are decoded",
-            "too_small": f"{width} x {height} pixels, expected at least {min_pixels:,} in all",
-            "not_rgb": f"mode {mode}" + ("" if profile == "paper" else " has no defined white"),
-        }
-        return Admission(None, reason, mode, width, height, detail=limits[reason])
-    try:
+        seen.update(mode=mode, width=width, height=height)
+        refusal = _refusal(mode, width * height, profile, min_pixels=min_pixels, max_pixels=max_pixels)
+        if refusal is not None:
+            limit = {
+                "too_many_pixels": f"{width} x {height} pixels, at most {max_pixels:,} are decoded",
+                "too_small": f"{width} x {height} pixels, expected at least {min_pixels:,} in all",
+                "not_rgb": f"mode {mode}" + ("" if profile == "paper" else " has no defined white"),
+            }
+            return Admission(None, refusal, **seen, detail=limit[refusal])
         image.load()
         as_stored = image if mode == "RGB" else None
-        if profile == "corrected":
-            image, conversions = to_rgb(image)
-    except Exception as error:  # as above
-        return Admission(None, "decode", mode, width, height, detail=_first_line(error))
-    return Admission(image, None, mode, width, height, conversions, as_stored=as_stored)
+        admitted, conversions = to_rgb(image) if profile == "corrected" else (image, ())
+        return Admission(admitted, None, **seen, conversions=conversions, as_stored=as_stored)
+
+    try:
+        return with_picture(data, look)
+    except NotAPicture as error:
+        return Admission(None, "decode", **seen, detail=str(error))
+    except Exception as error:  # whatever a decoder raises over bytes from the web concerns this picture alone
+        is_opened = seen["mode"] is not None
+        detail = _first_line(error) if is_opened else f"begins as {sniff(data)}, but its header is damaged"
+        return Admission(None, "decode", **seen, detail=detail)
+
+
+def _refusal(
+    mode: str, pixels: int, profile: Profile, *, min_pixels: int, max_pixels: int
+) -> Literal["too_many_pixels", "not_rgb", "too_small"] | None:
+    """Why a profile does not take a picture of this mode and area, known before its pixels are."""
+    if pixels > max_pixels:
+        return "too_many_pixels"
+    if mode != "RGB" and (profile == "paper" or not _is_convertible(mode)):
+        return "not_rgb"
+    return "too_small" if pixels < min_pixels else None
 
 
 def _is_convertible(mode: str) -> bool:
@@ -110,7 +115,7 @@ def _is_convertible(mode: str) -> bool:
 def to_rgb(image: "Image.Image") -> "tuple[Image.Image, tuple[str, ...]]":
     """Convert a decoded picture as `corrected` does, and say how; one that needs nothing is returned itself."""
     conversions: list[str] = []
-    orientation = image.getexif().get(_ORIENTATION)
+    orientation = _orientation(image)
     if image.mode.startswith("I;16"):
         conversions.append("sixteen_bit")
         image = _high_byte(image)
@@ -124,7 +129,20 @@ def to_rgb(image: "Image.Image") -> "tuple[Image.Image, tuple[str, ...]]":
     if orientation in range(2, 9):
         conversions.append("exif_orientation")
         image = image.transpose(_transposition(orientation))
+        image.info.pop("exif", None)  # it would ask for another turn
     return image, tuple(conversions)
+
+
+def _orientation(image: "Image.Image") -> int | None:
+    """What EXIF alone says; None where it says nothing or is damaged."""
+    info = image.info
+    image.info = {key: value for key, value in info.items() if key not in _XMP}
+    try:
+        return image.getexif().get(_ORIENTATION)
+    except Exception:  # damaged metadata are no damage of the picture
+        return None
+    finally:
+        image.info = info
 
 
 def _high_byte(image: "Image.Image") -> "Image.Image":

@@ -1,6 +1,6 @@
 """Bytes to pictures that a model can read: every way in which a file can be wrong becomes one short reason.
 
-Decoding is that of `images.sets.admission`; here is what models add to it.
+Decoding is that of `admission`; here is what models add to it.
 """
 
 from collections.abc import Callable

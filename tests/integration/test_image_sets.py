@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from laionet_assets.images.removals import Removal, leftovers, remove
-from laionet_assets.images.sets import ImageSet, admit, open_image_set
+from laionet_assets.images.sets import ImageSet, open_image_set
 from laionet_assets.images.store import ImageStore
+from laionet_assets.pictures.admission import admit
 from laionet_assets.taxonomy import load_synsets
 from laionet_assets.warehouse.table import PartKey
 

@@ -1,7 +1,7 @@
 """One HTTP exchange: ask one URL once, look at the answer's head, read its body within bounds.
 
 Belongs here: the wire, and what each way of failing on it is called. Does not belong here: redirects and retries (`run`
-decides on them), pictures (`verify`).
+decides on them), pictures (`pictures`).
 
 Cookies are off, nothing is decompressed unasked, certificates are checked, no proxy is taken from the environment.
 """
@@ -25,7 +25,7 @@ from laionet_assets.images.fetch.address import AddressPolicy, CheckedResolver, 
 from laionet_assets.images.fetch.outcomes import ErrorClass
 from laionet_assets.images.fetch.policy import FetchPolicy
 from laionet_assets.images.fetch.robots import MAX_ROBOTS_BYTES, opted_out_directive
-from laionet_assets.pictures.inspection import is_supported, sniff
+from laionet_assets.pictures.formats import is_read, sniff
 
 _SMALL_LENGTH_BYTES = 64 * 2**10
 """A body declared to be at most this long is read in one go."""
@@ -152,7 +152,7 @@ class Client:
             if not is_sniffed and len(body) >= _SNIFF_BYTES:
                 is_sniffed = True
                 answer.mime_type = sniff(bytes(body))
-                if not is_supported(answer.mime_type):
+                if not is_read(answer.mime_type):
                     answer.error = ErrorClass.NOT_AN_IMAGE
                     return
             if not answer.holds_permit and len(body) > _LARGE_BYTES:

@@ -1,7 +1,7 @@
 """What is asked and what came of it: requests, outcomes, and the classes of failure.
 
 Belongs here: plain values, and when a failure may be tried again. Does not belong here: how a class is found out
-(`exchange`, `verify`).
+(`exchange`, `pictures.inspection`).
 """
 
 from dataclasses import dataclass, field

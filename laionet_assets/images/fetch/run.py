@@ -186,7 +186,8 @@ class _Run:
         if (listed := listed_hash(body, policy.blocked_content_hashes)) is not None:
             return job.outcome(Answer(ErrorClass.BLOCKED, "content", answer.http_status, blocked_hash=listed), policy)
         inspection = inspect(body, min_pixels=policy.min_pixels, max_pixels=policy.max_pixels)
-        answer.error, answer.detail = inspection.error, inspection.detail
+        answer.error = ErrorClass(inspection.error) if inspection.error is not None else None
+        answer.detail = inspection.detail
         outcome = job.outcome(answer, policy, inspection=inspection)
         if outcome.error_class is None and self._sink is not None:
             with self._sink_lock:

@@ -1,7 +1,7 @@
 """Image sets: named pictures with their classes, whatever the layout they lie in.
 
-Belongs here: one small module a layout, the protocol they follow (`items`), and which pictures a profile admits
-(`admission`). Does not belong here: fetching, the image store, and models.
+Belongs here: one small module a layout, and the protocol they follow (`items`). Does not belong here: decoding
+(`pictures`), fetching, the image store, and models.
 """
 
 from collections.abc import Collection, Sequence
@@ -12,16 +12,12 @@ from laionet_assets.images.sets.imagefolder import ImageFolder
 from laionet_assets.images.sets.imagenetv2 import ImageNetV2
 from laionet_assets.images.sets.items import ImageItem, ImageSet, ImageSetError
 from laionet_assets.images.sets.webdataset import WebDataset
-from laionet_assets.pictures.admission import Admission, Profile, admit
 
 __all__ = [
     "LAYOUTS",
-    "Admission",
     "ImageItem",
     "ImageSet",
     "ImageSetError",
-    "Profile",
-    "admit",
     "open_image_set",
 ]
 

@@ -1,7 +1,7 @@
 """What an image set is, and what the layouts that are folders of files share.
 
 Belongs here: the protocol, an item, reading one, walking folders. Does not belong here: any one layout, and decoding
-(`admission`).
+(`pictures`).
 """
 
 import os
@@ -14,9 +14,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from laionet_assets.errors import UserError
-
-PICTURE_ENDINGS = frozenset({"jpg", "jpeg", "jpe", "png", "webp", "gif", "bmp", "tif", "tiff", "jp2", "avif", "ppm"})
-"""What the name of a picture ends in, in lower case. Whether it is one, decoding says."""
+from laionet_assets.pictures.formats import ENDINGS
 
 SHOWN = 10
 """How many of a long list an error shows."""
@@ -138,7 +136,7 @@ class FileImageSet(ABC):
 
 def is_picture(name: str) -> bool:
     """Whether a file is called as a picture is, and not hidden."""
-    return not name.startswith(".") and name.rpartition(".")[2].lower() in PICTURE_ENDINGS and "." in name
+    return not name.startswith(".") and name.rpartition(".")[2].lower() in ENDINGS and "." in name
 
 
 def folders_in(path: Path) -> list[str]:

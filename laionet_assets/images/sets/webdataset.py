@@ -22,13 +22,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from laionet_assets.images.sets.items import (
-    PICTURE_ENDINGS,
     ImageItem,
     ImageSetError,
     RangeReader,
     some,
 )
 from laionet_assets.images.sets.tars import BLOCK_BYTES, TarMember, UnusualTarError, walk_tar
+from laionet_assets.pictures.formats import ENDINGS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -81,7 +81,7 @@ class WebDataset:
             self._check_keys(shard, samples, rows, seen)
             labels = self._labels(shard, samples, rows)
             for key, members in samples.items():
-                picture = next(member for ending, member in members.items() if ending in PICTURE_ENDINGS)
+                picture = next(member for ending, member in members.items() if ending in ENDINGS)
                 reader = RangeReader(str(shard.tar), picture.byte_offset, picture.size_bytes)
                 url = rows[key].get("url") if rows is not None else None
                 yield ImageItem(key, labels.get(key), reader, url)
@@ -103,7 +103,7 @@ class WebDataset:
             samples = self._samples(shard)[0] if wanted else {}
             for key, members in samples.items():
                 if key in wanted:
-                    picture = next(member for ending, member in members.items() if ending in PICTURE_ENDINGS)
+                    picture = next(member for ending, member in members.items() if ending in ENDINGS)
                     reader = RangeReader(str(shard.tar), picture.byte_offset, picture.size_bytes)
                     url, original_hash = wanted[key]
                     yield ImageItem(key, None, reader, url), original_hash
@@ -181,13 +181,13 @@ class WebDataset:
                 if ending.lower() in sample:
                     twice.append(member.name)
                 sample[ending.lower()] = member
-        twice += [key for key, sample in samples.items() if len(PICTURE_ENDINGS.intersection(sample)) > 1]
+        twice += [key for key, sample in samples.items() if len(ENDINGS.intersection(sample)) > 1]
         if twice:
             raise ImageSetError(
                 f"image set {self.name}: {shard.tar}: found several pictures under one key: {some(twice)}; "
                 "expected one a key. Write the tar again with distinct names."
             )
-        return {key: sample for key, sample in samples.items() if PICTURE_ENDINGS.intersection(sample)}, is_torn
+        return {key: sample for key, sample in samples.items() if ENDINGS.intersection(sample)}, is_torn
 
     def _rows(self, shard: _Shard) -> dict[str, dict[str, Any]] | None:
         """Rows of the Parquet file by key; None where there is none."""

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from laionet_assets.assets.image_sets import image_set_rows, open_local_set, steps
-from laionet_assets.images.sets import admit
+from laionet_assets.pictures.admission import admit
 from laionet_assets.settings import Settings, SettingsError, load_settings
 from laionet_assets.sqlmodels.check import create_macros
 from tests.unit.sql.models import project

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from laionet_assets.images.sets import admit
-from laionet_assets.pictures.admission import MAX_PIXELS
+from laionet_assets.pictures.admission import MAX_PIXELS, admit
 
 SIZE = (16, 12)
 WHITE, RED, GREY = (255, 255, 255), (200, 30, 10), (90, 90, 90)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from laionet_assets.images.fetch.outcomes import ErrorClass
-from laionet_assets.pictures.inspection import Inspection, inspect, perceptual_hash, sniff
+from laionet_assets.pictures.formats import sniff
+from laionet_assets.pictures.inspection import Inspection, inspect, perceptual_hash
 
 
 def photo(seed: int = 0, size: tuple[int, int] = (200, 150)) -> Image.Image:
@@ -60,33 +60,12 @@ def test_an_animation_is_told_from_a_still() -> None:
     assert look(encoded(photo(), "WEBP", save_all=True, append_images=[photo(1)])).is_animated is True
 
 
-@pytest.mark.parametrize(
-    ("data", "mime_type"),
-    [
-        (b"", "application/octet-stream"),
-        (b"\0\1\2\3", "application/octet-stream"),
-        (b"hello", "text/plain"),
-        (b"<!DOCTYPE html><html>", "text/html"),
-        (b"\xef\xbb\xbf \n<HTML>", "text/html"),
-        (b"<svg xmlns='x'>", "image/svg+xml"),
-        (b"<?xml version='1.0'?>\n<!-- a --><!-- b -->\n<!DOCTYPE svg PUBLIC 'x'><svg>", "image/svg+xml"),
-        (b"<!---->" * 200, "text/plain"),
-        (b"%PDF-1.4", "text/plain"),
-        (b"\0\0\0\x1cftypisom", "video/mp4"),
-        (b"\xff\x0a\0\0", "image/jxl"),
-    ],
-)
-def test_what_is_no_picture(data: bytes, mime_type: str) -> None:
-    found = look(data)
-    assert (found.error, found.mime_type) == (ErrorClass.NOT_AN_IMAGE, mime_type)
-
-
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP"])
 def test_a_truncated_file_does_not_decode(kind: str) -> None:
     data = encoded(photo(), kind)
     for share in (0.1, 0.5, 0.9, 0.98):
         found = look(data[: int(len(data) * share)])
-        assert found.error == ErrorClass.DECODE and found.phash is None
+        assert found.error == "decode" and found.phash is None
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}, {"quality": 95}])
@@ -113,9 +92,9 @@ def test_the_scaled_decoding_refuses_what_the_full_one_refuses(options: dict) ->
 
 
 def test_size_limits_go_by_the_area_in_the_header() -> None:
-    assert look(encoded(photo(size=(9, 11)), "PNG")).error == ErrorClass.TOO_SMALL
+    assert look(encoded(photo(size=(9, 11)), "PNG")).error == "too_small"
     assert look(encoded(photo(size=(10, 10)), "PNG")).error is None
-    assert look(encoded(photo(size=(50, 50)), "PNG"), max_pixels=2_499).error == ErrorClass.TOO_MANY_PIXELS
+    assert look(encoded(photo(size=(50, 50)), "PNG"), max_pixels=2_499).error == "too_many_pixels"
     assert look(encoded(photo(size=(50, 50)), "PNG"), max_pixels=2_500).error is None
 
 
@@ -132,7 +111,7 @@ def test_a_bomb_is_not_decoded() -> None:
     found = look(bomb)
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert (found.error, found.width, found.height) == (ErrorClass.TOO_MANY_PIXELS, 50_000, 50_000)
+    assert (found.error, found.width, found.height) == ("too_many_pixels", 50_000, 50_000)
     assert most < 5_000_000
 
 
