@@ -1,6 +1,6 @@
 """The curated image set: what a reference set would hold of the 24 classes, as a folder of folders called by wnid.
 
-Belongs here: the files of the set. The pictures are drawn by `drawings`; those of the web are in `pictures`, and share
+Belongs here: the files of the set. The pictures are drawn by `drawings`; those of the web are in `web_pictures`, and share
 no seed with these.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 from laionet_assets.errors import UserError
 from laionet_assets.sample.classes import sample_classes
 from laionet_assets.sample.drawings import curated_picture
-from laionet_assets.sample.pictures.encoding import curated_file
+from laionet_assets.sample.web_pictures.encoding import curated_file
 
 VERSION = 1
 """Raised whenever the pictures that a seed gives change: sets of another version are drawn again."""

@@ -1,6 +1,6 @@
 """How the hosts of the synthetic web behave: who answers, what robots.txt says, which addresses go wrong and how.
 
-Belongs here: pure functions of an address. Does not belong here: pictures (`pictures`), sockets (`server`).
+Belongs here: pure functions of an address. Does not belong here: pictures (`web_pictures`), sockets (`server`).
 
 Every host `*.web.sample.invalid` answers; none of `*.gone.sample.invalid` has pictures any more.
 

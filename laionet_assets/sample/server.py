@@ -1,7 +1,7 @@
 """The synthetic web over HTTP on loopback: pictures drawn when they are asked for, from hosts with the usual faults.
 
 Belongs here: sockets, headers, the index of addresses. Does not belong here: which address has which fault (`manners`;
-its table says how each host behaves), what a picture looks like (`pictures`).
+its table says how each host behaves), what a picture looks like (`web_pictures`).
 
 Nothing is resolved by DNS: a client sends the requests for every host of `SampleWebServer.hosts` to the address given
 there and names the host in its Host header, as HTTP clients do that map host names.
@@ -23,9 +23,9 @@ from urllib.parse import urlsplit
 from laionet_assets.errors import UserError
 from laionet_assets.sample import manners
 from laionet_assets.sample.manners import ALL_HOSTS, Address, Fault, fault
-from laionet_assets.sample.pictures import VERSION, is_tiny, web_picture
 from laionet_assets.sample.rows import DEAD_DOMAIN, LIVE_DOMAIN, Picture
 from laionet_assets.sample.web import truth_path
+from laionet_assets.sample.web_pictures import VERSION, is_tiny, web_picture
 
 LOOPBACK = "127.0.0.1"
 PAGE = """<!doctype html>

@@ -261,6 +261,6 @@ def _forward(module: "torch.nn.Module", batch: "torch.Tensor") -> None:
 
 
 def _draw(wnid: str, seed: int) -> bytes:
-    from laionet_assets.sample.pictures import web_picture
+    from laionet_assets.sample.web_pictures import web_picture
 
     return web_picture("web", wnid, seed)

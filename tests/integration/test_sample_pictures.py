@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from laionet_assets.sample import sample_classes
-from laionet_assets.sample.pictures import web_picture
 from laionet_assets.sample.server import SampleWebServer
 from laionet_assets.sample.web import write_sample_part
+from laionet_assets.sample.web_pictures import web_picture
 
 CURATED, WEB = 3, 8
 """Pictures a class."""

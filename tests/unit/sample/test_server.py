@@ -14,9 +14,9 @@ from PIL import Image
 
 from laionet_assets.errors import UserError
 from laionet_assets.sample.manners import ALL_HOSTS, REFUSING_HOST, SLOW_HOST, VAGUE_HOST, Address, Fault, fault
-from laionet_assets.sample.pictures import is_tiny, web_picture
 from laionet_assets.sample.server import SampleWebServer
 from laionet_assets.sample.web import truth_path, write_sample_part
+from laionet_assets.sample.web_pictures import is_tiny, web_picture
 
 from .conftest import Part
 

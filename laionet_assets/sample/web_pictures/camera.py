@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
 from laionet_assets.sample.drawings.canvas import BLACK, WHITE, Rng, any_color, near, pick, write
-from laionet_assets.sample.pictures.paper import chance, duotone, lit
+from laionet_assets.sample.web_pictures.paper import chance, duotone, lit
 
 MARKS = ("GAMMAPIX", "NordicView", "staplefoto", "PhotoQuay", "SAMPLE", "(c) 2014", "preview")
 LINES = ("NEW IN", "SALE -30%", "Part 2", "Top 10", "Free delivery", "DIY", "2016", "Only today", "Swipe up", "HD")

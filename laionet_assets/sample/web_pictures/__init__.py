@@ -13,12 +13,12 @@ from PIL import Image
 
 from laionet_assets.sample.drawings import curated_picture
 from laionet_assets.sample.drawings.canvas import Rng, pick
-from laionet_assets.sample.pictures import elsewhere
-from laionet_assets.sample.pictures.camera import developed, published
-from laionet_assets.sample.pictures.encoding import curated_file, encoded, is_tiny, tiny
-from laionet_assets.sample.pictures.lettering import lettered
-from laionet_assets.sample.pictures.paper import Size
-from laionet_assets.sample.pictures.scenes import scene
+from laionet_assets.sample.web_pictures import elsewhere
+from laionet_assets.sample.web_pictures.camera import developed, published
+from laionet_assets.sample.web_pictures.encoding import curated_file, encoded, is_tiny, tiny
+from laionet_assets.sample.web_pictures.lettering import lettered
+from laionet_assets.sample.web_pictures.paper import Size
+from laionet_assets.sample.web_pictures.scenes import scene
 
 __all__ = ["STYLES", "VERSION", "is_tiny", "web_picture"]
 

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from PIL import Image, ImageDraw
 
 from laionet_assets.sample.drawings.canvas import BLACK, WHITE, Rng, any_color, pick
-from laionet_assets.sample.pictures import elsewhere
-from laionet_assets.sample.pictures.backdrops import PLACES, QUIET, own, stripes_of, studio
-from laionet_assets.sample.pictures.clutter import hand, person, scatter
-from laionet_assets.sample.pictures.paper import Size, chance, fitted, lit, paste, weighted
-from laionet_assets.sample.pictures.subjects import graphic, is_sheet, sheet, subject
+from laionet_assets.sample.web_pictures import elsewhere
+from laionet_assets.sample.web_pictures.backdrops import PLACES, QUIET, own, stripes_of, studio
+from laionet_assets.sample.web_pictures.clutter import hand, person, scatter
+from laionet_assets.sample.web_pictures.paper import Size, chance, fitted, lit, paste, weighted
+from laionet_assets.sample.web_pictures.subjects import graphic, is_sheet, sheet, subject
 
 Scene = Callable[[Rng, str, Size], Image.Image]
 

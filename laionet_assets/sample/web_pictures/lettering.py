@@ -10,10 +10,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from laionet_assets.sample.classes import sample_classes
 from laionet_assets.sample.drawings.canvas import BLACK, WHITE, Color, Rng, any_color, near, pick
-from laionet_assets.sample.pictures import elsewhere
-from laionet_assets.sample.pictures.backdrops import QUIET
-from laionet_assets.sample.pictures.paper import Size, chance
-from laionet_assets.sample.pictures.scenes import product, scene
+from laionet_assets.sample.web_pictures import elsewhere
+from laionet_assets.sample.web_pictures.backdrops import QUIET
+from laionet_assets.sample.web_pictures.paper import Size, chance
+from laionet_assets.sample.web_pictures.scenes import product, scene
 
 Design = Callable[[Rng, str, Size], Image.Image]
 SHARES = (0.12, 0.22)

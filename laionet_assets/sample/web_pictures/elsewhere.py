@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from laionet_assets.sample.drawings.canvas import BLACK, WHITE, Rng, any_color, disc, mix, near, pick, write
-from laionet_assets.sample.pictures.backdrops import (
+from laionet_assets.sample.web_pictures.backdrops import (
     PLACES,
     Backdrop,
     fabric,
@@ -21,8 +21,8 @@ from laionet_assets.sample.pictures.backdrops import (
     street,
     stripes_of,
 )
-from laionet_assets.sample.pictures.clutter import person, scatter
-from laionet_assets.sample.pictures.paper import Size, chance, cloudy, gradient, speckle
+from laionet_assets.sample.web_pictures.clutter import person, scatter
+from laionet_assets.sample.web_pictures.paper import Size, chance, cloudy, gradient, speckle
 
 TITLES = (
     "Evening songs",

@@ -11,7 +11,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
 
 from laionet_assets.sample.drawings import DRAWINGS
 from laionet_assets.sample.drawings.canvas import BLACK, WHITE, Rng, any_color, near, pick
-from laionet_assets.sample.pictures.paper import blob, chance, duotone, fitted, tilted, turned, weighted
+from laionet_assets.sample.web_pictures.paper import blob, chance, duotone, fitted, tilted, turned, weighted
 
 SIDE = 320
 """Longest side of a subject in pixels: the drawing table's, halved."""

@@ -12,12 +12,12 @@ from PIL import Image
 
 from laionet_assets.sample import sample_classes
 from laionet_assets.sample.drawings import DRAWINGS, curated_picture
-from laionet_assets.sample.pictures import STYLES, is_tiny, web_picture
-from laionet_assets.sample.pictures.backdrops import PLACES, QUIET, own
-from laionet_assets.sample.pictures.elsewhere import KINDS, OTHER_SENSES
-from laionet_assets.sample.pictures.lettering import DESIGNS, name_in_picture
-from laionet_assets.sample.pictures.scenes import FILLING, STANDING
-from laionet_assets.sample.pictures.subjects import is_sheet
+from laionet_assets.sample.web_pictures import STYLES, is_tiny, web_picture
+from laionet_assets.sample.web_pictures.backdrops import PLACES, QUIET, own
+from laionet_assets.sample.web_pictures.elsewhere import KINDS, OTHER_SENSES
+from laionet_assets.sample.web_pictures.lettering import DESIGNS, name_in_picture
+from laionet_assets.sample.web_pictures.scenes import FILLING, STANDING
+from laionet_assets.sample.web_pictures.subjects import is_sheet
 
 STANDS, FILLS = "n04254680", "n03733281"
 """A soccer ball, a maze."""

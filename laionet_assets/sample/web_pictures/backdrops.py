@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from laionet_assets.sample.drawings import DRAWINGS, canvas
 from laionet_assets.sample.drawings.canvas import BLACK, WHITE, Rng, any_color, disc, mix, near, pick
-from laionet_assets.sample.pictures.paper import Size, chance, cloudy, duotone, gradient, lit, speckle
+from laionet_assets.sample.web_pictures.paper import Size, chance, cloudy, duotone, gradient, lit, speckle
 
 Backdrop = Callable[[Rng, Size], Image.Image]
 

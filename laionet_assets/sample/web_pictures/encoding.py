@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageOps
 
 from laionet_assets.sample.dice import Dice
 from laionet_assets.sample.drawings.canvas import Rng
-from laionet_assets.sample.pictures.paper import weighted
+from laionet_assets.sample.web_pictures.paper import weighted
 
 FORMATS = {
     "jpeg": 0.84,
