@@ -422,4 +422,3 @@ class _Reporter:
 
 def _full(error: StoreFullError) -> Refusal:
     return Refusal(STORE_FULL, f"the image store has no room: {error.mend}, then run again")
-

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from laionet_assets.ocr.recognizer import RecognizedText, TextRecognizer
-from laionet_assets.pictures.reading import MAX_PIXELS
+from laionet_assets.pictures.admission import MAX_PIXELS
 from laionet_assets.pictures.stream import Item, Refused, picture_stream
 
 if TYPE_CHECKING:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 Profile = Literal["paper", "corrected"]
 PROFILES: tuple[Profile, ...] = ("paper", "corrected")
+Profiles = Literal["both", "paper", "corrected"]
+"""The profiles under which a picture looks so."""
 Reason = Literal["not_rgb", "too_small", "too_many_pixels", "decode"]
 
 VERSION = 2
@@ -32,6 +34,8 @@ VERSION = 2
 MIN_PIXELS = 100
 MAX_PIXELS = 89_478_485
 """Pillow's own limit: 256 MiB of 24-bit pixels."""
+MAX_ASPECT_RATIO = 100.0
+"""Beyond it no model sees a picture: scaling the short side to its input makes many millions of pixels."""
 
 _ORIENTATION = 0x0112
 _XMP = ("XML:com.adobe.xmp", "xmp")

@@ -6,23 +6,15 @@ Decoding is that of `admission`; here is what models add to it.
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from laionet_assets.pictures.admission import MAX_PIXELS, admit
+from laionet_assets.pictures.admission import MAX_ASPECT_RATIO, MAX_PIXELS, Profiles, admit
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["MAX_ASPECT_RATIO", "MAX_PIXELS", "Content", "Picture", "Profiles", "UnreadablePicture", "read_picture"]
-
-MAX_ASPECT_RATIO = 100.0
-"""Beyond it, scaling the short side to a model's input makes a picture of many millions of pixels."""
-
 Content = bytes | Path | Callable[[], bytes]
 """The bytes of a picture, the file that has them, or what gives them."""
-
-Profiles = Literal["both", "paper", "corrected"]
-"""The profiles of admission under which a picture looks so."""
 
 
 class UnreadablePicture(ValueError):

@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from laionet_assets.pictures.admission import PROFILES, Profile
-from laionet_assets.pictures.reading import MAX_PIXELS, Content, Profiles, UnreadablePicture, read_picture
+from laionet_assets.pictures.admission import MAX_PIXELS, PROFILES, Profile, Profiles
+from laionet_assets.pictures.reading import Content, UnreadablePicture, read_picture
 
 if TYPE_CHECKING:
     from PIL.Image import Image

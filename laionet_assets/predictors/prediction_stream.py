@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from laionet_assets.models.devices import torch_threads_in_workers
-from laionet_assets.pictures.reading import MAX_PIXELS, Profiles
+from laionet_assets.pictures.admission import MAX_PIXELS, Profiles
 from laionet_assets.pictures.stream import Item, Refused, picture_stream
 from laionet_assets.predictors.predictor import Predictor, Ranked
 
@@ -51,8 +51,6 @@ def predict_stream(
     `picture_stream`. Meanwhile torch computes each forward pass with one thread if there are several workers; what it
     was set to comes back with the end.
     """
-    if not predictors:
-        raise ValueError("expected at least one predictor")
     models = [_Ranking(predictor, min(k, len(predictor.wnids))) for predictor in predictors]
     with torch_threads_in_workers(1 if workers > 1 else None) as set_up:
         looks = picture_stream(

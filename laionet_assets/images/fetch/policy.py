@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from importlib.metadata import PackageNotFoundError, version
 
 from laionet_assets.errors import UserError
+from laionet_assets.pictures.admission import MIN_PIXELS
 
 OPT_OUT_TOKENS = ("noai", "noimageai", "noindex", "noimageindex")
 """X-Robots-Tag directives that keep an image out; `none` implies noindex."""
@@ -65,7 +66,7 @@ class FetchPolicy:
     max_redirects: int = 8
     max_pixels: int = 64_000_000
     """Width x height by the header; beyond it nothing is decoded."""
-    min_pixels: int = 100
+    min_pixels: int = MIN_PIXELS
     """Least width x height."""
 
     retries: int = 2

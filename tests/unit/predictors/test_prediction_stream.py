@@ -1,8 +1,6 @@
 """The stream over predictors: order, one row a failure, bounded look-ahead. Real models: tests/integration."""
 
-import threading
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from io import BytesIO
 
 import numpy as np
@@ -10,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from laionet_assets.pictures.stream import Item, ordered_map
+from laionet_assets.pictures.stream import Item
 from laionet_assets.predictors.prediction_stream import Outcome, predict_stream
 from laionet_assets.predictors.predictor import Ranked
 
@@ -175,39 +173,5 @@ def test_torch_has_its_threads_back() -> None:
 
 
 def test_no_predictor_is_a_mistake() -> None:
-    with pytest.raises(ValueError, match="at least one predictor"):
+    with pytest.raises(ValueError, match="at least one model"):
         list(predict_stream(items(1), []))
-
-
-class TestOrderedMap:
-    def test_order_with_uneven_work(self) -> None:
-        def slow_first(i: int) -> int:
-            time.sleep(0.05 if i == 0 else 0)
-            return i * i
-
-        assert list(ordered_map(slow_first, range(20), workers=4)) == [i * i for i in range(20)]
-
-    def test_it_reads_at_most_twice_the_workers_ahead(self) -> None:
-        read: list[int] = []
-
-        def source() -> Iterator[int]:
-            for i in range(100):
-                read.append(i)
-                yield i
-
-        results = ordered_map(lambda i: i, source(), workers=2)
-        for taken in range(10):
-            next(results)
-            assert len(read) <= taken + 1 + 2 * 2
-        results.close()
-        assert len(read) < 20
-
-    def test_workers_work_at_the_same_time(self) -> None:
-        meeting = threading.Barrier(3, timeout=10)
-        assert len(list(ordered_map(lambda _: meeting.wait(), range(3), workers=3))) == 3
-
-    def test_an_exception_comes_where_its_result_would(self) -> None:
-        results = ordered_map(lambda i: 1 // (2 - i), range(5), workers=2)
-        assert [next(results), next(results)] == [0, 1]
-        with pytest.raises(ZeroDivisionError):
-            next(results)
