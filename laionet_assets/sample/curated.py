@@ -1,7 +1,7 @@
 """The curated image set: what a reference set would hold of the 24 classes, as a folder of folders called by wnid.
 
-Belongs here: the files of the set. The pictures are drawn by `drawings`; those of the web are in `web_pictures`, and share
-no seed with these.
+Belongs here: the files of the set. The pictures are drawn by `drawings`; those of the web are in `web_pictures`, and
+share no seed with these.
 """
 
 import json
