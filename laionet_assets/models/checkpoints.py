@@ -40,7 +40,9 @@ def read_tensors(spec: ModelSpec, file: Path) -> "dict[str, torch.Tensor]":
 
         with loading(spec, file):
             return load_file(file)
-    return _read_torchscript(spec, file) if _is_torchscript(file) else _read_archive(spec, file)
+    with loading(spec, file):
+        read = _read_torchscript if _is_torchscript(file) else _read_archive
+    return read(spec, file)
 
 
 @contextlib.contextmanager

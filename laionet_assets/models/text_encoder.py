@@ -14,7 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
-from laionet_assets.models.devices import device_of, precision_of
+from laionet_assets.models.devices import device_of, precision_of, torch_threads_in_workers
 from laionet_assets.models.identity import identity
 from laionet_assets.models.spec import ModelSpec
 from laionet_assets.models.text_towers import TextTower, load_tower
@@ -102,13 +102,9 @@ class TowerEncoder:
         """
         import torch
 
-        threads = torch.get_num_threads()
-        workers = threads if self._device.type == "cpu" else 1
-        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            try:
-                yield from pool.map(self._embed, batches)
-            finally:
-                torch.set_num_threads(threads)
+        workers = torch.get_num_threads() if self._device.type == "cpu" else 1
+        with torch_threads_in_workers(1) as set_up, ThreadPoolExecutor(workers, initializer=set_up) as pool:
+            yield from pool.map(self._embed, batches)
 
     def _embed(self, rows: list[list[int]]) -> np.ndarray:
         import torch

@@ -8,7 +8,6 @@ by no browser.
 """
 
 import re
-import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,23 +24,19 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Format:
-    """A format that is read: how its files begin, are called, and are decoded (a module of Pillow and a class in it).
+    """A format that is read: how its files are called, which class of Pillow decodes them, and how they begin.
 
     The first of `endings` is that of the files that are written here.
     """
 
     media_type: str
     endings: tuple[str, ...]
-    decoder: tuple[str, str]
-    begins: Callable[[bytes], bool]
+    decoder: str
+    begins: Callable[[bytes], object]
 
 
-_DIB_HEADERS = frozenset({12, 40, 52, 56, 64, 108, 124})
-"""Sizes of the header of a device-independent bitmap: of each version of the format."""
-
-
-def _is_dib(head: bytes) -> bool:
-    return len(head) >= 4 and struct.unpack_from("<I", head)[0] in _DIB_HEADERS
+def _matches(pattern: bytes) -> Callable[[bytes], object]:
+    return re.compile(pattern, re.DOTALL).match
 
 
 def _is_avif(head: bytes) -> bool:
@@ -53,63 +48,31 @@ def _is_avif(head: bytes) -> bool:
     return not {b"avif", b"avis"}.isdisjoint(brands)
 
 
+_DIB = rb"[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0"
+"""The size of the header of a device-independent bitmap, of any version of the format."""
+
 FORMATS = (
-    Format(
-        "image/jpeg",
-        ("jpg", "jpeg", "jpe", "jfif"),
-        ("JpegImagePlugin", "JpegImageFile"),
-        lambda head: head.startswith(b"\xff\xd8\xff"),
-    ),
-    Format(
-        "image/png",
-        ("png",),
-        ("PngImagePlugin", "PngImageFile"),
-        lambda head: head.startswith(b"\x89PNG\r\n\x1a\n"),
-    ),
-    Format(
-        "image/gif",
-        ("gif",),
-        ("GifImagePlugin", "GifImageFile"),
-        lambda head: head.startswith((b"GIF87a", b"GIF89a")),
-    ),
-    Format(
-        "image/webp",
-        ("webp",),
-        ("WebPImagePlugin", "WebPImageFile"),
-        lambda head: head[:4] == b"RIFF" and head[8:12] == b"WEBP",
-    ),
-    Format("image/avif", ("avif",), ("AvifImagePlugin", "AvifImageFile"), _is_avif),
-    Format(
-        "image/tiff",
-        ("tiff", "tif"),
-        ("TiffImagePlugin", "TiffImageFile"),
-        lambda head: head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"II\0*", b"MM*\0")),
-    ),
-    Format(
-        "image/bmp",
-        ("bmp",),
-        ("BmpImagePlugin", "BmpImageFile"),
-        lambda head: head.startswith(b"BM") and _is_dib(head[14:]),
-    ),
+    Format("image/jpeg", ("jpg", "jpeg", "jpe", "jfif"), "JpegImagePlugin.JpegImageFile", _matches(rb"\xff\xd8\xff")),
+    Format("image/png", ("png",), "PngImagePlugin.PngImageFile", _matches(rb"\x89PNG\r\n\x1a\n")),
+    Format("image/gif", ("gif",), "GifImagePlugin.GifImageFile", _matches(rb"GIF8[79]a")),
+    Format("image/webp", ("webp",), "WebPImagePlugin.WebPImageFile", _matches(rb"RIFF.{4}WEBP")),
+    Format("image/avif", ("avif",), "AvifImagePlugin.AvifImageFile", _is_avif),
+    Format("image/tiff", ("tiff", "tif"), "TiffImagePlugin.TiffImageFile", _matches(rb"(II|MM)(\0[*+]|[*+]\0)")),
+    Format("image/bmp", ("bmp",), "BmpImagePlugin.BmpImageFile", _matches(rb"BM.{12}" + _DIB)),
+    Format("image/bmp", ("dib",), "BmpImagePlugin.DibImageFile", _matches(_DIB)),
     Format(
         "image/jp2",
         ("jp2", "j2k", "jpx"),
-        ("Jpeg2KImagePlugin", "Jpeg2KImageFile"),
-        lambda head: head.startswith((b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  \r\n\x87\n")),
+        "Jpeg2KImagePlugin.Jpeg2KImageFile",
+        _matches(rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  \r\n\x87\n"),
     ),
     Format(
         "image/x-portable-anymap",
         ("pnm", "ppm", "pgm", "pbm"),
-        ("PpmImagePlugin", "PpmImageFile"),
-        lambda head: re.match(rb"P[1-6f][ \t\r\n#]", head) is not None,
+        "PpmImagePlugin.PpmImageFile",
+        _matches(rb"P[1-6f][ \t\r\n#]"),
     ),
-    Format(
-        "image/vnd.microsoft.icon",
-        ("ico",),
-        ("IcoImagePlugin", "IcoImageFile"),
-        lambda head: head.startswith(b"\0\0\1\0"),
-    ),
-    Format("image/bmp", ("dib",), ("BmpImagePlugin", "DibImageFile"), _is_dib),
+    Format("image/vnd.microsoft.icon", ("ico",), "IcoImagePlugin.IcoImageFile", _matches(rb"\0\0\x01\0")),
 )
 ENDINGS = frozenset(ending for each in FORMATS for ending in each.endings)
 """What the name of a picture ends in, in lower case. Whether it is one, decoding says."""
@@ -163,7 +126,7 @@ def with_picture(data: bytes, work: "Callable[[ImageFile], T]") -> T:
     known = _format_of(data[:_HEAD_BYTES])
     if known is None:
         raise NotAPicture(sniff(data))
-    decoder = _decoder(*known.decoder)
+    decoder = _decoder(known.decoder)
     try:
         return work(decoder(BytesIO(data)))
     except Exception:
@@ -177,7 +140,8 @@ def _format_of(head: bytes) -> Format | None:
 
 
 @cache
-def _decoder(module: str, name: str) -> "Callable[[BytesIO], ImageFile]":
+def _decoder(path: str) -> "Callable[[BytesIO], ImageFile]":
+    module, _, name = path.partition(".")
     return getattr(import_module(f"PIL.{module}"), name)
 
 

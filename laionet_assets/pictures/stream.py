@@ -134,12 +134,8 @@ def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
         yield batch
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    """A look with every model's input (or why there is none) in place of its results."""
-
-    look: Look[Any]
-    inputs: tuple[Any, ...]
+_Prepared = tuple[Look[Any], list[Any]]
+"""A look without results yet, and every model's input for it, or why there is none."""
 
 
 def _prepare(
@@ -150,14 +146,14 @@ def _prepare(
     try:
         picture = read_picture(content, max_pixels=max_pixels)
     except UnreadablePicture as error:
-        return [_Prepared(Look(image_id, "both", ()), tuple(Refused(str(error)) for _ in models))]
+        return [(Look(image_id, "both", ()), [Refused(str(error)) for _ in models])]
     return [
-        _Prepared(
-            Look(image_id, seen_by, (), picture.width, picture.height, picture.mode),
-            tuple(_input(model, image) for model in models),
+        (
+            Look(image_id, look_of, (), picture.width, picture.height, picture.mode),
+            [_input(model, image) for model in models],
         )
-        for seen_by, image in picture.looks
-        if seen_by == "both" or seen_by in profiles
+        for look_of, image in picture.looks
+        if look_of == "both" or look_of in profiles
     ]
 
 
@@ -170,8 +166,8 @@ def _input(model: PictureModel[R], image: "Image") -> Any:
 
 def _compute(batch: Sequence[list[_Prepared]], models: Sequence[PictureModel[R]]) -> list[Look[R]]:
     prepared = [one for of_picture in batch for one in of_picture]
-    by_model = [_results(model, [one.inputs[i] for one in prepared]) for i, model in enumerate(models)]
-    return [replace(one.look, results=tuple(results)) for one, *results in zip(prepared, *by_model, strict=True)]
+    by_model = [_results(model, [inputs[i] for _, inputs in prepared]) for i, model in enumerate(models)]
+    return [replace(look, results=tuple(results)) for (look, _), *results in zip(prepared, *by_model, strict=True)]
 
 
 def _results(model: PictureModel[R], inputs: Sequence[Any]) -> list[R | Refused]:

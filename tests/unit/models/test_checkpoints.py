@@ -171,6 +171,7 @@ class TestTorchScript:
         ("w.safetensors", b"", "does not load"),
         ("w.pth", b"<html>no such file</html>", "is no checkpoint, or holds more than tensors"),
         ("w.npz", b"PK\x03\x04", "is cut off or no checkpoint of torch"),
+        ("w.pt", b"PK\x05\x06" + bytes(8) + b"\xff" * 8 + bytes(2), "does not load"),
     ],
 )
 def test_what_is_no_checkpoint_is_named(tmp_path: Path, name: str, data: bytes, message: str) -> None:
