@@ -96,8 +96,9 @@ def admit(data: bytes, profile: Profile, *, min_pixels: int = MIN_PIXELS, max_pi
     except NotAPicture as error:
         return Admission(None, "decode", **seen, detail=str(error))
     except Exception as error:  # whatever a decoder raises over bytes from the web concerns this picture alone
-        is_opened = seen["mode"] is not None
-        detail = _first_line(error) if is_opened else f"begins as {sniff(data)}, but its header is damaged"
+        detail = _first_line(error)
+        if seen["mode"] is None:
+            detail = f"begins as {sniff(data)}, but does not open: {detail}"
         return Admission(None, "decode", **seen, detail=detail)
 
 

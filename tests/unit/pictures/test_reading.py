@@ -92,7 +92,7 @@ def test_sixteen_bit_grey_keeps_its_shades() -> None:
         (lambda content: content[: len(content) // 2], "truncated"),
         (lambda content: b"", "not a picture of a known format"),
         (lambda content: b"<html>404</html>", "not a picture of a known format"),
-        (lambda content: b"\xff\xd8\xff" + b"\0" * 50, "begins as image/jpeg, but its header is damaged"),
+        (lambda content: b"\xff\xd8\xff" + b"\0" * 50, "begins as image/jpeg, but does not open"),
     ],
 )
 def test_broken_bytes_are_unreadable(spoil: Callable[[bytes], bytes], reason: str) -> None:
