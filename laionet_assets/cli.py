@@ -93,6 +93,23 @@ def report(config: Config = None) -> None:
 
 
 @app.command()
+def accept(
+    table: Annotated[str, typer.Argument(help="The table, such as core.caption_matches.")],
+    because: Annotated[str, typer.Option("--because", help="Why the rows stay the same, in one sentence.")],
+    config: Config = None,
+) -> None:
+    """Declare that an edit of code keeps the rows of a table, so that it is not made again; the report shows it."""
+
+    def work() -> int:
+        from laionet_assets.commands.accepting import accept_edits
+
+        accept_edits(table, because=because, config=config)
+        return 0
+
+    _exit_with(work)
+
+
+@app.command()
 def check(config: Config = None) -> None:
     """Check settings, yml, SQL, dependencies, documentation and unit tests, without data."""
 

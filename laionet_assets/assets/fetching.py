@@ -60,6 +60,11 @@ class Fetching:
         except FetchPolicyError as error:
             raise SettingsError(f"{settings.config_path}: images.fetch: {error}") from None
 
+    @property
+    def limits(self) -> FetchPolicy:
+        """The policy by the settings, for its limits."""
+        return self._limits
+
     def applies_to(self, source: str) -> bool:
         """Whether pictures of this source are fetched at all."""
         return source in self._sources and (self._is_sample(source) or self._fetch.enabled)

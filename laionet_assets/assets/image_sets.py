@@ -16,11 +16,11 @@ from urllib.parse import parse_qsl, urlsplit
 
 from laionet_assets.assets.parts import sample_cache
 from laionet_assets.assets.progress import progress_log
-from laionet_assets.assets.steps import Step, Work
+from laionet_assets.assets.steps import Computation, Step, Work
 from laionet_assets.errors import UserError
 from laionet_assets.images.results import REMOVED
 from laionet_assets.images.sets import ImageItem, ImageSet, open_image_set
-from laionet_assets.pictures.admission import VERSION, Profile, admit
+from laionet_assets.pictures.admission import Profile, admit
 from laionet_assets.settings import ImageSetSettings, Settings, SettingsError
 from laionet_assets.sqlmodels.loader import Project
 from laionet_assets.taxonomy import load_synsets
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 NOT_READ = "not_read"
 """Why a picture does not take part whose file could not be read."""
-ADMISSION_VERSION = str(VERSION)
+ADMISSION = "admission"
+"""The computation of core.set_images: what admission makes of a content."""
 _ROWS = 4_096
 _CURATED = "sample://curated"
 
@@ -46,17 +47,18 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
     chosen = [image_set.model_dump_json(exclude={"weighted_by", "classes"}) for image_set in settings.image_sets]
     return {
         "raw.image_sets": Step(
-            model=models["raw.image_sets"], code_version=digest("1", repr(rows)), write=partial(_write_sets, rows)
+            model=models["raw.image_sets"], settings=(repr(rows),), write=partial(_write_sets, rows)
         ),
         "raw.real_labels": Step(
             model=models["raw.real_labels"],
-            code_version=digest("1", repr(has_val)),
+            settings=(repr(has_val),),
             write=partial(_write_real_labels, has_val),
         ),
         "core.set_images": Step(
             model=models["core.set_images"],
-            code_version=digest("1", ADMISSION_VERSION, *chosen),
+            settings=tuple(chosen),
             write=partial(_write_set_images, settings),
+            computations=(Computation(ADMISSION, _judge),),
             outside=partial(_fingerprints, settings),
         ),
     }
@@ -212,7 +214,7 @@ def _write_set_images(settings: Settings, work: Work) -> None:
         for image_set in sorted(settings.image_sets, key=lambda one: one.name)
         for table in _set_tables(settings, image_set, known, removed, work)
     ]
-    rows = pa.concat_tables([_table("", "", []), *tables])
+    rows = pa.concat_tables([_table("", "", "", []), *tables])
     work.write_arrow(rows.sort_by([("image_set", "ascending"), ("image_id", "ascending")]))
 
 
@@ -242,11 +244,11 @@ def _set_tables(
         rows.append(row)
         done += 1
         if len(rows) == _ROWS:
-            yield _table(image_set.name, image_set.admission, rows)
+            yield _table(image_set.name, image_set.admission, work.labels[ADMISSION], rows)
             rows = []
         if done < total:
             progress(done, total)
-    yield _table(image_set.name, image_set.admission, rows)
+    yield _table(image_set.name, image_set.admission, work.labels[ADMISSION], rows)
     work.log(f"{image_set.name}: {done:,} pictures under {image_set.admission}; {_listed(outcomes)}")
     if conversions:
         work.log(f"{image_set.name}: conversions: {_listed(conversions)}")
@@ -303,14 +305,14 @@ def _judge(data: bytes, profile: Profile) -> _Judgement:
 
 
 def _published_judgements(work: Work) -> dict[tuple[str, str], _Judgement]:
-    """Judgements of the published table by admission and content, if they are of this version of admission."""
+    """Judgements of the published table by admission and content, if they are of the same code of admission."""
     warehouse, table = work.warehouse, work.model.table
     if not warehouse.lake.exists(table):
         return {}
     rows = work.connection.execute(
         "select admission, sha256, mode, width, height, is_admitted, rejected_because, conversions, error "
         f"from ({warehouse.select(table.name)}) where sha256 is not null and admission_version = ?",
-        [ADMISSION_VERSION],
+        [work.labels[ADMISSION]],
     ).fetchall()
     return {
         (admission, sha256): _Judgement(mode, width, height, is_admitted, reason, tuple(conversions), error)
@@ -318,7 +320,7 @@ def _published_judgements(work: Work) -> dict[tuple[str, str], _Judgement]:
     }
 
 
-def _table(name: str, admission: str, rows: Sequence[_Row]) -> "pa.Table":
+def _table(name: str, admission: str, version: str, rows: Sequence[_Row]) -> "pa.Table":
     import pyarrow as pa
 
     judgements = [row.judgement for row in rows]
@@ -333,7 +335,7 @@ def _table(name: str, admission: str, rows: Sequence[_Row]) -> "pa.Table":
             "width": pa.array([one.width for one in judgements], pa.int32()),
             "height": pa.array([one.height for one in judgements], pa.int32()),
             "admission": pa.array([admission] * len(rows), pa.string()),
-            "admission_version": pa.array([ADMISSION_VERSION] * len(rows), pa.string()),
+            "admission_version": pa.array([version] * len(rows), pa.string()),
             "is_admitted": pa.array([one.is_admitted for one in judgements], pa.bool_()),
             "rejected_because": pa.array([one.rejected_because for one in judgements], pa.string()),
             "conversions": pa.array([list(one.conversions) for one in judgements], pa.list_(pa.string())),

@@ -5,13 +5,16 @@ Belongs here: the three steps. Does not belong here: what the settings say about
 an address (`images.harvest`), tombstones (`images.removals`), the files of pictures (`images.store`).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from laionet_assets.assets.fetching import Fetching
-from laionet_assets.assets.steps import Step, Work
+from laionet_assets.assets.steps import Computation, Step, Work
+from laionet_assets.images.fetch.policy import FetchPolicy
 from laionet_assets.images.harvest import Asked, Harvest, harvest
 from laionet_assets.images.removals import (
     Leftover,
@@ -32,11 +35,16 @@ from laionet_assets.settings import Settings
 from laionet_assets.sqlmodels.loader import Project
 from laionet_assets.warehouse.sql import identifier, literals
 from laionet_assets.warehouse.table import PartKey
-from laionet_assets.warehouse.warehouse import VERSION_KEY, Warehouse, digest, stamps_of
+from laionet_assets.warehouse.warehouse import Warehouse, digest
+
+if TYPE_CHECKING:
+    from laionet_assets.pictures.inspection import Inspection
 
 FETCH_POOL = "fetch"
 CANDIDATES, REQUESTS, REMOVALS, IMAGES = "core.candidates", "core.image_requests", "core.removals", "core.images"
 LEFTOVERS = "marts.removal_leftovers"
+INSPECTION = "inspection"
+"""The computation of core.images: what is found out of the bytes of a picture."""
 _SAMPLE = {"source": "varchar", "sample_id": "bigint", "url": "varchar", "sha256": "varchar"}
 _CANDIDATE = "distinct source, sample_id, url, null::varchar as sha256"
 
@@ -60,7 +68,7 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
 
     def has_other_tombstones(warehouse: Warehouse, part: PartKey | None) -> bool:
         stamp = warehouse.stamps(REMOVALS).get(None)
-        return stamp is not None and stamp.version != _stamped(stamp.inputs, tombstones(warehouse))
+        return stamp is not None and stamp.version != stamp.with_content(tombstones(warehouse)).version
 
     def has_due_failures(warehouse: Warehouse, part: PartKey | None) -> bool:
         if part is None:
@@ -73,7 +81,6 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
     return {
         REMOVALS: Step(
             model=models[REMOVALS],
-            code_version="1",
             write=partial(_write_removals, settings, listed),
             outside=list_of_removals,
             is_due=has_other_tombstones,
@@ -81,8 +88,8 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
         ),
         IMAGES: Step(
             model=models[IMAGES],
-            code_version="1",
             write=partial(_write_images, settings, fetching),
+            computations=(Computation(INSPECTION, _inspected),),
             outside=rules_and_tombstones,
             is_due=has_due_failures,
             pool=FETCH_POOL,
@@ -90,7 +97,6 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
         ),
         LEFTOVERS: Step(
             model=models[LEFTOVERS],
-            code_version="1",
             write=partial(_write_leftovers, settings, project),
             outside=lambda warehouse, part: tombstones(warehouse),
         ),
@@ -167,11 +173,14 @@ def _write_images(settings: Settings, fetching: Fetching, work: Work) -> None:
     asked = _asked(work)
     store = open_store(settings, work.warehouse)
     _remove_addresses(store, work, part)
+    previous = _published(work, part)
+    if work.was_edited(INSPECTION):
+        previous = _looked_at_again(previous, store, fetching.limits)
     with store.writer(part) as writer:
         found = harvest(
             part.source,
             asked,
-            _published(work, part),
+            previous,
             writer=writer,
             rules=fetching.rules(work, part, Removals(tuple(read_tombstones(store.lake)))),
             log=lambda text: work.log(f"{part.key}: {text}"),
@@ -193,6 +202,36 @@ def _published(work: Work, part: PartKey) -> Iterable[Result]:
     select = work.warehouse.select(IMAGES, part)
     rows = work.connection.sql(f"select * from ({select}) where url_hash is not null").to_arrow_table().to_pylist()
     return map(Result.of_row, rows)
+
+
+def _looked_at_again(results: Iterable[Result], store: ImageStore, limits: FetchPolicy) -> Iterator[Result]:
+    """Results with what is found out today of the pictures that are stored; of those that are none by now there is no
+    result, so that they are asked for again.
+    """
+    every = list(results)
+    contents = sorted({result.sha256 for result in every if result.is_success and result.sha256 is not None})
+    found = {sha256: _inspected(data, limits) for sha256, data in store.contents(contents) if isinstance(data, bytes)}
+    for result in every:
+        seen = found.get(result.sha256 or "") if result.is_success else None
+        if seen is None:
+            yield result
+        elif seen.error is None:
+            yield replace(
+                result,
+                mime_type=seen.mime_type,
+                width=seen.width,
+                height=seen.height,
+                mode=seen.mode,
+                is_animated=seen.is_animated,
+                phash=seen.phash,
+            )
+
+
+def _inspected(data: bytes, limits: FetchPolicy) -> "Inspection":
+    """What is found out of the bytes of a picture."""
+    from laionet_assets.pictures.inspection import inspect
+
+    return inspect(data, min_pixels=limits.min_pixels, max_pixels=limits.max_pixels)
 
 
 def _clear_out(store: ImageStore, found: Harvest) -> None:
@@ -273,11 +312,6 @@ def _traces_in(warehouse: Warehouse, name: str) -> str | None:
         is_removed = {REQUESTS: "is_removed", IMAGES: "status = 'removed'"}.get(name, "false")
         columns += [f"case when not {is_removed} then {column} end as {column}" for column in ("source", "sample_id")]
     return f"select {', '.join(columns)} from ({warehouse.select(name)})" if columns else None
-
-
-def _stamped(inputs: str, content: str) -> str:
-    """The version of a file made from these inputs with this content."""
-    return stamps_of(inputs, content=content)[VERSION_KEY]
 
 
 def _part(work: Work) -> PartKey:

@@ -1,15 +1,18 @@
 """Stage sources: raw.parts, raw.quarantine, raw.pairs."""
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
+from functools import partial
 
 from laionet_assets.assets.parts import RegisteredPart, load_register, registered_part
-from laionet_assets.assets.steps import Step, Work
+from laionet_assets.assets.steps import Computation, Step, Work
 from laionet_assets.errors import UserError
-from laionet_assets.settings import Settings, SettingsError
+from laionet_assets.settings import Settings, SettingsError, SourceSettings
 from laionet_assets.sources import (
     AUTO,
     PartRecord,
+    adapter_module,
     adapter_named,
+    detect_adapter,
     fingerprint,
     inspect_part,
     pairs_view_sql,
@@ -31,42 +34,61 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
     _assert_adapters(settings)
     sources = {source.name: source for source in settings.sources}
     fingerprints: dict[tuple[str, str], str] = {}
+    detected: dict[tuple[str, str], str | None] = {}
 
     def content(warehouse: Warehouse, part: PartKey | None) -> str:
         """What the rows of a part depend on: adapter and content of its file. Unchanged files are not read again."""
         file = load_register(warehouse).get(part) if part else None
         if file is None or file.source not in sources:
             return ""
-        seen = fingerprints.get((file.path, file.signature)) or _recorded_fingerprint(warehouse, file)
+        seen = fingerprints.get((file.path, file.signature)) or _recorded(warehouse, file, "fingerprint")
         if seen is None:
             seen = fingerprint(file.file, storage_options=sources[file.source].storage_options)
         fingerprints[file.path, file.signature] = seen
         return f"{sources[file.source].adapter} {file.ordinal} {file.path} {seen}"
 
-    def write_parts(work: Work) -> None:
-        part = registered_part(work.warehouse, _part(work))
-        source = sources[part.source]
-        record = inspect_part(
-            work.connection,
-            part.file,
-            adapter=source.adapter,
-            ordinal=part.ordinal,
-            fingerprint=fingerprint(part.file, storage_options=source.storage_options),
-        )
-        work.log(f"{record.path}: {record.adapter}, {record.rows:,} rows, {record.quarantined:,} quarantined")
-        work.write_select(records_sql([record]))
-
-    def write_quarantine(work: Work) -> None:
-        (record,) = read_records(work.connection)
-        _assert_unchanged(settings, work.warehouse, record)
-        work.write_select(quarantine_sql(record))
+    def adapters(warehouse: Warehouse, part: PartKey | None) -> Sequence[Computation]:
+        """The adapter that a part is read by; for `auto`, the one that its columns ask for."""
+        file = load_register(warehouse).get(part) if part else None
+        if file is None or file.source not in sources:
+            return ()
+        name, seen = sources[file.source].adapter, (file.path, file.signature)
+        if name == AUTO and seen not in detected:
+            detected[seen] = _recorded(warehouse, file, "adapter") or _detected(warehouse, file)
+        name = detected[seen] if name == AUTO else name
+        return (Computation(f"adapter {name}", adapter_module(name)),) if name else ()
 
     models = project.models
     return {
-        "raw.parts": Step(model=models["raw.parts"], code_version="1", write=write_parts, outside=content),
-        "raw.quarantine": Step(model=models["raw.quarantine"], code_version="1", write=write_quarantine),
-        "raw.pairs": Step(model=models["raw.pairs"], code_version="1", write=None),
+        "raw.parts": Step(
+            model=models["raw.parts"],
+            write=partial(_write_parts, sources),
+            outside=content,
+            adapters=adapters,
+        ),
+        "raw.quarantine": Step(model=models["raw.quarantine"], write=partial(_write_quarantine, settings)),
+        "raw.pairs": Step(model=models["raw.pairs"], write=None, makers=(pairs_view_sql, PartRecord)),
     }
+
+
+def _write_parts(sources: Mapping[str, SourceSettings], work: Work) -> None:
+    part = registered_part(work.warehouse, _part(work))
+    source = sources[part.source]
+    record = inspect_part(
+        work.connection,
+        part.file,
+        adapter=source.adapter,
+        ordinal=part.ordinal,
+        fingerprint=fingerprint(part.file, storage_options=source.storage_options),
+    )
+    work.log(f"{record.path}: {record.adapter}, {record.rows:,} rows, {record.quarantined:,} quarantined")
+    work.write_select(records_sql([record]))
+
+
+def _write_quarantine(settings: Settings, work: Work) -> None:
+    (record,) = read_records(work.connection)
+    _assert_unchanged(settings, work.warehouse, record)
+    work.write_select(quarantine_sql(record))
 
 
 def source_views(settings: Settings) -> Mapping[str, SourceView]:
@@ -136,12 +158,21 @@ def _assert_unchanged(settings: Settings, warehouse: Warehouse, record: PartReco
         )
 
 
-def _recorded_fingerprint(warehouse: Warehouse, file: RegisteredPart) -> str | None:
-    """The fingerprint that raw.parts has of a file with this signature, if any."""
+def _recorded(warehouse: Warehouse, file: RegisteredPart, column: str) -> str | None:
+    """What raw.parts records of a file with this signature, if it does."""
     if file.key not in warehouse.parts(PARTS_TABLE):
         return None
     with warehouse.connect() as connection:
         row = connection.execute(
-            f"select fingerprint from ({warehouse.select(PARTS_TABLE, file.key)}) where signature = ?", [file.signature]
+            f"select {column} from ({warehouse.select(PARTS_TABLE, file.key)}) where signature = ?", [file.signature]
         ).fetchone()
     return row[0] if row else None
+
+
+def _detected(warehouse: Warehouse, file: RegisteredPart) -> str | None:
+    """The adapter that a file's columns ask for; None if none does: making the part says what is wrong with it."""
+    with warehouse.connect() as connection:
+        try:
+            return detect_adapter(connection, file.file).name
+        except UserError:
+            return None

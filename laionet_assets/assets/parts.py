@@ -17,10 +17,10 @@ from laionet_assets.settings import Settings, SourceSettings
 from laionet_assets.sources import PartFile, assign_ordinals, discover, part_number_of, resolve_path
 from laionet_assets.warehouse.catalog import refresh_catalog
 from laionet_assets.warehouse.table import PartKey
-from laionet_assets.warehouse.warehouse import Warehouse
+from laionet_assets.warehouse.warehouse import Stamp, Warehouse
 
 REGISTER = "parts.json"
-RETIRED_VERSION = "retired"
+RETIRED = Stamp.of("retired")
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def retire_parts(warehouse: Warehouse, parts: Collection[PartKey]) -> dict[PartK
                         staged.path,
                         f"select * from ({warehouse.select(name, part)}) where false",
                         order_by=table.grain,
-                        version=RETIRED_VERSION,
+                        stamp=RETIRED,
                     )
                     warehouse.lake.publish(staged)
                 emptied[part].append(name)

@@ -36,7 +36,6 @@ RANKS = 5
 CHUNK_PICTURES = 512
 """Pictures a chunk: a killed run loses at most so many. A multiple of every batch size, so that a run that was taken
 up again makes the same batches."""
-_ROWS_VERSION = "1"
 _COLUMNS = "sha256, profile, model_identity, rank, wnid, score, error"
 
 
@@ -56,7 +55,7 @@ def predict_missing(work: Work, models: Sequence[Model], contents: Reader, *, no
     Contents that `contents` does not give stay without rows. Published rows with the error `not_predicted` are not
     taken for known. Models are loaded only if they are needed. Raises ModelError for a model that cannot be had.
     """
-    chunks = Chunks(work.checkpoint, rows_version=_ROWS_VERSION)
+    chunks = Chunks(work.checkpoint, rows_version="-".join(sorted({*work.labels.values()})))
     work.connection.execute("create or replace temp table models (model varchar, model_identity varchar)")
     if models:
         work.connection.executemany("insert into models values (?, ?)", [[m.spec.name, m.identity] for m in models])

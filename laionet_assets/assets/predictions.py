@@ -13,7 +13,7 @@ from pathlib import Path
 from laionet_assets.assets.image_sets import open_local_set
 from laionet_assets.assets.images import open_store
 from laionet_assets.assets.predicting import PREDICTED, WANTED, Model, predict_missing
-from laionet_assets.assets.steps import Step, Work, forget_checkpoint
+from laionet_assets.assets.steps import Step, Work, by_provider, forget_checkpoint, labelled
 from laionet_assets.errors import UserError
 from laionet_assets.images.sets import ImageItem
 from laionet_assets.models.prompts import ClassPrompts, query_prompts, template_prompts
@@ -44,8 +44,8 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
     return {
         model.name: Step(
             model=model,
-            code_version="1",
             write=partial(write, settings, specs),
+            computations=by_provider([spec for _, spec in specs], predict_missing),
             outside=models,
             pool=PREDICTOR_POOL,
             after_publish=forget_checkpoint,
@@ -203,7 +203,8 @@ def _changed(name: str, what: str) -> UserError:
 def _models(specs: Predictors, work: Work) -> list[Model]:
     """The predictors, with the prompts of zero-shot ones."""
     models = []
-    for predictor, spec in specs:
+    for predictor, parsed in specs:
+        spec = labelled(parsed, work)
         prompts = _prompts(predictor, spec, work) if spec.provider == "open_clip" else None
         models.append(Model(spec, prompts, predictor_identity(spec, prompts=prompts)))
     return models

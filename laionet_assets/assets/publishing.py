@@ -69,7 +69,7 @@ def make(warehouse: Warehouse, step: Step, part: PartKey | None, *, log: Callabl
         )
     if part is None:
         _assert_same_parts(warehouse, step)
-    version = versions.next_of(step, part)
+    stamp = versions.next_stamp(step, part)
     table = step.model.table
     with warehouse.connect() as connection, warehouse.lake.stage(table, part) as staged:
         warehouse.bind(connection, step.model.dependencies, part)
@@ -79,8 +79,10 @@ def make(warehouse: Warehouse, step: Step, part: PartKey | None, *, log: Callabl
             model=step.model,
             part=part,
             staged=staged.path,
-            version=version,
+            stamp=stamp,
             log=log,
+            labels={name: code.label for name, code in stamp.codes},
+            known_labels=versions.known_labels(step, part),
         )
         if step.write is None:
             source = warehouse.views[step.name](warehouse, [part] if part else None)

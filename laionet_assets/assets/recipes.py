@@ -1,17 +1,15 @@
 """Stage laionet: raw.recipes, the recipes of laionet.yaml as rows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 from laionet_assets.assets.steps import Step, Work
 from laionet_assets.settings import Settings
 from laionet_assets.sqlmodels.loader import Project
-from laionet_assets.warehouse.warehouse import digest
 
 
 def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
-    """The step of raw.recipes. Its code version covers the recipes: changing one makes what reads it stale, and
-    nothing else.
-    """
+    """The step of raw.recipes. The recipes are its settings: changing one makes what reads it stale, nothing else."""
     rows = [
         {
             "recipe": recipe.name,
@@ -28,24 +26,25 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
         for position, recipe in enumerate(settings.recipes)
     ]
 
-    def write(work: Work) -> None:
-        import pyarrow as pa
-
-        schema = pa.schema(
-            [
-                ("recipe", pa.string()),
-                ("position", pa.int32()),
-                ("matching", pa.string()),
-                ("encoder", pa.string()),
-                ("text_threshold", pa.float64()),
-                ("multi_label", pa.string()),
-                ("nsfw_tags", pa.list_(pa.string())),
-                ("max_punsafe", pa.float64()),
-                ("top_k", pa.int64()),
-                ("drop_text_in_image", pa.bool_()),
-            ]
-        )
-        work.write_arrow(pa.Table.from_pylist(rows, schema=schema).sort_by("recipe"))
-
     model = project.models["raw.recipes"]
-    return {model.name: Step(model=model, code_version=digest("1", repr(rows)), write=write)}
+    return {model.name: Step(model=model, settings=(repr(rows),), write=partial(_write, rows))}
+
+
+def _write(rows: Sequence[Mapping[str, object]], work: Work) -> None:
+    import pyarrow as pa
+
+    schema = pa.schema(
+        [
+            ("recipe", pa.string()),
+            ("position", pa.int32()),
+            ("matching", pa.string()),
+            ("encoder", pa.string()),
+            ("text_threshold", pa.float64()),
+            ("multi_label", pa.string()),
+            ("nsfw_tags", pa.list_(pa.string())),
+            ("max_punsafe", pa.float64()),
+            ("top_k", pa.int64()),
+            ("drop_text_in_image", pa.bool_()),
+        ]
+    )
+    work.write_arrow(pa.Table.from_pylist(list(rows), schema=schema).sort_by("recipe"))

@@ -12,6 +12,8 @@ from laionet_assets.assets.build import (
     user_errors_shown,
 )
 from laionet_assets.assets.pipeline import Pipeline
+from laionet_assets.assets.same_rows import same_rows
+from laionet_assets.assets.source_code import this_package
 from laionet_assets.assets.versions import Versions
 from laionet_assets.warehouse.catalog import refresh_catalog, write_release
 from laionet_assets.warehouse.resource import WarehouseResource
@@ -35,7 +37,7 @@ def build_release_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
             "the sources' own rows): copy it to a laptop or archive it. It is built aside and swapped in whole."
         ),
         owners=["team:laionet"],
-        code_version="1",
+        code_version=release_code(),
         automation_condition=FOLLOW_UPSTREAM,
     )
     def release(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> dg.MaterializeResult:
@@ -92,4 +94,9 @@ def released_select(warehouse: Warehouse) -> Callable[[str], str]:
 def release_version(warehouse: Warehouse, names: list[str]) -> str:
     """Version of a release written now."""
     versions = Versions(warehouse)
-    return digest("1", *(f"{name}={versions.of(name)}" for name in names))
+    label = same_rows(warehouse).first_label(RELEASE, release_code())
+    return digest(label, *(f"{name}={versions.of(name)}" for name in names))
+
+
+def release_code() -> str:
+    return this_package().digest(released_select)

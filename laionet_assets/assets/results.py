@@ -7,7 +7,7 @@ Belongs here: which files of the settings go into which table. Does not belong h
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 from laionet_assets.assets.steps import Step, Work
@@ -38,40 +38,28 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
     ]
     models = project.models
 
-    def write_correctness(work: Work) -> None:
-        from laionet_assets.stats import PublishedResults, published_select, read_label_list
-
-        results = [
-            PublishedResults(item.name, str(path), read_label_list(labels) if labels else None)
-            for item, path, labels in published
-        ]
-        work.write_select(published_select(work.connection, results))
-
     return {
         "raw.published_correctness": Step(
             model=models["raw.published_correctness"],
-            code_version="1",
-            write=write_correctness,
+            write=partial(_write_correctness, published),
             outside=_contents({item.name: [path, labels] for item, path, labels in published}),
         ),
         "raw.published_labels": Step(
             model=models["raw.published_labels"],
-            code_version="1",
-            write=lambda work: _write_label_counts(work, listed),
+            write=partial(_write_label_counts, listed),
             outside=_contents({name: [path] for name, path in listed.items()}),
         ),
         "raw.class_lists": Step(
             model=models["raw.class_lists"],
-            code_version="1",
-            write=lambda work: _write_classes(work, counted),
+            write=partial(_write_classes, counted),
             outside=_contents({name: [path] for name, path in counted.items()}),
         ),
         "raw.predictors": Step(
             model=models["raw.predictors"],
-            code_version=digest("1", repr(predictors)),
-            write=lambda work: _write_predictors(work, predictors),
+            settings=(repr(predictors),),
+            write=partial(_write_predictors, predictors),
         ),
-        "marts.accuracy_gap": Step(model=models["marts.accuracy_gap"], code_version="1", write=_write_gaps),
+        "marts.accuracy_gap": Step(model=models["marts.accuracy_gap"], write=_write_gaps),
     }
 
 
@@ -123,7 +111,17 @@ def _sha256(path: Path, size_bytes: int, modified_ns: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _write_label_counts(work: Work, lists: Mapping[str, Path]) -> None:
+def _write_correctness(published: Sequence[tuple[PublishedResultsSettings, Path, Path | None]], work: Work) -> None:
+    from laionet_assets.stats import PublishedResults, published_select, read_label_list
+
+    results = [
+        PublishedResults(item.name, str(path), read_label_list(labels) if labels else None)
+        for item, path, labels in published
+    ]
+    work.write_select(published_select(work.connection, results))
+
+
+def _write_label_counts(lists: Mapping[str, Path], work: Work) -> None:
     import pyarrow as pa
 
     from laionet_assets.stats import label_counts, read_label_list
@@ -133,7 +131,7 @@ def _write_label_counts(work: Work, lists: Mapping[str, Path]) -> None:
     work.write_arrow(pa.concat_tables([schema.empty_table(), *tables]))
 
 
-def _write_classes(work: Work, lists: Mapping[str, Path]) -> None:
+def _write_classes(lists: Mapping[str, Path], work: Work) -> None:
     import pyarrow as pa
 
     from laionet_assets.stats import read_label_list
@@ -147,7 +145,7 @@ def _write_classes(work: Work, lists: Mapping[str, Path]) -> None:
     work.write_arrow(pa.Table.from_pylist(rows, schema=schema))
 
 
-def _write_predictors(work: Work, predictors: Sequence[Mapping[str, object]]) -> None:
+def _write_predictors(predictors: Sequence[Mapping[str, object]], work: Work) -> None:
     import pyarrow as pa
 
     rows = [{**row, "is_zero_shot": row["provider"] == ZERO_SHOT_PROVIDER} for row in predictors]

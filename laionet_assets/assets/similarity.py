@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from laionet_assets.assets.progress import progress_log
-from laionet_assets.assets.steps import Step, Work, forget_checkpoint
+from laionet_assets.assets.steps import Step, Work, by_provider, forget_checkpoint, labelled
 from laionet_assets.errors import UserError
 from laionet_assets.models.identity import identity
 from laionet_assets.models.spec import TEXT_ENCODER, ModelSpec, parse_model
@@ -25,19 +26,21 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
     def models(warehouse: Warehouse, part: PartKey | None) -> str:
         return digest(*(f"{spec.name}={identity(spec)}" for spec in specs))
 
+    computations = by_provider(specs, _embedded)
     queries, captions = project.models["core.query_embeddings"], project.models["core.caption_embeddings"]
     return {
         queries.name: Step(
             model=queries,
-            code_version=digest("1", repr(sorted(templates.items()))),
             write=partial(_write_queries, specs, templates),
+            computations=computations,
+            settings=(repr(sorted(templates.items())),),
             outside=models,
             pool=ENCODER_POOL,
         ),
         captions.name: Step(
             model=captions,
-            code_version="1",
             write=partial(_write_captions, specs),
+            computations=computations,
             outside=models,
             pool=ENCODER_POOL,
             after_publish=forget_checkpoint,
@@ -71,44 +74,41 @@ def encoder_specs(settings: Settings) -> list[ModelSpec]:
 
 
 def _write_queries(specs: Sequence[ModelSpec], templates: Mapping[str, str], work: Work) -> None:
-    from laionet_assets.encoders.embeddings import embed_missing
-
     tables = []
     for spec in sorted(specs, key=lambda spec: spec.name):
         queries = work.connection.sql(
             "select wnid, template, query from staging.queries where template = ? order by wnid",
             params=[templates[spec.name]],
         ).to_arrow_table()
-        tables.append(
-            embed_missing(
-                spec,
-                queries.select(["wnid", "template", "query"]),
-                queries["query"],
-                existing=work.published(),
-                progress=progress_log(work.log, f"texts embedded by {spec.name}"),
-            )
-        )
+        ids = queries.select(["wnid", "template", "query"])
+        tables.append(_embedded(labelled(spec, work), ids, queries["query"], work))
     _write(work, tables)
 
 
 def _write_captions(specs: Sequence[ModelSpec], work: Work) -> None:
-    from laionet_assets.encoders.embeddings import embed_missing
-
     captions = work.connection.sql(
         "select source, part, caption_id, any_value(caption) as caption from core.candidates group by all order by all"
     ).to_arrow_table()
+    ids = captions.select(["source", "part", "caption_id"])
     tables = [
-        embed_missing(
-            spec,
-            captions.select(["source", "part", "caption_id"]),
-            captions["caption"],
-            existing=work.published(),
-            progress=progress_log(work.log, f"texts embedded by {spec.name}"),
-            checkpoint=work.checkpoint,
-        )
+        _embedded(labelled(spec, work), ids, captions["caption"], work, checkpoint=work.checkpoint)
         for spec in sorted(specs, key=lambda spec: spec.name)
     ]
     _write(work, tables)
+
+
+def _embedded(spec: ModelSpec, ids: Any, texts: Any, work: Work, *, checkpoint: Path | None = None) -> Any:
+    """Embeddings by one model: those of the published table kept, the others computed."""
+    from laionet_assets.encoders.embeddings import embed_missing
+
+    return embed_missing(
+        spec,
+        ids,
+        texts,
+        existing=work.published(),
+        progress=progress_log(work.log, f"texts embedded by {spec.name}"),
+        checkpoint=checkpoint,
+    )
 
 
 def _write(work: Work, tables: Sequence[Any]) -> None:

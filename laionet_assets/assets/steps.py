@@ -5,18 +5,21 @@ Belongs here: what a step is, and what it is given to work with. Does not belong
 (`publishing`).
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from laionet_assets.assets.source_code import this_package
+from laionet_assets.models.spec import ModelSpec
 from laionet_assets.sqlmodels.check import create_macros
 from laionet_assets.sqlmodels.loader import Model, Project
 from laionet_assets.warehouse.checkpoint import remove_checkpoint
 from laionet_assets.warehouse.table import PartKey
-from laionet_assets.warehouse.warehouse import Warehouse, stamps_of
+from laionet_assets.warehouse.warehouse import Stamp, Warehouse, digest
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,8 @@ class Work:
     """One table, or one part of it, being made.
 
     `connection` is private to the work and sees the tables that the step reads (of the same part, where they are
-    partitioned). `write_select` and `write_arrow` write the staged file.
+    partitioned). `write_select` and `write_arrow` write the staged file. `stamp` says what it is made from and by;
+    `labels` are those that the step's computations go by in the rows, `known_labels` those of the published rows.
     """
 
     warehouse: Warehouse
@@ -32,8 +36,10 @@ class Work:
     model: Model
     part: PartKey | None
     staged: Path
-    version: str
+    stamp: Stamp
     log: Callable[[str], None]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    known_labels: Mapping[str, str] = field(default_factory=dict)
 
     def write_select(self, select: str, parameters: Mapping[str, Any] | None = None) -> None:
         """Write the rows of a SELECT, sorted by the grain."""
@@ -42,7 +48,7 @@ class Work:
             self.staged,
             select,
             order_by=self.model.table.grain,
-            version=self.version,
+            stamp=self.stamp,
             parameters=parameters,
         )
 
@@ -55,8 +61,8 @@ class Work:
         """
         import pyarrow.parquet as pq
 
-        stamps = stamps_of(self.version, content=content)
-        stamped = table.replace_schema_metadata({**(table.schema.metadata or {}), **stamps})
+        stamp = self.stamp.with_content(content)
+        stamped = table.replace_schema_metadata({**(table.schema.metadata or {}), **stamp.metadata})
         pq.write_table(stamped, self.staged, **{"compression": "zstd", **options})
 
     def published(self) -> Any:
@@ -67,6 +73,10 @@ class Work:
         columns = ", ".join(table.column_names)
         select = f"select {columns} from ({self.warehouse.select(table.name, self.part)})"
         return self.connection.sql(select).to_arrow_table()
+
+    def was_edited(self, computation: str) -> bool:
+        """Whether other code computed what is published, whose results are not those of today."""
+        return self.known_labels.get(computation, self.labels[computation]) != self.labels[computation]
 
     @property
     def checkpoint(self) -> Path:
@@ -80,22 +90,80 @@ def forget_checkpoint(work: Work) -> None:
 
 
 @dataclass(frozen=True)
+class Computation:
+    """A piece of a step's code whose results are known by content and kept, so that they outlive the table's file.
+
+    It goes by a label in the rows: what was computed by other code is not taken for known. `root` is the function (or
+    module) that it is; where code chooses by provider, `provider` is the one at hand.
+    """
+
+    name: str
+    root: Any
+    provider: str | None = None
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of its source."""
+        return this_package().digest(self.root, provider=self.provider)
+
+
+def by_provider(specs: Iterable[ModelSpec], root: Any) -> tuple[Computation, ...]:
+    """What models compute by a function: a computation for each role and provider."""
+    named = {_computed_by(spec): spec.provider for spec in specs}
+    return tuple(Computation(name, root, provider) for name, provider in sorted(named.items()))
+
+
+def labelled(spec: ModelSpec, work: Work) -> ModelSpec:
+    """A spec with the label of the code that computes with it."""
+    return replace(spec, code=work.labels[_computed_by(spec)])
+
+
+def _computed_by(spec: ModelSpec) -> str:
+    return f"{spec.role.name} {spec.provider}"
+
+
+@dataclass(frozen=True)
 class Step:
     """How a table is made: `write(work)` writes its staged file (None for a view over the sources).
 
-    `code_version` covers the code and the settings that the rows depend on; `outside(warehouse, part)` names what
-    they depend on outside the tables (the content of a source file). `is_due(warehouse, part)` says that a published
+    The rows depend on the source of `write` (a function at the top level of a module, or a `partial` of one) and of
+    `makers`, functions and classes that it does not reach by name; `computations` are set apart from it. `sql_code`
+    takes the place of that source where SQL makes the table. `settings` are those that the rows depend on, as texts;
+    `outside(warehouse, part)` names what they depend on outside the tables (the content of a source file);
+    `adapters(warehouse, part)` are computations that the part chooses. `is_due(warehouse, part)` says that a published
     table wants to be made again though none of that changed. `after_publish(work)` forgets unfinished work.
     """
 
     model: Model
-    code_version: str
     write: Callable[[Work], None] | None
-    kinds: frozenset[str] = frozenset({"python"})
+    makers: Sequence[Any] = ()
+    computations: Sequence[Computation] = ()
+    sql_code: str | None = None
+    settings: tuple[str, ...] = ()
     outside: Callable[[Warehouse, PartKey | None], str] = lambda warehouse, part: ""
+    adapters: Callable[[Warehouse, PartKey | None], Sequence[Computation]] = lambda warehouse, part: ()
     is_due: Callable[[Warehouse, PartKey | None], bool] = lambda warehouse, part: False
+    kinds: frozenset[str] = frozenset({"python"})
     pool: str | None = None
     after_publish: Callable[[Work], None] = lambda work: None
+
+    @property
+    def roots(self) -> Sequence[Any]:
+        """What makes the table's rows in Python."""
+        return (*([self.write] if self.write is not None else []), *self.makers)
+
+    @cached_property
+    def code(self) -> str:
+        """Digest of the code of the table itself, without its computations."""
+        if self.sql_code is not None:
+            return self.sql_code
+        left_out = [each.root for each in self.computations]
+        return digest(this_package().digest(*self.roots, without=left_out), *self.model.table.layout)
+
+    @property
+    def code_version(self) -> str:
+        """All that the rows depend on of code and settings, as one text."""
+        return digest(self.code, *(each.digest for each in self.computations), *self.settings)
 
     @property
     def name(self) -> str:
@@ -116,7 +184,7 @@ def sql_step(project: Project, model: Model, parameters: Mapping[str, Any]) -> S
 
     return Step(
         model=model,
-        code_version=project.code_version(model, parameters),
         write=write,
+        sql_code=project.code_version(model, parameters),
         kinds=frozenset({"duckdb", "sql"}),
     )

@@ -1,6 +1,7 @@
 """Stage taxonomy: raw.synsets."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from laionet_assets.assets.steps import Step, Work
@@ -15,14 +16,15 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
     """The step of raw.synsets."""
     taxonomy = settings.taxonomy_source
 
-    def write(work: Work) -> None:
-        table = synsets_table(load_synsets(taxonomy))
-        work.log(f"{table.num_rows} classes of {taxonomy}")
-        work.write_arrow(table.sort_by("wnid"))
-
     def content(warehouse: Warehouse, part: PartKey | None) -> str:
         path = Path(taxonomy)
         return digest(path.read_text(encoding="utf-8")) if path.is_file() else taxonomy
 
     model = project.models["raw.synsets"]
-    return {model.name: Step(model=model, code_version="1", write=write, outside=content)}
+    return {model.name: Step(model=model, write=partial(_write, taxonomy), outside=content)}
+
+
+def _write(taxonomy: str, work: Work) -> None:
+    table = synsets_table(load_synsets(taxonomy))
+    work.log(f"{table.num_rows} classes of {taxonomy}")
+    work.write_arrow(table.sort_by("wnid"))

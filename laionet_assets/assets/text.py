@@ -1,13 +1,13 @@
 """Stage images: core.image_text, what is written in the pictures (core.names_in_images is SQL)."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from laionet_assets.assets.images import open_store
 from laionet_assets.assets.progress import progress_log
-from laionet_assets.assets.steps import Step, Work, forget_checkpoint
+from laionet_assets.assets.steps import Step, Work, by_provider, forget_checkpoint, labelled
 from laionet_assets.errors import UserError
 from laionet_assets.models.spec import ModelSpec
 from laionet_assets.ocr.loading import parse_recognizer, recognizer_identity
@@ -46,8 +46,8 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
     return {
         model.name: Step(
             model=model,
-            code_version="1",
             write=partial(_write_texts, settings, spec),
+            computations=by_provider([spec] if spec is not None else [], _read),
             outside=recognizer,
             pool=OCR_POOL,
             after_publish=forget_checkpoint,
@@ -67,7 +67,7 @@ def recognizer_spec(settings: Settings) -> ModelSpec | None:
 
 
 def _write_texts(settings: Settings, spec: ModelSpec | None, work: Work) -> None:
-    from laionet_assets.ocr.texts import read_missing, texts_of
+    from laionet_assets.ocr.texts import texts_of
 
     published = work.published()
     contents = _sha256s(work, _CONTENTS)
@@ -78,17 +78,27 @@ def _write_texts(settings: Settings, spec: ModelSpec | None, work: Work) -> None
     elif not wanted:
         texts = known
     else:
-        read = read_missing(
-            spec,
-            wanted,
-            partial(_pictures, open_store(settings, work.warehouse)),
-            known=known,
-            checkpoint=work.checkpoint,
-            progress=progress_log(work.log, f"pictures read by {spec.model}"),
-            workers=os.cpu_count() or 1,
-        )
-        texts = _by(recognizer_identity(spec), known) | read
+        recognizer = labelled(spec, work)
+        read = _read(recognizer, wanted, open_store(settings, work.warehouse), known, work)
+        texts = _by(recognizer_identity(recognizer), known) | read
     _write(work, [texts[sha256] for sha256 in sorted(texts)])
+
+
+def _read(
+    spec: ModelSpec, wanted: Collection[str], store: "ImageStore", known: Mapping[str, "PictureText"], work: Work
+) -> "dict[str, PictureText]":
+    """The texts of all pictures wanted, by content: those that are known, the others read now."""
+    from laionet_assets.ocr.texts import read_missing
+
+    return read_missing(
+        spec,
+        wanted,
+        partial(_pictures, store),
+        known=known,
+        checkpoint=work.checkpoint,
+        progress=progress_log(work.log, f"pictures read by {spec.model}"),
+        workers=os.cpu_count() or 1,
+    )
 
 
 def _by(recognizer: str, known: Mapping[str, "PictureText"]) -> dict[str, "PictureText"]:

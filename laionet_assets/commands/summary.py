@@ -9,9 +9,11 @@ from typing import Any
 import dagster as dg
 from rich.console import Console
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from laionet_assets.assets.pipeline import Pipeline
 from laionet_assets.assets.release import RELEASE
+from laionet_assets.assets.versions import Versions
 from laionet_assets.commands.terminal import inert
 from laionet_assets.warehouse.table import PartKey
 
@@ -108,7 +110,7 @@ def findings(pipeline: Pipeline) -> list[RichTable]:
 
     A finding whose tables are not published, or have no rows, is left out.
     """
-    found = (_laionet(pipeline), _images(pipeline), _accuracy(pipeline))
+    found = (_laionet(pipeline), _images(pipeline), _accuracy(pipeline), _accepted(pipeline))
     return [table for table in found if table.row_count]
 
 
@@ -207,6 +209,16 @@ def _accuracy(pipeline: Pipeline) -> RichTable:
         table.add_row(model, image_set, f"{classes or 0:,}", *(_interval(value) for value in values))
     if len(rows) > SHOWN_ACCURACIES:
         table.caption = f"{len(rows) - SHOWN_ACCURACIES:,} more in marts.accuracy"
+    return table
+
+
+def _accepted(pipeline: Pipeline) -> RichTable:
+    """Tables that are current because somebody declared that an edit keeps their rows."""
+    versions = Versions(pipeline.warehouse)
+    table = _table("edits accepted as keeping the rows", "table", "code", "because", "by", "at", text=5)
+    for step in pipeline.steps:
+        for one in versions.accepted(step):
+            table.add_row(*(Text(value) for value in (one.table, one.code, one.because, one.by, one.at)))
     return table
 
 

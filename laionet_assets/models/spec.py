@@ -78,7 +78,7 @@ class ModelSpec:
     `name` is the user's label (a column of the tables that it makes), `model` the name inside the provider: a hub id,
     or an architecture of open_clip with `/tag` of its weights. `weights` is a local file or folder that replaces the
     hub. `device` and `dtype` "auto" let the loader choose. `allow_torchscript`: weights may be a TorchScript archive,
-    which holds code.
+    which holds code. `code` is the label of the code that computes with it, where results are kept.
     """
 
     role: Role
@@ -90,6 +90,7 @@ class ModelSpec:
     device: str = "auto"
     dtype: str = "auto"
     allow_torchscript: bool = False
+    code: str = ""
 
     def error(self, message: str) -> ModelError:
         """An error about this model: which one, in which role, then the message."""

@@ -29,8 +29,6 @@ Profiles = Literal["both", "paper", "corrected"]
 """The profiles under which a picture looks so."""
 Reason = Literal["not_rgb", "too_small", "too_many_pixels", "decode"]
 
-VERSION = 2
-"""Raised whenever a picture is judged or decoded differently: stored judgements and predictions are made anew."""
 MIN_PIXELS = 100
 MAX_PIXELS = 89_478_485
 """Pillow's own limit: 256 MiB of 24-bit pixels."""

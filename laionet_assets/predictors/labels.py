@@ -12,9 +12,6 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import pairwise
 
-LABELS_VERSION = 1
-"""Stored predictions are made anew when it changes: raise it when outputs are told otherwise."""
-
 _LISTED = 20
 """Classes that an error message lists at most."""
 

@@ -3,6 +3,7 @@ the best classes of each picture."""
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -13,9 +14,9 @@ from laionet_assets.models.devices import device_of, precision_of, torch_threads
 from laionet_assets.models.identity import identity
 from laionet_assets.models.prompts import ClassPrompts
 from laionet_assets.models.spec import ModelSpec
-from laionet_assets.pictures.admission import VERSION, to_rgb
+from laionet_assets.pictures.admission import to_rgb
 from laionet_assets.predictors.heads import Head
-from laionet_assets.predictors.labels import LABELS_VERSION, ImageNetClasses
+from laionet_assets.predictors.labels import ImageNetClasses
 
 if TYPE_CHECKING:
     import torch
@@ -26,6 +27,9 @@ Ranked = list[tuple[str, float]]
 
 BATCH_PICTURES = {"cpu": 4, "mps": 32, "cuda": 64}
 """Pictures of a batch: on a CPU its intermediates then stay in the cache."""
+
+CODE_BEFORE_DIGESTS = "1"
+"""What commit cd80978 called its labels and its decoding."""
 
 
 class Predictor(Protocol):
@@ -58,13 +62,14 @@ class Predictor(Protocol):
 
 
 def predictor_identity(spec: ModelSpec, *, prompts: ClassPrompts | None = None) -> str:
-    """What stored predictions depend on: provider, model, hub revision or content of the weights, labels or prompts,
-    and how pictures are decoded.
+    """What stored predictions depend on: provider, model, hub revision or content of the weights, prompts, and the
+    label of the code that decodes pictures and knows which output is which class.
 
     Cheap, and without importing a library: the code location compares it at every start.
     """
-    classes = f"prompts:{prompts.digest[:16]}" if prompts else f"labels:{LABELS_VERSION}"
-    return f"{identity(spec)}+{classes}+decoding:{VERSION}"
+    code = spec.code or CODE_BEFORE_DIGESTS
+    classes = f"prompts:{prompts.digest[:16]}" if prompts else f"labels:{code}"
+    return f"{identity(replace(spec, code=''))}+{classes}+decoding:{code}"
 
 
 def load_predictor(
@@ -108,7 +113,8 @@ def _head(spec: ModelSpec, classes: ImageNetClasses | None, prompts: ClassPrompt
     from laionet_assets.predictors.classifiers import timm_head, transformers_head
     from laionet_assets.predictors.zero_shot import zero_shot_head
 
-    if prompts is not None:
+    if spec.provider == "open_clip":
+        assert prompts is not None
         return zero_shot_head(spec, prompts=prompts, cache=cache)
     return {"timm": timm_head, "transformers": transformers_head}[spec.provider](spec, classes)
 

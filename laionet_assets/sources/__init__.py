@@ -10,7 +10,7 @@ its file, streaming.
     connection.execute(f"create view raw.pairs as {pairs_view_sql([record])}")
 """
 
-from laionet_assets.sources.adapters import AUTO, adapter_named, adapters, part_number_of
+from laionet_assets.sources.adapters import AUTO, adapter_module, adapter_named, adapters, part_number_of
 from laionet_assets.sources.discovery import (
     PartFile,
     discover,
@@ -37,6 +37,7 @@ __all__ = [
     "PartFile",
     "PartRecord",
     "SourceError",
+    "adapter_module",
     "adapter_named",
     "adapters",
     "assign_ordinals",

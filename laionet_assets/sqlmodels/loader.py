@@ -15,12 +15,16 @@ from typing import Any, Literal
 import duckdb
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from laionet_assets.sqlmodels.parse import Reads, SqlModelError, reads
+from laionet_assets.sqlmodels.parse import Reads, Saying, SqlModelError, reads, saying
 from laionet_assets.warehouse.table import Column, Table
 from laionet_assets.warehouse.warehouse import digest
 from laionet_assets.yaml_file import YamlFileError, read_yaml
 
-_MACRO = re.compile(r"create\s+(?:or\s+replace\s+)?macro\s+(?P<name>\w+)\s*\([^)]*\)\s+as\s+", re.IGNORECASE)
+_MACRO = re.compile(
+    r"create\s+(?:or\s+replace\s+)?macro\s+(?P<name>\w+)\s*\((?P<parameters>(?:[^()]|\([^()]*\))*)\)\s+as\s+"
+    r"(?P<table>table\s+)?(?P<body>.*?);?\s*",
+    re.IGNORECASE | re.DOTALL,
+)
 _COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
 
 
@@ -120,13 +124,15 @@ class Project:
         return list(used.values())
 
     def code_version(self, model: Model, parameters: Mapping[str, Any]) -> str:
-        """Digest of what the rows depend on besides the tables read: the SQL, its macros, its parameters, grain and
-        columns.
+        """What the rows depend on besides the tables read: what the SQL and its macros say, parameters, grain and
+        columns. Two digests with a slash between them, of the two forms of `Saying`: SQL says the same as other SQL if
+        one of them is equal.
         """
         chosen = {name: parameters[name] for name in sorted(model.reads.parameters)}
-        columns = [f"{column.name} {column.type}" for column in model.table.columns]
-        macros = [macro.statement for macro in self.macros_of(model)]
-        return digest(model.select or "", *macros, repr(chosen), repr(model.table.grain), *columns)
+        said = [saying(model.select or "", where=model.documentation)]
+        said += [each for macro in self.macros_of(model) for each in _macro_says(macro)]
+        rest = (repr(chosen), *model.table.layout)
+        return f"{digest(*(each.tree for each in said), *rest)}/{digest(*(each.text for each in said), *rest)}"
 
     def in_order(self) -> list[Model]:
         """Models, each after those that it reads. Raises SqlModelError on a cycle."""
@@ -249,7 +255,7 @@ def _read_macros(path: Path, problems: list[str]) -> Sequence[Macro]:
     macros = []
     for statement in statements:
         text = _COMMENT.sub("", statement.query).strip()
-        match = _MACRO.match(text)
+        match = _MACRO.fullmatch(text)
         if match is None:
             problems.append(f"{path}: expected `create macro name(...) as ...;`, found {text[:60]!r}")
             continue
@@ -258,8 +264,24 @@ def _read_macros(path: Path, problems: list[str]) -> Sequence[Macro]:
 
 
 def _macro_reads(macro: Macro, *, where: str) -> Reads:
-    """What the body of a macro names. Scalar bodies are expressions, table bodies are SELECTs."""
-    match = _MACRO.match(macro.statement)
-    body = macro.statement[match.end() :].strip().removesuffix(";") if match else ""
-    select = body.removeprefix("table").strip() if body.startswith("table") else f"select {body}"
-    return reads(select, where=f"{where}: macro {macro.name}")
+    """What the body of a macro names."""
+    return reads(_macro_select(macro), where=f"{where}: macro {macro.name}")
+
+
+def _macro_says(macro: Macro) -> list[Saying]:
+    """What a macro says: its name, kind, parameters with their defaults, and body."""
+    where, match = f"macro {macro.name}", _MACRO.fullmatch(macro.statement)
+    assert match is not None
+    head = f"{macro.name} {'table' if match['table'] else 'scalar'}"
+    try:
+        parameters = saying(f"select {macro.name}({match['parameters']})", where=where)
+    except SqlModelError:  # what no call can have, such as types
+        parameters = Saying(match["parameters"], match["parameters"])
+    return [Saying(head, head), parameters, saying(_macro_select(macro), where=where)]
+
+
+def _macro_select(macro: Macro) -> str:
+    """The body of a macro as a SELECT: that of a scalar macro is an expression."""
+    match = _MACRO.fullmatch(macro.statement)
+    assert match is not None
+    return match["body"] if match["table"] else f"select {match['body']}"

@@ -1,6 +1,7 @@
-"""What a SELECT reads, by DuckDB's own parser: tables, parameters, functions."""
+"""What a SELECT reads and what it says, by DuckDB's own parser."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,6 +10,18 @@ from typing import Any
 import duckdb
 
 from laionet_assets.errors import UserError
+
+_PIECE = re.compile(
+    r"""
+    (?P<kept> '(?:[^']|'')*' | "(?:[^"]|"")*" | \$(?P<tag>\w*)\$ .*? \$(?P=tag)\$ )
+    | (?: --[^\n]* | /\* .*? \*/ | \s )+
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+
+
+_PLACE = re.compile(r'"query_location(?:_length)?":\s*\d+,?')
+"""Where a node stands, in the JSON of a syntax tree. In a string of the statement the quotes have backslashes."""
 
 
 class SqlModelError(UserError):
@@ -24,6 +37,19 @@ class Reads:
     functions: frozenset[str]
 
 
+@dataclass(frozen=True)
+class Saying:
+    """What a SELECT says, however it is laid out. Two say the same if they are equal in one of the two.
+
+    `tree` is the syntax tree of DuckDB's parser: comments, line breaks, the case of keywords and other ways of writing
+    the same do not show in it. Another DuckDB may write another tree. `text` is the statement as it is written, without
+    comments and line breaks: no DuckDB changes it.
+    """
+
+    tree: str
+    text: str
+
+
 @lru_cache(maxsize=1)
 def _parser() -> duckdb.DuckDBPyConnection:
     return duckdb.connect(":memory:")
@@ -36,13 +62,10 @@ def reads(select: str, *, where: str) -> Reads:
     Raises SqlModelError if it does not parse, is not exactly one SELECT, or names a table without its schema; `where`
     is the file.
     """
-    (text,) = _parser().execute("select json_serialize_sql(?::varchar)", [select]).fetchone() or ("{}",)
-    tree = json.loads(text)
-    if tree.get("error"):
-        raise SqlModelError(f"{where}: {tree.get('error_message')}; expected one bare SELECT")
-    if len(tree["statements"]) != 1:
-        raise SqlModelError(f"{where}: found {len(tree['statements'])} statements, expected one bare SELECT")
-    nodes = list(_walk(tree["statements"][0]["node"]))
+    statements = json.loads(_serialized(select, where=where))["statements"]
+    if len(statements) != 1:
+        raise SqlModelError(f"{where}: found {len(statements)} statements, expected one bare SELECT")
+    nodes = list(_walk(statements[0]["node"]))
     names = {entry["key"] for node in nodes for entry in (node.get("cte_map") or {}).get("map", [])}
     tables, bare = set(), set()
     for node in nodes:
@@ -58,6 +81,38 @@ def reads(select: str, *, where: str) -> Reads:
         parameters=frozenset(node["identifier"] for node in nodes if node.get("class") == "PARAMETER"),
         functions=frozenset(node["function_name"] for node in nodes if node.get("class") == "FUNCTION"),
     )
+
+
+@lru_cache(maxsize=512)
+def saying(select: str, *, where: str) -> Saying:
+    """What one SELECT says. Raises SqlModelError as `reads`."""
+    tree = _tree(select, where=where)
+    text = _in_one_line(select)
+    try:
+        is_the_same = _tree(text, where=where) == tree
+    except SqlModelError:
+        is_the_same = False
+    return Saying(tree, text if is_the_same else select)
+
+
+def _in_one_line(select: str) -> str:
+    """Without comments, and with one space for any white space outside quotes. Not for what only a line break parts
+    (two strings on two lines are one): `saying` finds out.
+    """
+    return _PIECE.sub(lambda piece: piece["kept"] or " ", select).strip()
+
+
+def _tree(select: str, *, where: str) -> str:
+    """The syntax tree of one SELECT, without where in the text its nodes stand."""
+    return _PLACE.sub("", _serialized(select, where=where))
+
+
+@lru_cache(maxsize=512)
+def _serialized(select: str, *, where: str) -> str:
+    (text,) = _parser().execute("select json_serialize_sql(?::varchar)", [select]).fetchone() or ("{}",)
+    if not text.startswith('{"error":false') and (tree := json.loads(text)).get("error"):
+        raise SqlModelError(f"{where}: {tree.get('error_message')}; expected one bare SELECT")
+    return str(text)
 
 
 def _walk(node: Any) -> Iterator[dict[str, Any]]:

@@ -71,3 +71,8 @@ class Table:
     @property
     def column_names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)
+
+    @property
+    def layout(self) -> tuple[str, ...]:
+        """What rows written anew would be laid out by: grain, columns and types. Descriptions are none of it."""
+        return (repr(self.grain), *(f"{column.name} {column.type}" for column in self.columns))

@@ -4,6 +4,7 @@ No process ever writes a shared database file. Work is done on private in-memory
 connection views of just the files that a piece of work reads.
 """
 
+import json
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,18 +21,61 @@ from laionet_assets.warehouse.table import PartKey, Table
 
 VERSION_KEY = "laionet_version"
 INPUTS_KEY = "laionet_inputs"
+CODE_KEY = "laionet_code"
 
 ConnectionFactory = Callable[[], "contextmanager[duckdb.DuckDBPyConnection]"]
 
 
 @dataclass(frozen=True)
+class Code:
+    """A piece of code that makes rows: its digest, and the label that it goes by in the rows, if any."""
+
+    digest: str
+    label: str = ""
+
+
+@dataclass(frozen=True)
 class Stamp:
-    """What a file says of itself: `inputs`, what it was made from (code, settings, versions read), and `version`, the
-    same unless its rows are decided by more than that.
+    """What a file says of itself.
+
+    `inputs` is what it was made from (settings, what is outside, versions read), `codes` what it was made by, by name.
+    `version` is of both, and of `content` where more than that decides the rows. Files from before there were digests
+    of code have no `codes`, and their `inputs` cover the code.
     """
 
     version: str
     inputs: str
+    codes: tuple[tuple[str, Code], ...] = ()
+
+    @classmethod
+    def of(cls, inputs: str, codes: Mapping[str, Code] | None = None, *, content: str | None = None) -> "Stamp":
+        """The stamp of a file made from these inputs by this code."""
+        named = tuple(sorted((codes or {}).items(), key=lambda each: each[0]))
+        version = digest(inputs, *(text for name, code in named for text in (name, code.digest))) if named else inputs
+        return cls(digest(version, content) if content is not None else version, inputs, named)
+
+    def with_content(self, content: str | None) -> "Stamp":
+        """The stamp of a file made from the same by the same, whose rows are decided by `content` too."""
+        return Stamp.of(self.inputs, dict(self.codes), content=content)
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """As key-value metadata of a Parquet file."""
+        codes = {name: [code.digest, code.label] for name, code in self.codes}
+        return {
+            VERSION_KEY: self.version,
+            INPUTS_KEY: self.inputs,
+            **({CODE_KEY: json.dumps(codes)} if codes else {}),
+        }
+
+    @classmethod
+    def of_metadata(cls, metadata: Mapping[bytes, bytes]) -> "Stamp | None":
+        """The inverse of `metadata`; None if there is no stamp in it."""
+        version, inputs, codes = (metadata.get(key.encode()) for key in (VERSION_KEY, INPUTS_KEY, CODE_KEY))
+        if version is None or inputs is None:
+            return None
+        named = {name: Code(*code) for name, code in json.loads(codes or b"{}").items()}
+        return cls(version.decode(), inputs.decode(), tuple(sorted(named.items(), key=lambda each: each[0])))
 
 
 _STAMPS: dict[tuple[str, int, int, int], Stamp | None] = {}
@@ -161,31 +205,24 @@ class Warehouse:
         select: str,
         *,
         order_by: Collection[str],
-        version: str,
+        stamp: Stamp,
         parameters: Mapping[str, object] | None = None,
     ) -> None:
-        """Write the rows of `select`, sorted, to a local Parquet file stamped with `version`."""
+        """Write the rows of `select`, sorted, to a local Parquet file with this stamp."""
         order = ", ".join(identifier(name) for name in order_by)
         ordered = f"select * from ({select}\n)" + (f" order by {order}" if order else "")
-        stamps = ", ".join(f"{key}: {literal(value)}" for key, value in stamps_of(version).items())
+        stamps = ", ".join(f"{key}: {literal(value)}" for key, value in stamp.metadata.items())
         connection.execute(
             f"copy ({ordered}) to {literal(str(path))} (format parquet, compression zstd, kv_metadata {{{stamps}}})",
             dict(parameters) if parameters else None,
         )
 
 
-def stamps_of(inputs: str, *, content: str | None = None) -> dict[str, str]:
-    """The key-value metadata of a file made from `inputs`; `content` is what else decided its rows."""
-    return {VERSION_KEY: digest(inputs, content) if content is not None else inputs, INPUTS_KEY: inputs}
-
-
 def _stamp_in(file: BinaryIO) -> Stamp | None:
     """The stamp in the footer of a Parquet file."""
     from pyarrow import parquet
 
-    keys = parquet.read_metadata(file).metadata or {}
-    version, inputs = keys.get(VERSION_KEY.encode()), keys.get(INPUTS_KEY.encode())
-    return Stamp(version.decode(), inputs.decode()) if version is not None and inputs is not None else None
+    return Stamp.of_metadata(parquet.read_metadata(file).metadata or {})
 
 
 def how_to_make(*names: str) -> str:

@@ -18,6 +18,7 @@ from laionet_assets.assets.steps import Step, sql_step
 from laionet_assets.quality.checks import describe_failures
 from laionet_assets.settings import load_settings
 from laionet_assets.warehouse.table import PartKey
+from laionet_assets.warehouse.warehouse import Stamp
 from tests.bench.measure import Cost, stopwatch
 
 SOURCE = "bench"
@@ -103,7 +104,7 @@ def publish_unchecked(pipeline: Pipeline, name: str, select: str, part: PartKey 
     columns = ", ".join(f"{column.name}::{column.type} as {column.name}" for column in table.columns)
     with warehouse.connect() as connection, warehouse.lake.stage(table, part) as staged:
         rows = f"select {columns} from ({select})"
-        warehouse.write_sql(connection, staged.path, rows, order_by=table.grain, version="bench")
+        warehouse.write_sql(connection, staged.path, rows, order_by=table.grain, stamp=Stamp.of("bench"))
         warehouse.lake.publish(staged)
 
 

@@ -17,7 +17,7 @@ from laionet_assets.assets.publishing import Published, make
 from laionet_assets.assets.steps import Step, sql_step
 from laionet_assets.settings import Settings, load_settings
 from laionet_assets.sqlmodels.loader import load_project
-from laionet_assets.warehouse.warehouse import Warehouse
+from laionet_assets.warehouse.warehouse import Stamp, Warehouse
 
 PROJECT = load_project()
 PUBLISHED = ("raw.published_correctness", "raw.published_labels", "raw.class_lists", "raw.predictors")
@@ -87,7 +87,7 @@ class Workbench:
                 part = PartKey("web", "part-0")
             with self.warehouse.lake.stage(table, part) as staged:
                 self.warehouse.write_sql(
-                    connection, staged.path, "select * from rows", order_by=table.grain, version=f"put {select}"
+                    connection, staged.path, "select * from rows", order_by=table.grain, stamp=Stamp.of(f"put {select}")
                 )
                 self.warehouse.lake.publish(staged)
 

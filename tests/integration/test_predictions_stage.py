@@ -26,6 +26,7 @@ from laionet_assets.settings import load_settings
 from laionet_assets.sqlmodels.check import create_empty
 from laionet_assets.warehouse.checkpoint import Chunks
 from laionet_assets.warehouse.table import PartKey
+from laionet_assets.warehouse.warehouse import Stamp
 
 pytestmark = pytest.mark.integration
 
@@ -93,7 +94,7 @@ class World:
                 connection.execute(f"insert into {name} ({', '.join(row)}) values ({places})", list(row.values()))
             version = hashlib.sha256(repr(rows).encode()).hexdigest()[:16]
             select = f"select * from {name}"
-            warehouse.write_sql(connection, staged.path, select, order_by=table.grain, version=version)
+            warehouse.write_sql(connection, staged.path, select, order_by=table.grain, stamp=Stamp.of(version))
             warehouse.lake.publish(staged)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:

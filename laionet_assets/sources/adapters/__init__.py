@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 
 from laionet_assets.sources.adapters.base import Adapter
 from laionet_assets.sources.errors import SourceError
@@ -19,13 +19,24 @@ _ANY_PART_NUMBER = re.compile(r"^(?:(?:part|train|metadata)[-_])?(\d{1,9})(?:[-_
 @cache
 def adapters() -> Mapping[str, Adapter]:
     """All adapters by name, in the order of their names."""
-    found: dict[str, Adapter] = {}
-    for module in pkgutil.iter_modules(__path__):
-        for adapter in getattr(import_module(f"{__name__}.{module.name}"), "ADAPTERS", ()):
+    return MappingProxyType({name: adapter for name, (adapter, _) in _declared().items()})
+
+
+def adapter_module(name: str) -> ModuleType:
+    """The module that declares an adapter. Raises SourceError as `adapter_named`."""
+    return _declared()[adapter_named(name).name][1]
+
+
+@cache
+def _declared() -> Mapping[str, tuple[Adapter, ModuleType]]:
+    found: dict[str, tuple[Adapter, ModuleType]] = {}
+    for inner in pkgutil.iter_modules(__path__):
+        module = import_module(f"{__name__}.{inner.name}")
+        for adapter in getattr(module, "ADAPTERS", ()):
             if adapter.name in found:
                 raise ValueError(f"two adapters are called {adapter.name}")
-            found[adapter.name] = adapter
-    return MappingProxyType(dict(sorted(found.items())))
+            found[adapter.name] = adapter, module
+    return dict(sorted(found.items()))
 
 
 def adapter_named(name: str) -> Adapter:

@@ -1,5 +1,7 @@
 """Steps of the stage images: what they depend on, and where removals are looked for."""
 
+import hashlib
+import io
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,19 +14,21 @@ from laionet_assets.assets.images import (
     REMOVALS,
     REQUESTS,
     _follow_removals,
+    _looked_at_again,
     _traces_in,
     open_store,
     steps,
 )
 from laionet_assets.assets.publishing import make
 from laionet_assets.assets.steps import Step
+from laionet_assets.images.fetch.policy import FetchPolicy
 from laionet_assets.images.removals import Removal, remove
 from laionet_assets.images.results import Result, removed, results_table
 from laionet_assets.settings import Settings, load_settings
 from laionet_assets.sqlmodels.loader import load_project
 from laionet_assets.warehouse.lake import Lake
 from laionet_assets.warehouse.table import PartKey
-from laionet_assets.warehouse.warehouse import Warehouse, memory_connection, stamps_of
+from laionet_assets.warehouse.warehouse import Stamp, Warehouse, memory_connection
 
 PROJECT = load_project()
 PART = PartKey("own", "part-0")
@@ -62,7 +66,7 @@ def put_images(warehouse: Warehouse, *results: Result, part: PartKey = PART) -> 
 
     table = results_table(part.source, part.part, [(i, f"http://a/{i}", each) for i, each in enumerate(results)])
     with warehouse.lake.stage(warehouse.table(IMAGES), part) as staged:
-        pq.write_table(table.replace_schema_metadata(stamps_of("v")), staged.path)
+        pq.write_table(table.replace_schema_metadata(Stamp.of("v").metadata), staged.path)
         warehouse.lake.publish(staged)
 
 
@@ -121,3 +125,35 @@ def test_the_row_of_a_removed_sample_is_no_trace_but_its_address_is(warehouse: W
 
 def test_a_table_without_samples_or_contents_has_no_traces(warehouse: Warehouse) -> None:
     assert _traces_in(warehouse, "marts.image_outcomes") is None
+
+
+def test_stored_pictures_are_looked_at_again_without_asking_for_them(settings: Settings, warehouse: Warehouse) -> None:
+    """After an edit of what is found out of their bytes."""
+    store, limits = open_store(settings, warehouse), FetchPolicy(contact="mailto:a@b.invalid")
+    stored = {}
+    with store.writer(PART) as writer:
+        for name, data in {"picture": picture(40, 30), "small": picture(3, 3)}.items():
+            writer.add(data, "png", {})
+            stored[name] = hashlib.sha256(data).hexdigest()
+        writer.commit()
+    wrong = {"mode": "L", "width": 1, "height": 1, "phash": 7, "mime_type": "image/gif", "is_animated": True}
+    known = [
+        Result(url_hash="a", status="success", sha256=stored["picture"], attempts=2, **wrong),
+        Result(url_hash="b", status="success", sha256=stored["small"], **wrong),
+        Result(url_hash="c", status="success", sha256="00" * 32, **wrong),
+        Result(url_hash="d", status="failed", error_class="timeout"),
+    ]
+    seen = {result.url_hash: result for result in _looked_at_again(known, store, limits)}
+    assert seen.keys() == {"a", "c", "d"}, "what is too small today is asked for again"
+    assert (seen["a"].mode, seen["a"].width, seen["a"].height) == ("RGB", 40, 30)
+    assert (seen["a"].mime_type, seen["a"].is_animated, seen["a"].attempts) == ("image/png", False, 2)
+    assert seen["a"].phash != 7
+    assert [seen["c"], seen["d"]] == known[2:], "what is not stored stays as it was recorded"
+
+
+def picture(width: int, height: int) -> bytes:
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.linear_gradient("L").resize((width, height)).convert("RGB").save(file, "PNG")
+    return file.getvalue()

@@ -58,7 +58,7 @@ class World:
         made = []
         for model in self.project.in_order():
             if model.select is None:
-                made.append(Step(model=model, code_version=self.base, write=write))
+                made.append(Step(model=model, write=write, sql_code=self.base))
                 continue
             step = sql_step(self.project, model, {"more": self.more})
             if model.name == "core.part":

@@ -7,7 +7,7 @@ import pytest
 
 from laionet_assets.warehouse.lake import Lake
 from laionet_assets.warehouse.table import Column, PartKey, Table
-from laionet_assets.warehouse.warehouse import Warehouse, memory_connection
+from laionet_assets.warehouse.warehouse import Stamp, Warehouse, memory_connection
 
 ANIMALS = Table(
     name="raw.animals",
@@ -43,7 +43,7 @@ def write(warehouse: Warehouse) -> Write:
     def _write(name: str, select: str, part: PartKey | None = None, version: str = "v1") -> None:
         table = warehouse.table(name)
         with warehouse.connect() as connection, warehouse.lake.stage(table, part) as staged:
-            warehouse.write_sql(connection, staged.path, select, order_by=table.grain, version=version)
+            warehouse.write_sql(connection, staged.path, select, order_by=table.grain, stamp=Stamp.of(version))
             warehouse.lake.publish(staged)
 
     return _write

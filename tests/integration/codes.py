@@ -1,0 +1,67 @@
+"""All code that makes rows, by name: of every table made by Python, of every computation, adapter and provider.
+
+python -m tests.integration.codes                                     what each code covers: source.txt
+python -m tests.integration.codes --because "files moved" [CODE ...]  declare that codes (all, without names) make
+                                                                      the same rows in every warehouse
+"""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+
+from laionet_assets.assets.pipeline import build_pipeline
+from laionet_assets.assets.release import RELEASE, release_code, released_select
+from laionet_assets.assets.same_rows import ship, shipped_list
+from laionet_assets.assets.source_code import this_package
+from laionet_assets.assets.steps import Computation
+from laionet_assets.models.spec import PREDICTOR, RECOGNIZER, TEXT_ENCODER
+from laionet_assets.settings import load_settings
+from laionet_assets.sources import adapter_module, adapters
+
+ROOT = Path(__file__).parents[2]
+PROVIDERS = {role.name: role.providers for role in (TEXT_ENCODER, PREDICTOR, RECOGNIZER)}
+
+
+def every_code() -> dict[str, tuple[str, list[str]]]:
+    """Digest and modules of every code, by name; of SQL no modules."""
+    source = this_package()
+    found: dict[str, tuple[str, list[str]]] = {}
+    computations = [Computation(f"adapter {name}", adapter_module(name)) for name in adapters()]
+    for step in build_pipeline(load_settings(ROOT / "laionet.yaml")).steps:
+        left_out = [each.root for each in step.computations]
+        modules = [] if step.sql_code is not None else source.modules(*step.roots, without=left_out)
+        found[step.name] = step.code, modules
+        for each in step.computations:
+            role = each.name.removesuffix(f" {each.provider}")
+            computations += [
+                Computation(f"{role} {provider}" if provider else each.name, each.root, provider)
+                for provider in PROVIDERS.get(role, (None,))
+            ]
+    for each in computations:
+        found[each.name] = each.digest, source.modules(each.root, provider=each.provider)
+    found[RELEASE] = release_code(), source.modules(released_select)
+    return found
+
+
+def describe(codes: Mapping[str, tuple[str, list[str]]]) -> str:
+    """What each code covers, as source.txt has it."""
+    lines = []
+    for name, (_, modules) in sorted(codes.items()):
+        lines += [name, *(f"    {module.removeprefix('laionet_assets.')}" for module in modules)] if modules else []
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--because", help="why the rows stay the same")
+    parser.add_argument("codes", nargs="*", help="names of codes; all that have an entry in same_rows.json, without")
+    arguments = parser.parse_args()
+    codes = every_code()
+    (ROOT / "tests/integration/source.txt").write_text(describe(codes))
+    if arguments.because:
+        names = arguments.codes or [name for name in codes if name in shipped_list()]
+        ship({name: codes[name][0] for name in names}, because=arguments.because)
+
+
+if __name__ == "__main__":
+    main()
