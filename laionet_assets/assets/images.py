@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 FETCH_POOL = "fetch"
 CANDIDATES, REQUESTS, REMOVALS, IMAGES = "core.candidates", "core.image_requests", "core.removals", "core.images"
+REMOVED_SAMPLES, SELECTION_SEEN = "core.removed_samples", "core.selection_seen"
 LEFTOVERS = "marts.removal_leftovers"
 INSPECTION = "inspection"
 """The computation of core.images: what is found out of the bytes of a picture."""
@@ -304,13 +305,18 @@ def _follow_removals(project: Project) -> list[str]:
 def _traces_in(warehouse: Warehouse, name: str) -> str | None:
     """A SELECT of what a table has of addresses, contents and samples; None where it has none of them.
 
-    Of requests and images, the row of a removed sample stays and says so; it must have neither address nor content.
+    In some tables the row of a removed sample stays and says so; it must have neither address nor content.
     """
     names = warehouse.table(name).column_names
     columns = [identifier(column) for column in ("url", "sha256", "image_id") if column in names]
     if {"source", "sample_id"} <= set(names):
-        is_removed = {REQUESTS: "is_removed", IMAGES: "status = 'removed'"}.get(name, "false")
-        columns += [f"case when not {is_removed} then {column} end as {column}" for column in ("source", "sample_id")]
+        says_removed = {
+            REMOVED_SAMPLES: "true",
+            REQUESTS: "is_removed",
+            IMAGES: "status = 'removed'",
+            SELECTION_SEEN: "reason is not distinct from 'removed'",
+        }.get(name, "false")
+        columns += [f"case when not ({says_removed}) then {column} end as {column}" for column in ("source", "sample_id")]
     return f"select {', '.join(columns)} from ({warehouse.select(name)})" if columns else None
 
 
