@@ -316,7 +316,7 @@ def _traces_in(warehouse: Warehouse, name: str) -> str | None:
             IMAGES: "status = 'removed'",
             SELECTION_SEEN: "reason is not distinct from 'removed'",
         }.get(name, "false")
-        columns += [f"case when not ({says_removed}) then {column} end as {column}" for column in ("source", "sample_id")]
+        columns += [f"case when not ({says_removed}) then {key} end as {key}" for key in ("source", "sample_id")]
     return f"select {', '.join(columns)} from ({warehouse.select(name)})" if columns else None
 
 

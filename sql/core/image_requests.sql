@@ -28,7 +28,8 @@ ranked as (
         s.wnid,
         coalesce(g.is_removed, false) as is_removed,
         row_number() over (
-            partition by s.recipe, s.wnid, coalesce(g.is_removed, false) order by s.similarity desc, s.sample_id
+            partition by s.recipe, s.source, s.part, s.wnid, coalesce(g.is_removed, false)
+            order by s.similarity desc, s.sample_id
         ) as rank,
     from selection as s
     join recipes as r using (recipe)

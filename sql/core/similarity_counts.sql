@@ -3,11 +3,17 @@ with thresholds as (
     select (step / 100)::double as threshold from unnest(range(-100, 101)) as steps (step)
 ),
 
--- what the recipes of a profile hold to be safe
+-- what a row must pass to be safe: the rules of the recipes with this encoder and profile; where none has them, of all
+recipes as (
+    select encoder, matching, {'nsfw_tags': nsfw_tags, 'max_punsafe': max_punsafe} as rule from raw.recipes
+),
+
 rules as (
-    select matching, list(distinct {'nsfw_tags': nsfw_tags, 'max_punsafe': max_punsafe}) as rules
-    from raw.recipes
-    group by matching
+    select encoder, matching, list(distinct rule) as rules from recipes group by all
+),
+
+all_rules as (
+    select list(distinct rule) as rules from recipes
 ),
 
 candidates as (
@@ -26,13 +32,14 @@ scored as (
         c.part,
         c.wnid,
         s.similarity,
-        coalesce(
-            list_bool_or([unsafe_because(c.nsfw, rule.nsfw_tags, c.punsafe, rule.max_punsafe) is null for rule in r.rules]),
-            false
-        ) as is_safe,
+        list_bool_and([
+            unsafe_because(c.nsfw, rule.nsfw_tags, c.punsafe, rule.max_punsafe) is null
+            for rule in coalesce(r.rules, a.rules)
+        ]) as is_safe,
     from candidates as c
     join similarities as s using (source, sample_id, wnid)
-    left join rules as r using (matching)
+    left join rules as r on r.encoder = s.encoder and r.matching = c.matching
+    cross join all_rules as a
 ),
 
 final as (

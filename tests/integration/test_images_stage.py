@@ -54,8 +54,10 @@ UPSTREAM = (
     "raw.parts", "raw.pairs", "core.caption_matches", "core.candidates", "core.caption_embeddings",
     "core.caption_similarity",
 )  # fmt: skip
-STAGE = ("raw.recipes", "core.removals", "core.image_requests", "core.images")
-READERS = ("core.image_text", "core.names_in_images", "core.laionet")
+STAGE = (
+    "raw.recipes", "core.removals", "core.selection", "core.removed_samples", "core.image_requests", "core.images",
+)  # fmt: skip
+READERS = ("core.image_text", "core.names_in_images", "core.selection_seen", "core.laionet")
 """Tables made from images that need no model."""
 MARTS = ("marts.image_outcomes", "marts.removal_leftovers")
 WITH_MARTS = (*STAGE, *READERS, *MARTS)
@@ -282,7 +284,7 @@ def test_a_killed_fetch_goes_on_where_it_stood(prepared: Path, fetched: Path, tm
     to kill.
     """
     stage = stage_on(prepared, tmp_path)
-    stage.make(["raw.recipes", "core.removals", "core.image_requests"])
+    stage.make([name for name in STAGE if name != "core.images"])
     journal = stage.project.warehouse / "images" / PARTS[0].folder / ".journal.jsonl"
     command = [sys.executable, "-c", "from laionet_assets.cli import app; app()", "run", "--config"]
     arguments = [str(stage.project.config), "--select", 'key:"core/images"', "--parts", "part-00000"]
@@ -349,7 +351,7 @@ def test_removals_cascade_and_nothing_brings_it_back(stage: Stage, tmp_path: Pat
     named = {key for (key,) in stage.rows("select sample_id from core.names_in_images")}
     assert chosen and named and not samples & (chosen | named)
     urls = {images[key]["url"] for key in samples}
-    for table in ("images", "image_requests"):
+    for table in ("images", "image_requests", "selection_seen"):
         for path in (stage.project.warehouse / "core" / table).rglob("*.parquet"):
             with duckdb.connect() as connection:
                 assert not urls & {url for (url,) in connection.sql(f"select url from '{path}'").fetchall()}

@@ -25,6 +25,7 @@ AFTER_RECIPES = {
     "core.class_weights",
     "marts.class_frequency",
     "marts.funnel",
+    "marts.threshold_sweep",
     "marts.class_recall",
     "marts.accuracy",
     "marts.accuracy_gap",
@@ -35,6 +36,7 @@ AFTER_RECIPES = {
     "release",
 }
 IMAGES = {"core.image_requests", "core.images", "core.image_text", "core.names_in_images", "core.image_predictions"}
+SELECTION = {"core.selection", "core.selection_seen", "core.selection_counts", "core.similarity_counts"}
 PER_PART = {
     "raw.parts",
     "raw.pairs",
@@ -43,9 +45,12 @@ PER_PART = {
     "core.candidates",
     "core.caption_embeddings",
     "core.caption_similarity",
+    *SELECTION,
+    "core.removed_samples",
+    "core.matching_counts",
     *IMAGES,
 }
-AFTER_PARTS = AFTER_RECIPES - {"raw.recipes"} | {"marts.matching_gain", "marts.threshold_sweep"}
+AFTER_PARTS = AFTER_RECIPES - {"raw.recipes"} | {"marts.matching_gain"}
 
 
 def test_a_life_of_changes_each_costs_only_its_own_work(project: Project) -> None:
@@ -72,7 +77,7 @@ def test_a_life_of_changes_each_costs_only_its_own_work(project: Project) -> Non
         "encoder: minilm, text_threshold: 0.7}\n  - {name: corrected",
     )
     assert project.run() == 0
-    assert project.made() == AFTER_RECIPES | {f"{name} web/part-0000{n}" for name in IMAGES for n in (0, 1)}
+    assert project.made() == AFTER_RECIPES | {f"{name} web/part-0000{n}" for name in IMAGES | SELECTION for n in (0, 1)}
     assert project.count("select count(*) from core.laionet where recipe = 'paper' and similarity <= 0.7") == 0
 
     before = project.files()
@@ -115,9 +120,9 @@ def test_whole_tables_are_not_made_of_tables_of_different_parts(project: Project
     project.add_part(0, rows=100)
     project.add_part(1, rows=100)
     assert project.run(select='key:"raw/parts" or key:"raw/recipes" or key:"core/removals"') == 0
-    assert project.run(select='+key:"core/names_in_images"', parts=["part-00001"]) == 0
+    assert project.run(select='+key:"core/selection_counts"', parts=["part-00001"]) == 0
     assert project.run(select='key:"core/laionet" or key:"marts/funnel"') == 1
-    assert "core.candidates lacks web/part-00000" in project.printed[-1]
+    assert "core.selection_seen lacks web/part-00000" in project.printed[-1]
     assert "marts/funnel/data.parquet" not in project.files()
 
 
