@@ -61,10 +61,6 @@ SPOILT = {
         "core.selection",
         "what_is_selected_is_safe_and_of_one_class",
     ): "update core.selection set reason = null where reason = 'punsafe'",
-    (
-        "core.selection",
-        "every_recipe_selects_something",
-    ): "update core.selection set reason = 'punsafe' where recipe = 'paper'",
     ("core.removed_samples", "it_is_what_removals_name"): "update core.removed_samples set sample_id = 3",
     (
         "core.selection_seen",
