@@ -1,8 +1,9 @@
 """Stage sources: raw.parts, raw.quarantine, raw.pairs."""
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
+from functools import partial
 
-from laionet_assets.assets.parts import RegisteredPart, load_register, registered_part
+from laionet_assets.assets.parts import RegisteredPart, load_register, look_again, registered_part
 from laionet_assets.assets.steps import Step, Work
 from laionet_assets.errors import UserError
 from laionet_assets.settings import Settings, SettingsError
@@ -61,11 +62,11 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
         _assert_unchanged(settings, work.warehouse, record)
         work.write_select(quarantine_sql(record))
 
-    models = project.models
+    models, look = project.models, partial(look_again, settings)
     return {
-        "raw.parts": Step(model=models["raw.parts"], code_version="1", write=write_parts, outside=content),
-        "raw.quarantine": Step(model=models["raw.quarantine"], code_version="1", write=write_quarantine),
-        "raw.pairs": Step(model=models["raw.pairs"], code_version="1", write=None),
+        "raw.parts": Step(model=models["raw.parts"], code_version="1", write=write_parts, outside=content, look=look),
+        "raw.quarantine": Step(model=models["raw.quarantine"], code_version="1", write=write_quarantine, look=look),
+        "raw.pairs": Step(model=models["raw.pairs"], code_version="1", write=None, look=look),
     }
 
 
@@ -138,10 +139,10 @@ def _assert_unchanged(settings: Settings, warehouse: Warehouse, record: PartReco
 
 def _recorded_fingerprint(warehouse: Warehouse, file: RegisteredPart) -> str | None:
     """The fingerprint that raw.parts has of a file with this signature, if any."""
-    if file.key not in warehouse.parts(PARTS_TABLE):
+    if not warehouse.has_part(PARTS_TABLE, file.key):
         return None
-    with warehouse.connect() as connection:
-        row = connection.execute(
-            f"select fingerprint from ({warehouse.select(PARTS_TABLE, file.key)}) where signature = ?", [file.signature]
-        ).fetchone()
-    return row[0] if row else None
+    path = warehouse.lake.current(warehouse.table(PARTS_TABLE), file.key)
+    for record in warehouse.lake.read_table(path, ["signature", "fingerprint"]).to_pylist():
+        if record["signature"] == file.signature:
+            return str(record["fingerprint"])
+    return None

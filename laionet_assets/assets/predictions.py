@@ -13,7 +13,7 @@ from pathlib import Path
 from laionet_assets.assets.image_sets import open_local_set
 from laionet_assets.assets.images import open_store
 from laionet_assets.assets.predicting import PREDICTED, WANTED, Model, predict_missing
-from laionet_assets.assets.steps import Step, Work, forget_checkpoint
+from laionet_assets.assets.steps import Step, Work, forget_checkpoint, same_for_all_parts
 from laionet_assets.errors import UserError
 from laionet_assets.images.sets import ImageItem
 from laionet_assets.predictors import PredictorSpec, parse_predictor, predictor_identity
@@ -46,6 +46,7 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
             code_version="1",
             write=partial(write, settings, specs),
             outside=models,
+            outside_by=same_for_all_parts,
             pool=PREDICTOR_POOL,
             after_publish=forget_checkpoint,
         )

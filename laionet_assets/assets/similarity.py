@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from laionet_assets.assets.progress import progress_log
-from laionet_assets.assets.steps import Step, Work, forget_checkpoint
+from laionet_assets.assets.steps import Step, Work, forget_checkpoint, same_for_all_parts
 from laionet_assets.encoders.spec import ModelSpec, identity, parse_spec
 from laionet_assets.errors import UserError
 from laionet_assets.settings import Settings, SettingsError
@@ -39,6 +39,7 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
             code_version="1",
             write=partial(_write_captions, specs),
             outside=models,
+            outside_by=same_for_all_parts,
             pool=ENCODER_POOL,
             after_publish=forget_checkpoint,
         ),

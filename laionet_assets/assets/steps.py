@@ -5,7 +5,7 @@ Belongs here: what a step is, and what it is given to work with. Does not belong
 (`publishing`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,13 +79,31 @@ def forget_checkpoint(work: Work) -> None:
     remove_checkpoint(work.checkpoint)
 
 
+def same_for_all_parts(part: PartKey | None) -> None:
+    """`Step.outside_by` of a step that depends on nothing outside that differs between parts."""
+
+
+def same_for_a_source(part: PartKey | None) -> str | None:
+    """`Step.outside_by` of a step that depends on nothing outside that differs between parts of a source."""
+    return part.source if part is not None else None
+
+
 @dataclass(frozen=True)
 class Step:
     """How a table is made: `write(work)` writes its staged file (None for a view over the sources).
 
     `code_version` covers the code and the settings that the rows depend on; `outside(warehouse, part)` names what
-    they depend on outside the tables (the content of a source file). `is_due(warehouse, part)` says that a published
-    table wants to be made again though none of that changed. `after_publish(work)` forgets unfinished work.
+    they depend on outside the tables (the content of a source file); of parts with the same `outside_by(part)` it says
+    the same, and is asked once a plan.
+
+    `look(warehouse, part)` comes before an asset that is asked for decides whether it is up to date: it brings what is
+    remembered of the outside (the register of parts) to what is there now.
+
+    Two things make a published table again though none of that changed. `is_overtaken(warehouse)`: it no longer says
+    what it would say now, because making later tables changed what it tells of. `due(warehouse, parts)`: of these
+    parts, those whose time has come to be tried again (fetches that failed).
+
+    `after_publish(work)` forgets unfinished work.
     """
 
     model: Model
@@ -93,7 +111,10 @@ class Step:
     write: Callable[[Work], None] | None
     kinds: frozenset[str] = frozenset({"python"})
     outside: Callable[[Warehouse, PartKey | None], str] = lambda warehouse, part: ""
-    is_due: Callable[[Warehouse, PartKey | None], bool] = lambda warehouse, part: False
+    outside_by: Callable[[PartKey | None], Hashable] = lambda part: part
+    look: Callable[[Warehouse, PartKey | None], None] = lambda warehouse, part: None
+    is_overtaken: Callable[[Warehouse], bool] = lambda warehouse: False
+    due: Callable[[Warehouse, Sequence[PartKey | None]], Collection[PartKey | None]] = lambda warehouse, parts: ()
     pool: str | None = None
     after_publish: Callable[[Work], None] = lambda work: None
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from laionet_assets.assets.images import open_store
 from laionet_assets.assets.progress import progress_log
-from laionet_assets.assets.steps import Step, Work, forget_checkpoint
+from laionet_assets.assets.steps import Step, Work, forget_checkpoint, same_for_all_parts
 from laionet_assets.errors import UserError
 from laionet_assets.ocr.spec import RecognizerSpec, parse_recognizer, recognizer_identity
 from laionet_assets.settings import Settings, SettingsError
@@ -48,6 +48,7 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
             code_version="1",
             write=partial(_write_texts, settings, spec),
             outside=recognizer,
+            outside_by=same_for_all_parts,
             pool=OCR_POOL,
             after_publish=forget_checkpoint,
         )

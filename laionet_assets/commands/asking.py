@@ -1,4 +1,4 @@
-"""Questions to a warehouse from outside a run: ad-hoc SQL, the report and snapshots.
+"""Questions to a warehouse from outside a run: ad-hoc SQL and the report.
 
 Belongs here: reading what is published and printing it. Does not belong here: making tables.
 """
@@ -14,11 +14,10 @@ import duckdb
 from rich.console import Console
 
 from laionet_assets.assets.pipeline import build_pipeline
-from laionet_assets.assets.release import release_version, released_select, released_tables
 from laionet_assets.commands.summary import findings, open_console
 from laionet_assets.errors import UserError
 from laionet_assets.settings import load_settings
-from laionet_assets.warehouse.catalog import open_catalog, refresh_catalog, write_release
+from laionet_assets.warehouse.catalog import open_catalog, refresh_catalog
 from laionet_assets.warehouse.warehouse import Warehouse
 
 
@@ -58,18 +57,6 @@ def report(config: Path | None = None, *, console: Console | None = None) -> Non
     console = console or open_console()
     for table in tables:
         console.print(table)
-
-
-def write_snapshot(file: Path, *, config: Path | None = None) -> None:
-    """Write the published tables to `file` as one DuckDB database."""
-    pipeline = build_pipeline(load_settings(config))
-    names = released_tables(pipeline)
-    if not any(pipeline.warehouse.is_published(name) for name in names):
-        raise UserError(f"{pipeline.warehouse.lake.root} holds no table yet; run first: laionet run")
-    warehouse = pipeline.warehouse
-    version = release_version(warehouse, names)
-    rows = write_release(warehouse, str(file.absolute()), version=version, select=released_select(warehouse))
-    print(f"{file}: {len(rows)} tables, {sum(rows.values()):,} rows")
 
 
 def _explain(error: duckdb.Error, warehouse: Warehouse) -> str:

@@ -32,7 +32,6 @@ AFTER_RECIPES = {
     "marts.real_accuracy",
     "marts.image_outcomes",
     "marts.removal_leftovers",
-    "release",
 }
 IMAGES = {"core.image_requests", "core.images", "core.image_text", "core.names_in_images", "core.image_predictions"}
 PER_PART = {
@@ -53,7 +52,6 @@ def test_a_life_of_changes_each_costs_only_its_own_work(project: Project) -> Non
     project.add_part(1)
     assert project.run() == 0, project.printed[-1]
     assert project.count("select count(distinct recipe) from core.laionet") == 2
-    assert (project.warehouse / "release.duckdb").exists()
     console = Console(width=200, record=True, file=io.StringIO())
     report(project.config, console=console)
     told = console.export_text()
