@@ -41,6 +41,7 @@ GROUP_TAG, WANTED_TAG = "laionet/group", "laionet/wanted"
 _SHOWN = 3
 _BACKFILLS = 25
 """The newest backfills are looked at: one that is under way is among them."""
+_MADE: dict[str, frozenset[str]] = {}
 
 
 @dataclass
@@ -80,10 +81,11 @@ def requests_for(
     under_way, pending = _UnderWay(instance), Tasks(pipeline.steps, leave)
     mine = [task for task in tasks if task not in pending]
     wanted = {task: wish.version_of(steps[task.name], task.part) for task in mine}
-    kept = kept_back(mine, pipeline.steps, _failures(instance, wanted, wish.group_of, since=failed_since))
+    failed = _failures(instance, wanted, wish.group_of, since=failed_since)
+    kept = kept_back(mine, pipeline.steps, failed)
     found = Requests()
-    for task, run_id in kept.items():
-        found.kept_back[run_id].append(task)
+    for task in sorted(kept, key=lambda task: task not in failed):
+        found.kept_back[kept[task]].append(task)
     for phase in phases((task for task in mine if task not in kept), pipeline.steps):
         for part, names in phase:
             group = {name: wanted[Task(name, part)] for name in names}
@@ -164,38 +166,50 @@ def _failures(
     since: float,
 ) -> dict[Task, str]:
     """Tasks that a run was to make of the very same, and failed or was cancelled: the last such run of each."""
-    groups = sorted({group_of(task.name, task.part) for task in wanted})
+    keys = {task: (group_of(task.name, task.part), task.name, version) for task, version in wanted.items()}
+    groups = sorted({group for group, _, _ in keys.values()})
     if not groups:
         return {}
-    failed: dict[tuple[str, str, str], str] = {}
+    last: dict[tuple[str, str, str], str] = {}
     filters = dg.RunsFilter(statuses=FAILED, tags={GROUP_TAG: groups})
     for record in reversed(instance.get_run_records(filters=filters)):
         if (record.end_time or record.update_timestamp.timestamp()) >= since:
             tags = record.dagster_run.tags
             for name, version in json.loads(tags[WANTED_TAG]).items():
-                failed[tags[GROUP_TAG], name, version] = record.dagster_run.run_id
-    keys = {task: (group_of(task.name, task.part), task.name, version) for task, version in wanted.items()}
-    return {task: failed[key] for task, key in keys.items() if key in failed}
+                last[tags[GROUP_TAG], name, version] = record.dagster_run.run_id
+    found = {task: last[key] for task, key in keys.items() if key in last}
+    return {task: run_id for task, run_id in found.items() if task.name not in _made_in(instance, run_id)}
+
+
+def _made_in(instance: dg.DagsterInstance, run_id: str) -> frozenset[str]:
+    """Tables that a finished run made, though it failed. Each run is looked at once a process."""
+    if run_id not in _MADE:
+        logs = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_SUCCESS)
+        _MADE[run_id] = frozenset(_table_of(entry.dagster_event) for entry in logs if entry.dagster_event is not None)
+    return _MADE[run_id]
+
+
+def _table_of(event: dg.DagsterEvent) -> str:
+    return (event.node_name or "").replace("__", ".")
 
 
 def _why_kept_back(instance: dg.DagsterInstance, run_id: str, tasks: Sequence[Task]) -> str:
     """What failed, in which run, with what message; what is not made because of it; what to do."""
     errors = {}
     for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
-        event = entry.dagster_event
-        if event is not None and event.node_name is not None:
-            errors[event.node_name.replace("__", ".")] = failure_message(event.step_failure_data).splitlines()[0]
-    run = instance.get_run_by_id(run_id)
-    where = f"run {run_id[:8]}"
-    failed = [task for task in tasks if task.name in errors] or tasks[:1]
+        if (event := entry.dagster_event) is not None:
+            errors[_table_of(event)] = failure_message(event.step_failure_data).splitlines()[0]
+    where, unchanged = f"run {run_id[:8]}", "Nothing that it is made from has changed since."
+    failed = [task for task in tasks if task.name in errors]
+    if not failed:
+        run = instance.get_run_by_id(run_id)
+        ended = run.status.value.lower() if run is not None else "gone"
+        return f"{where} of {_listed(tasks)}: {ended}. {unchanged} Make them by hand: laionet run"
     others = [task for task in tasks if task not in failed]
-    status = run.status.value.lower() if run is not None else "gone"
-    why = "; ".join(f"{task} failed in {where}: {errors[task.name]}" for task in failed if task.name in errors)
+    why = "; ".join(f"{task} failed in {where}: {errors[task.name]}" for task in failed)
     kept = f" Not made because of it: {_listed(others)}." if others else ""
-    return (
-        f"{why or f'{where} of {_listed(failed)}: {status}'}. Nothing that it is made from has changed since.{kept} "
-        f"Mend the cause, then materialize it, or: {how_to_make(*sorted({task.name for task in failed}))}"
-    )
+    how = how_to_make(*sorted({task.name for task in failed}))
+    return f"{why}. {unchanged}{kept} Mend the cause, then materialize it, or: {how}"
 
 
 def _listed(tasks: Sequence[Task]) -> str:

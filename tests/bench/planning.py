@@ -19,7 +19,7 @@ from tests.bench.measure import Cost, apart, stopwatch
 from tests.bench.options import Options
 from tests.bench.report import Section, Target, number
 from tests.bench.report import Table as ReportTable
-from tests.bench.workspace import SOURCE, open_pipeline, prepare, write_config
+from tests.bench.workspace import open_pipeline, prepare, write_config
 
 PARTS = 1_000
 QUICK_PARTS = 50
@@ -125,7 +125,6 @@ def publish_everything(config: Path) -> None:
 
 
 def _publish(pipeline: Pipeline, step: Step, part: PartKey | None, version: str) -> None:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     lake, table = pipeline.warehouse.lake, step.model.table

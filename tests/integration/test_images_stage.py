@@ -21,8 +21,8 @@ import pytest
 from laionet_assets.assets.images import open_store
 from laionet_assets.assets.parts import sync_parts
 from laionet_assets.assets.pipeline import Pipeline, build_pipeline
-from laionet_assets.assets.publishing import Published, make
 from laionet_assets.assets.planning import Task, stale_tasks
+from laionet_assets.assets.publishing import Published, make
 from laionet_assets.assets.steps import Step
 from laionet_assets.errors import UserError
 from laionet_assets.images.removals import leftovers, read_tombstones, url_hash

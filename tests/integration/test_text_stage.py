@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 
 from laionet_assets.assets.pipeline import Pipeline
-from laionet_assets.assets.publishing import make
 from laionet_assets.assets.planning import stale_tasks
+from laionet_assets.assets.publishing import make
 from laionet_assets.images.removals import url_hash
 from laionet_assets.images.store import ImageStore
 from laionet_assets.quality.checks import describe_failures

@@ -38,7 +38,8 @@ class World:
         for name, (select, is_partitioned) in models.items():
             path = folder / "sql" / f"{name}.yml"
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(YML.format(partitioned=str(is_partitioned).lower()))
+            if not path.exists():  # a test may have written it otherwise
+                path.write_text(YML.format(partitioned=str(is_partitioned).lower()))
             if select:
                 path.with_suffix(".sql").write_text(select)
         self.project = load_project(folder / "sql")

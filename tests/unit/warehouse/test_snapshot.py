@@ -102,10 +102,8 @@ def test_leftovers_of_the_dead_are_swept_and_other_files_are_left_alone(
     warehouse: Warehouse, selects: dict[str, str], tmp_path: Path
 ) -> None:
     mine = tmp_path / f".a.{HOST}.{DEAD}.building"
-    others = [
-        tmp_path / name
-        for name in (f".a.elsewhere.{DEAD}.building", f".a.duckdb.{HOST}.{DEAD}.building", ".a.duckdb.99999.building", ".a.x.building")
-    ]  # fmt: skip
+    elsewhere, another = f".a.elsewhere.{DEAD}.building", f".a.duckdb.{HOST}.{DEAD}.building"
+    others = [tmp_path / name for name in (elsewhere, another, ".a.duckdb.99999.building", ".a.x.building")]
     for path in (mine, *others):
         path.touch()
     write_snapshot(warehouse, str(tmp_path / "a"), selects)
