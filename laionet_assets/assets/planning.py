@@ -130,20 +130,29 @@ def kept_back(tasks: Iterable[Task], steps: Sequence[Step], failed: Mapping[Task
 
 
 def levels(steps: Sequence[Step]) -> Mapping[str, int]:
-    """The phase of each table: a by-part table that reads a table over all parts comes after it, and so on."""
+    """The phase of each table: after those that it reads, with its neighbours of the same part.
+
+    A by-part table that reads a table over all parts comes after it, and so on. Of the tables over all parts, those
+    that no part needs do not keep the parts waiting: they are made beside them, in the next phase.
+    """
     partitioned = {step.name: step.is_partitioned for step in steps}
-    level: dict[str, int] = {}
+    needed: set[str] = set()
+    for step in reversed(steps):
+        if step.is_partitioned or step.name in needed:
+            needed |= step.model.dependencies
+    earliest: dict[str, int] = {}
     for step in steps:
-        read = [name for name in step.model.dependencies if name in level]
-        after = [level[name] + (partitioned[name] != step.is_partitioned) for name in read]
-        level[step.name] = max([int(step.is_partitioned), *after])
-    return level
+        read = [name for name in step.model.dependencies if name in earliest]
+        after = [earliest[name] + (partitioned[name] != step.is_partitioned) for name in read]
+        earliest[step.name] = max([int(step.is_partitioned), *after])
+    beside = {name for name, is_partitioned in partitioned.items() if not is_partitioned and name not in needed}
+    return {name: level + (name in beside) for name, level in earliest.items()}
 
 
 def phases(tasks: Iterable[Task], steps: Sequence[Step]) -> list[list[Run]]:
     """Tasks grouped into runs, and runs into phases: runs of one phase do not depend on each other.
 
-    A phase is either one run of tables that are not partitioned, or one run a part.
+    A run is of one part, or of tables that are not partitioned.
     """
     level = levels(steps)
     grouped: dict[int, dict[PartKey | None, list[str]]] = {}

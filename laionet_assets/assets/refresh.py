@@ -5,7 +5,7 @@ follow from them. The schedule `nightly` asks for what wants to be tried again: 
 failed; it ticks several times a night, a phase a tick. The two never ask for the same table.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import dagster as dg
 
@@ -43,7 +43,7 @@ def automation(pipeline: Pipeline) -> dg.Definitions:
         default_status=sensor_status,
     )
     def parts(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        return evaluate_parts(pipeline, context.instance)
+        return evaluate_parts(pipeline, context.instance, log=context.log.warning)
 
     @dg.sensor(
         name="removed_parts",
@@ -78,11 +78,15 @@ def automation(pipeline: Pipeline) -> dg.Definitions:
     return dg.Definitions(jobs=[retire_job], sensors=[parts, removed_parts], schedules=[nightly])
 
 
-def evaluate_parts(pipeline: Pipeline, instance: dg.DagsterInstance) -> dg.SensorResult:
-    """Register what is there, and ask for the runs that what is out of date needs; without any, say why."""
+def evaluate_parts(pipeline: Pipeline, instance: dg.DagsterInstance, *, log: Callable[[str], None]) -> dg.SensorResult:
+    """Register what is there, and ask for the runs that what is out of date needs. Why nothing is asked for is the
+    reason of the tick; what is kept back while other things are asked for is logged.
+    """
     synced = _synced(pipeline)
     found = requests_for(pipeline, instance, _stale(pipeline, synced))
     reason = found.reason(instance)
+    if found.runs and found.kept_back:
+        log(reason)
     return dg.SensorResult(
         run_requests=found.runs,
         skip_reason=None if found.runs else reason,

@@ -10,7 +10,7 @@ Belongs here: which runs to ask for, and why none. Does not belong here: when to
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
@@ -42,16 +42,18 @@ _SHOWN = 3
 _BACKFILLS = 25
 """The newest backfills are looked at: one that is under way is among them."""
 _MADE: dict[str, frozenset[str]] = {}
+"""Tables that a run made, though it failed: each such run is looked at once a process."""
 
 
 @dataclass
 class Requests:
-    """What to ask for now. `waiting`: what comes later, or is being made. `kept_back`: by the run that failed, the
-    tables and parts that failed in it and those that read them.
+    """What to ask for now. `waiting`: what comes later, or is being made. `left`: what somebody else asks for.
+    `kept_back`: by the run that failed, the tables and parts that failed in it and those that read them.
     """
 
     runs: list[dg.RunRequest] = field(default_factory=list)
     waiting: list[Task] = field(default_factory=list)
+    left: list[Task] = field(default_factory=list)
     kept_back: defaultdict[str, list[Task]] = field(default_factory=lambda: defaultdict(list))
 
     def reason(self, instance: dg.DagsterInstance) -> str:
@@ -61,6 +63,8 @@ class Requests:
             lines.append(f"and so in {len(self.kept_back) - _SHOWN} more runs")
         if self.waiting and not self.runs:
             lines.append(f"{_listed(self.waiting)}: left to the runs that are under way")
+        if self.left and not self.runs:
+            lines.append(f"{_listed(self.left)}: left to the sensor that is switched on")
         return "\n".join(lines) or "everything is up to date"
 
 
@@ -69,7 +73,7 @@ def requests_for(
     instance: dg.DagsterInstance,
     tasks: Sequence[Task],
     *,
-    leave: Collection[Task] = (),
+    leave: Sequence[Task] = (),
     failed_since: float = 0.0,
 ) -> Requests:
     """The runs to ask for, of what is out of date.
@@ -83,19 +87,24 @@ def requests_for(
     wanted = {task: wish.version_of(steps[task.name], task.part) for task in mine}
     failed = _failures(instance, wanted, wish.group_of, since=failed_since)
     kept = kept_back(mine, pipeline.steps, failed)
-    found = Requests()
+    found = Requests(left=list(leave))
     for task in sorted(kept, key=lambda task: task not in failed):
         found.kept_back[kept[task]].append(task)
     for phase in phases((task for task in mine if task not in kept), pipeline.steps):
         for part, names in phase:
-            group = {name: wanted[Task(name, part)] for name in names}
-            must_wait = any(
-                pending.has_read_by(steps[name], part) or under_way.touches(steps[name], part) for name in names
-            )
-            if must_wait:
-                found.waiting += (Task(name, part) for name in names)
-            else:
-                found.runs.append(wish.request(part, group))
+            group = [Task(name, part) for name in names]
+            late = [
+                task
+                for task in group
+                if pending.has_read_by(steps[task.name], part) or under_way.touches(steps[task.name], part)
+            ]
+            if part is None:  # what can be made is made: the tables over all parts are one run, not one a part
+                late = list(kept_back(group, pipeline.steps, dict.fromkeys(late)))
+            elif late:
+                late = group
+            found.waiting += late
+            if able := {task.name: wanted[task] for task in group if task not in late}:
+                found.runs.append(wish.request(part, able))
         for part, names in phase:
             for name in names:
                 pending.add(Task(name, part))
@@ -139,14 +148,15 @@ class _Wish:
 
 
 class _UnderWay:
-    """Tables and parts that unfinished runs and backfills make, or are going to."""
+    """Tables and parts that unfinished runs and backfills make, or are going to; without those that are made."""
 
     def __init__(self, instance: dg.DagsterInstance) -> None:
         self._parts: defaultdict[str, set[str | None]] = defaultdict(set)
         for run in instance.get_runs(filters=dg.RunsFilter(statuses=UNFINISHED)):
             part = None if RANGE_TAG in run.tags else run.tags.get(PARTITION_TAG)
-            for key in run.asset_selection or ():
-                self._parts[table_name(key)].add(part)
+            made = _made_in(instance, run.run_id) if run.status == dg.DagsterRunStatus.STARTED else frozenset()
+            for name in set(map(table_name, run.asset_selection or ())) - made:
+                self._parts[name].add(part)
         for backfill in instance.get_backfills(limit=_BACKFILLS):
             if backfill.status.value == "REQUESTED":
                 for key in backfill.asset_selection or ():
@@ -178,15 +188,15 @@ def _failures(
             for name, version in json.loads(tags[WANTED_TAG]).items():
                 last[tags[GROUP_TAG], name, version] = record.dagster_run.run_id
     found = {task: last[key] for task, key in keys.items() if key in last}
-    return {task: run_id for task, run_id in found.items() if task.name not in _made_in(instance, run_id)}
+    for run_id in {*found.values()} - _MADE.keys():
+        _MADE[run_id] = _made_in(instance, run_id)
+    return {task: run_id for task, run_id in found.items() if task.name not in _MADE[run_id]}
 
 
 def _made_in(instance: dg.DagsterInstance, run_id: str) -> frozenset[str]:
-    """Tables that a finished run made, though it failed. Each run is looked at once a process."""
-    if run_id not in _MADE:
-        logs = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_SUCCESS)
-        _MADE[run_id] = frozenset(_table_of(entry.dagster_event) for entry in logs if entry.dagster_event is not None)
-    return _MADE[run_id]
+    """Tables that a run has made so far."""
+    logs = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_SUCCESS)
+    return frozenset(_table_of(entry.dagster_event) for entry in logs if entry.dagster_event is not None)
 
 
 def _table_of(event: dg.DagsterEvent) -> str:
