@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from laionet_assets.assets.steps import Step
 from laionet_assets.assets.versions import Versions
+from laionet_assets.errors import UserError
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Warehouse
 
@@ -162,7 +163,13 @@ def phases(tasks: Iterable[Task], steps: Sequence[Step]) -> list[list[Run]]:
 
 
 def _is_current(warehouse: Warehouse, versions: Versions, step: Step, part: PartKey | None) -> bool:
-    return versions.is_current(step, part) and not step.is_overtaken(warehouse)
+    """What depends on something outside that cannot be used is not current: making it says what is wrong, and keeps
+    back what reads it, and nothing else.
+    """
+    try:
+        return versions.is_current(step, part) and not step.is_overtaken(warehouse)
+    except UserError:
+        return False
 
 
 def _at_source(steps: Sequence[Step]) -> set[str]:

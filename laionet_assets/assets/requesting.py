@@ -23,6 +23,7 @@ from laionet_assets.assets.pipeline import Pipeline
 from laionet_assets.assets.planning import Task, Tasks, kept_back, levels, phases
 from laionet_assets.assets.steps import Step
 from laionet_assets.assets.versions import Versions
+from laionet_assets.errors import UserError
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import digest, how_to_make
 
@@ -123,11 +124,14 @@ class _Wish:
 
     def version_of(self, step: Step, part: PartKey | None) -> str:
         """What the table would be made from now. A new file is known by its signature: it is read in the run, not in
-        the tick of a sensor.
+        the tick of a sensor. What cannot be used outside is known by what is wrong with it.
         """
         if step.name == PARTS_TABLE and part is not None:
             return digest(self._register[part].path, self._register[part].signature)
-        return self._versions.next_of(step, part)
+        try:
+            return self._versions.next_of(step, part)
+        except UserError as error:
+            return digest(str(error))
 
     def group_of(self, name: str, part: PartKey | None) -> str:
         """The run that makes a table: of which part, or of none, and in which phase."""

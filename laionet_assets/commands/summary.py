@@ -94,7 +94,7 @@ def summarize(console: Console, pipeline: Pipeline, tally: Tally, seconds: float
     made = sum(tally.made.values())
     current = f"{len(tally.done) - made} found up to date, " if len(tally.done) > made else ""
     if tally.failures:
-        kept = f"{len(tally.kept_back)} not made because of it, " if tally.kept_back else ""
+        kept = f"{len(tally.kept_back)} not made because of that, " if tally.kept_back else ""
         console.print(
             f"[red]{len(tally.failures)} failed[/], {kept}{made} made in {seconds:.1f} s. What was published before "
             "stands; mend the cause and run again: only what is missing is made."
@@ -115,7 +115,7 @@ def kept_back_lines(kept_back: Mapping[Task, Task]) -> list[str]:
         counts = tables.setdefault(cause.name, {})
         counts[task.name] = counts.get(task.name, 0) + (task.part is not None)
     return [
-        f"{', '.join(_counted(name, parts) for name, parts in counts.items())}: made from {cause}, which failed"
+        f"{', '.join(_counted(name, parts) for name, parts in counts.items())}: read {cause}, which failed"
         for cause, counts in tables.items()
     ]
 

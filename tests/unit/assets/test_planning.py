@@ -9,6 +9,7 @@ import pytest
 from laionet_assets.assets.planning import Task, is_stale, kept_back, phases, stale_tasks
 from laionet_assets.assets.publishing import make
 from laionet_assets.assets.steps import Step
+from laionet_assets.errors import UserError
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Warehouse
 from tests.unit.assets.world import A, B, World
@@ -118,6 +119,22 @@ def test_a_table_that_is_asked_for_alone_looks_at_what_is_published(world: World
     assert not is_stale(world.warehouse, steps["marts.total"], None)
     world.make([Task("core.part", A)])
     assert is_stale(world.warehouse, steps["core.after"], A)
+
+
+def test_what_cannot_be_used_outside_fails_when_it_is_made_and_not_the_plan(world: World) -> None:
+    world.make(world.stale())
+
+    def broken(warehouse: Warehouse, part: PartKey | None) -> str:
+        if part == A:
+            raise UserError("the list cannot be read")
+        return world.contents[B]
+
+    steps = [replace(step, outside=broken) if step.name == "core.part" else step for step in world.steps]
+    tasks = stale_tasks(world.warehouse, steps, [A, B])
+    assert tasks == [Task("core.part", A), Task("core.after", A), Task("marts.total", None)]
+    step = next(step for step in steps if step.name == "core.part")
+    with pytest.raises(UserError, match="the list cannot be read"):
+        make(world.warehouse, step, A, log=print)
 
 
 class Web:
