@@ -32,7 +32,7 @@ from laionet_assets.sample.server import SampleWebServer
 from laionet_assets.settings import load_settings
 from laionet_assets.sqlmodels.loader import load_project
 from laionet_assets.warehouse.table import PartKey
-from tests.integration.conftest import Project
+from tests.integration.conftest import Project, make_due
 from tests.unit.images.sets.test_webdataset import write_tar
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -238,7 +238,7 @@ def test_a_failure_is_tried_again_when_it_is_due_and_readers_follow_if_it_change
     failed = {key: row for key, row in stage.images().items() if row["next_attempt_at"] is not None}
     assert failed, "the web has failures that may pass"
     (part,) = {PartKey(row["source"], row["part"]) for row in list(failed.values())[:1]}
-    make_due(stage, part)
+    make_due(stage.pipeline.warehouse, part)
     due = {key for key, row in failed.items() if row["part"] == part.part}
     made = stage.make((*STAGE, *MARTS))
     assert made == [Task("core.images", part), *(Task(name, None) for name in MARTS)]
@@ -249,20 +249,6 @@ def test_a_failure_is_tried_again_when_it_is_due_and_readers_follow_if_it_change
         assert images[key]["error_class"] == failed[key]["error_class"]
         assert images[key]["next_attempt_at"] > failed[key]["next_attempt_at"]
     assert stage.make(WITH_MARTS) == []
-
-
-def make_due(stage: Stage, part: PartKey) -> None:
-    """Set the clock of the published failures of a part back, keeping the stamps of the file."""
-    import pyarrow.parquet as pq
-
-    warehouse = stage.pipeline.warehouse
-    path = warehouse.lake.path(warehouse.table("core.images"), part)
-    table = pq.read_table(path)
-    with duckdb.connect() as connection:
-        connection.register("images", table)
-        columns = "* replace (next_attempt_at - interval 40 days as next_attempt_at)"
-        changed = connection.sql(f"select {columns} from images").to_arrow_table().cast(table.schema)
-    pq.write_table(changed.replace_schema_metadata(table.schema.metadata), path)
 
 
 def test_a_lost_picture_is_fetched_again(stage: Stage) -> None:

@@ -81,28 +81,28 @@ def test_failures_are_due_only_where_pictures_are_fetched(made: dict[str, Step],
     due = Result(status="failed", error_class="timeout", url_hash="x", next_attempt_at=NOW - timedelta(seconds=1))
     later = Result(status="failed", error_class="timeout", url_hash="x", next_attempt_at=NOW + timedelta(hours=1))
     step, web = made[IMAGES], PartKey("web", "part-0")
-    assert not step.is_due(warehouse, PART), "nothing is published"
+    assert not step.due(warehouse, [PART, web]), "nothing is published"
     put_images(warehouse, later, Result(status="failed", error_class="http_404", url_hash="y"))
     put_images(warehouse, due, part=web)
-    assert not step.is_due(warehouse, PART)
-    assert not step.is_due(warehouse, web), "fetching is not enabled"
+    assert not step.due(warehouse, [PART, web]), "not yet, and fetching of the other is not enabled"
     put_images(warehouse, later, due)
-    assert step.is_due(warehouse, PART)
+    assert step.due(warehouse, [PART, web, PartKey("own", "not-there")]) == {PART}
+    assert not step.due(warehouse, [web])
 
 
-def test_a_tombstone_makes_every_part_stale_and_the_table_of_removals_due(
+def test_a_tombstone_makes_every_part_stale_and_the_table_of_removals_overtaken(
     made: dict[str, Step], settings: Settings, warehouse: Warehouse
 ) -> None:
-    assert not made[REMOVALS].is_due(warehouse, None), "not there: it is made anyhow"
+    assert not made[REMOVALS].is_overtaken(warehouse), "not there: it is made anyhow"
     assert make(warehouse, made[REMOVALS], None, log=lambda text: None).rows == 0
-    assert not made[REMOVALS].is_due(warehouse, None)
+    assert not made[REMOVALS].is_overtaken(warehouse)
     before = made[IMAGES].outside(warehouse, PART)
     remove(open_store(settings, warehouse), [Removal("sample", "own/1", "a wish")])
     assert made[IMAGES].outside(warehouse, PART) != before
-    assert made[REMOVALS].is_due(warehouse, None)
+    assert made[REMOVALS].is_overtaken(warehouse)
     first = warehouse.stamps(REMOVALS)[None]
     assert make(warehouse, made[REMOVALS], None, log=lambda text: None).rows == 1
-    assert not made[REMOVALS].is_due(warehouse, None)
+    assert not made[REMOVALS].is_overtaken(warehouse)
     after = warehouse.stamps(REMOVALS)[None]
     assert after.inputs == first.inputs and after.version != first.version, "what reads it follows"
 
