@@ -11,7 +11,7 @@ from laionet_assets.sqlmodels.loader import load_project
 from laionet_assets.warehouse.lake import Lake
 from laionet_assets.warehouse.snapshot import write_snapshot
 from laionet_assets.warehouse.table import PartKey
-from laionet_assets.warehouse.warehouse import Warehouse, memory_connection
+from laionet_assets.warehouse.warehouse import Stamp, Warehouse, memory_connection
 
 PART = PartKey("s", "p")
 
@@ -29,7 +29,7 @@ def publish(warehouse: Warehouse, name: str, rows: str, part: PartKey | None = N
     columns = ", ".join(f"null::{column.type} as {column.name}" for column in table.columns)
     with warehouse.connect() as connection, warehouse.lake.stage(table, part) as staged:
         select = f"select * from (select {columns} limit 0) union all by name (from ({rows}))"
-        warehouse.write_sql(connection, staged.path, select, order_by=table.grain, version="v")
+        warehouse.write_sql(connection, staged.path, select, order_by=table.grain, stamp=Stamp.of("v"))
         warehouse.lake.publish(staged)
 
 
