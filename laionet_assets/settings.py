@@ -230,12 +230,14 @@ class DuckDBSettings(_Strict):
 class RefreshSettings(_Strict):
     """What runs by itself while `laionet ui` (or a Dagster daemon) is up."""
 
-    enabled: bool = Field(False, description="Sensor, schedule and automation start switched on.")
+    enabled: bool = Field(False, description="Sensors and schedule start switched on.")
     interval_seconds: int = Field(
-        30, ge=5, le=86_400, description="How often the sensor looks for new, changed, removed parts."
+        30, ge=5, le=86_400, description="How often the sensor looks for what is out of date."
     )
     nightly_cron: str = Field(
-        "*/15 3-5 * * *", description="When everything that is out of date is refreshed, one step a tick."
+        "*/15 3-5 * * *",
+        description="When fetches that are due and what failed are tried again, one phase a tick (with the sensor "
+        "switched off: all that is out of date).",
     )
 
 

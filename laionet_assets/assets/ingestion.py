@@ -25,6 +25,7 @@ from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import SourceView, Warehouse
 
 PARTS_TABLE = "raw.parts"
+KEPT_RECORDS = 16
 _RECORDS: dict[tuple[Hashable, ...], Sequence[PartRecord]] = {}
 """The last records, by the SELECT that gave them and the stamps of its files."""
 
@@ -97,9 +98,8 @@ def source_views(settings: Settings) -> Mapping[str, SourceView]:
 
     def pairs(warehouse: Warehouse, parts: Collection[PartKey] | None) -> str:
         register = load_register(warehouse)
-        records = _records(warehouse)
+        records = _records(warehouse) if parts is None else [_record(warehouse, part) for part in sorted(parts)]
         if parts is not None:
-            records = [record for record in records if PartKey(record.source, record.part) in parts]
             for record in records:
                 _assert_unchanged(settings, warehouse, record)
         present = [record for record in records if _is_readable(register, record)]
@@ -108,16 +108,23 @@ def source_views(settings: Settings) -> Mapping[str, SourceView]:
     return {"raw.pairs": pairs}
 
 
-def _records(warehouse: Warehouse) -> Sequence[PartRecord]:
-    """What raw.parts records; in a local lake read once a process, unless it changes."""
-    source = warehouse.select(PARTS_TABLE)
-    known = (source, *warehouse.stamps(PARTS_TABLE).values()) if warehouse.lake.is_local else None
+def _record(warehouse: Warehouse, part: PartKey) -> PartRecord:
+    """What raw.parts records of one part."""
+    (record,) = _records(warehouse, part)
+    return record
+
+
+def _records(warehouse: Warehouse, part: PartKey | None = None) -> Sequence[PartRecord]:
+    """What raw.parts records, of one part or of all; in a local lake read once a process, unless it changes."""
+    source = warehouse.select(PARTS_TABLE, part)
+    known = (source, *warehouse.stamps(PARTS_TABLE, part).values()) if warehouse.lake.is_local else None
     if known is not None and known in _RECORDS:
         return _RECORDS[known]
     with warehouse.connect() as connection:
         records = read_records(connection, f"({source})")
     if known is not None:
-        _RECORDS.clear()
+        if len(_RECORDS) >= KEPT_RECORDS:
+            _RECORDS.clear()
         _RECORDS[known] = records
     return records
 

@@ -21,6 +21,7 @@ def stages() -> Mapping[str, Callable[[Options], Section]]:
         fetching,
         matching,
         photographs,
+        planning,
         predicting,
         results,
         runs,
@@ -38,6 +39,7 @@ def stages() -> Mapping[str, Callable[[Options], Section]]:
         "fetching": fetching.fetching,
         "predicting": predicting.predicting,
         "photographs": photographs.photographs,
+        "planning": planning.planning,
         "sample": runs.sample,
         "real": runs.real,
     }
