@@ -9,7 +9,11 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from html.entities import name2codepoint
+from typing import Literal
+
+import regex
 
 from laionet_assets.taxonomy import Synset
 
@@ -70,10 +74,24 @@ def _entities() -> frozenset[str]:
 ENTITIES = _entities()
 LONGEST_ENTITY = max(map(len, ENTITIES))
 
+IGNORABLE = regex.compile(r"\p{Default_Ignorable_Code_Point}")
+EMOJI_SELECTORS = "\ufe0e\ufe0f"
+HANGUL_FILLERS = "\u115f\u1160\u3164\uffa0"
+ZERO_WIDTH_SPACE = "\u200b"
+Kind = Literal["letter", "mark", "ignored", "separator"]
 
-def is_word_character(character: str) -> bool:
-    """Letter, mark or number of Unicode."""
-    return unicodedata.category(character)[0] in "LMN"
+
+@cache
+def kind_of(character: str) -> Kind:
+    """How a character is read: in a word wherever it stands, in a word if behind a letter or a mark, as if it were not
+    there, or between words.
+    """
+    category = unicodedata.category(character)
+    if character in EMOJI_SELECTORS + HANGUL_FILLERS + ZERO_WIDTH_SPACE or category == "Me":
+        return "separator"
+    if IGNORABLE.match(character):
+        return "ignored"
+    return {"L": "letter", "N": "letter", "M": "mark"}.get(category[0], "separator")
 
 
 def folded(character: str) -> str:
@@ -81,19 +99,32 @@ def folded(character: str) -> str:
     return "i" if character == "İ" else character.lower()
 
 
+def entity_length(text: str, at: int) -> int:
+    """Characters of the entity that begins there, 0 if none does. Letters of any case, and the long s is an s."""
+    if text[at] != "&":
+        return 0
+    return next((n for n in range(4, LONGEST_ENTITY + 1) if text[at : at + n].casefold() in ENTITIES), 0)
+
+
 def words_of(text: str) -> list[Word]:
-    """Words of a text as profile `corrected` reads it."""
+    """Words of a text as profile `corrected` reads it; a word ends with the last character that is read."""
     words: list[Word] = []
-    start, at = 0, 0
-    while at <= len(text):
-        entity = next((n for n in range(4, LONGEST_ENTITY + 1) if text[at : at + n].lower() in ENTITIES), 0)
-        if at == len(text) or entity or not is_word_character(text[at]):
-            if start < at:
-                words.append(Word("".join(map(folded, text[start:at])), start, at))
-            at += max(entity, 1)
-            start = at
-        else:
-            at += 1
+    is_open = False
+    at = 0
+    while at < len(text):
+        if skipped := entity_length(text, at):
+            is_open = False
+            at += skipped
+            continue
+        kind = kind_of(text[at])
+        if kind == "letter" and not is_open:
+            words.append(Word(folded(text[at]), at, at + 1))
+            is_open = True
+        elif kind in ("letter", "mark") and is_open:
+            words[-1] = Word(words[-1].folded + folded(text[at]), words[-1].start, at + 1)
+        elif kind != "ignored":
+            is_open = False
+        at += 1
     return words
 
 
