@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import duckdb
 
 from laionet_assets.assets.steps import Step, Work
-from laionet_assets.matching import Alphabet, FoldWords, Matcher, bounded
+from laionet_assets.matching import Alphabet, FoldWords, Matcher, regrouped
 from laionet_assets.settings import Settings
 from laionet_assets.sqlmodels.check import create_macros
 from laionet_assets.sqlmodels.loader import Project
@@ -38,10 +38,7 @@ _READINGS = """
     )
 """
 _CAPTIONS = """
-    select
-        sample_id,
-        caption,
-        case when contains(caption, '&') then nullif(blank_entities(caption), caption) end as blanked,
+    select sample_id, caption, nullif(blank_entities(caption), caption) as blanked
     from raw.pairs
     where caption is not null
 """
@@ -87,7 +84,7 @@ def matches_select(connection: duckdb.DuckDBPyConnection, part: PartKey) -> tupl
     connection.execute(_READINGS)
     search = _search(connection)
     ((threads,),) = connection.execute("select current_setting('threads')").fetchall()
-    batches = connection.sql(_CAPTIONS).to_arrow_reader(BATCH_ROWS)
+    batches = regrouped(connection.sql(_CAPTIONS).to_arrow_reader(BATCH_ROWS), "caption")
     with ThreadPoolExecutor(threads) as pool:
         found = list(_mapped(pool, partial(_occurrences, search), batches, ahead=2 * threads))
     connection.register("occurrences", _table(batch for batches in found for batch in batches))
@@ -125,16 +122,15 @@ def _occurrences(search: Search, captions: "pa.RecordBatch") -> list["pa.RecordB
     import pyarrow as pa
 
     found = []
-    for batch in bounded(captions, "caption"):
-        paper, corrected = search.matcher.find(batch.column("caption"), batch.column("blanked"))
-        for ids, occurrences in ((search.lemmas, paper), (search.readings, corrected)):
-            columns = {
-                "reading": ids.take(pa.array(occurrences.readings)),
-                "sample_id": batch.column("sample_id").take(pa.array(occurrences.rows)),
-                "char_offset": pa.array(occurrences.offsets, pa.int32()),
-                "char_length": pa.array(occurrences.lengths, pa.int32()),
-            }
-            found.append(pa.record_batch(columns))
+    paper, corrected = search.matcher.find(captions.column("caption"), captions.column("blanked"))
+    for ids, occurrences in ((search.lemmas, paper), (search.readings, corrected)):
+        columns = {
+            "reading": ids.take(pa.array(occurrences.readings)),
+            "sample_id": captions.column("sample_id").take(pa.array(occurrences.rows)),
+            "char_offset": pa.array(occurrences.offsets, pa.int32()),
+            "char_length": pa.array(occurrences.lengths, pa.int32()),
+        }
+        found.append(pa.record_batch(columns))
     return found
 
 

@@ -8,7 +8,7 @@ it, and the alphabet asks), which lemma stands for which class (`staging.lemmas`
 
 from laionet_assets.matching.alphabet import Alphabet, AlphabetError, FoldWords
 from laionet_assets.matching.matchers import CorrectedMatcher, Matcher, Occurrences, PaperMatcher
-from laionet_assets.matching.texts import bounded
+from laionet_assets.matching.texts import regrouped
 
 __all__ = [
     "Alphabet",
@@ -18,5 +18,5 @@ __all__ = [
     "Matcher",
     "Occurrences",
     "PaperMatcher",
-    "bounded",
+    "regrouped",
 ]

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 FoldWords = Callable[[Sequence[str]], Sequence[Sequence[str]]]
 """The folded words of each text."""
 
-SEPARATOR, OTHER, IGNORED = 0, 1, 255
-"""Bytes of what parts words, of a character of words that no lemma has, and of what is left out of a word."""
+SEPARATOR, OTHER, UNKNOWN, IGNORED = 0, 1, 254, 255
+"""Bytes of what parts words, of a character of words that no lemma has, of what was not asked about yet, and of what
+is left out of a word."""
 
 CODE_POINTS = 0x110000
 
@@ -28,19 +29,19 @@ class AlphabetError(ValueError):
 class Alphabet:
     """The bytes of folded text: one for each of the `characters` that lemmas are made of, one for all others.
 
-    Raises AlphabetError for more than 253 characters.
+    Raises AlphabetError for more than 252 characters.
     """
 
     def __init__(self, characters: Collection[str], fold_words: FoldWords) -> None:
         import numpy as np
 
-        if len(characters) > IGNORED - 2:
-            raise AlphabetError(f"lemmas of {len(characters)} different characters; expected at most {IGNORED - 2}")
+        most = UNKNOWN - OTHER - 1
+        if len(characters) > most:
+            raise AlphabetError(f"lemmas of {len(characters)} different characters; expected at most {most}")
         self._bytes = {character: OTHER + 1 + i for i, character in enumerate(sorted(characters))} | {" ": SEPARATOR}
         self.fold_words = fold_words
         self._lock = Lock()
-        self._codes = np.zeros(CODE_POINTS, np.uint8)
-        self._is_known = np.zeros(CODE_POINTS, bool)
+        self._codes = np.full(CODE_POINTS, UNKNOWN, np.uint8)
         self._needs_letter = np.zeros(CODE_POINTS, bool)
         self._learn(np.arange(128))
         self._ascii = self._codes[:256].tobytes()
@@ -67,15 +68,19 @@ class Alphabet:
         return codes[stays].tobytes(), np.flatnonzero(stays)
 
     def _with_wide(self, codes: "np.ndarray", text: "Text") -> "np.ndarray":
-        """With the characters of several bytes: of those in a word the first byte stands for it, the others are ignored."""
+        """With the characters of several bytes. The first byte of one in a word stands for it, the others are ignored; all
+        bytes of what parts words do so.
+        """
         import numpy as np
 
         points = np.frombuffer(text.codes[text.wide].tobytes().decode().encode("utf-32-le"), "<u4")
-        if not self._is_known[points].all():
+        known = self._codes[points]
+        if (known == UNKNOWN).any():
             with self._lock:
-                self._learn(np.unique(points[~self._is_known[points]]))
+                self._learn(np.unique(points[self._codes[points] == UNKNOWN]))
+            known = self._codes[points]
         sizes = np.diff(np.flatnonzero(text.is_first), append=len(text.wide))
-        written = np.repeat(self._codes[points], sizes)
+        written = np.repeat(known, sizes)
         written[~text.is_first & (written != SEPARATOR)] = IGNORED
         codes = codes.copy()
         codes[text.wide] = written
@@ -106,5 +111,5 @@ class Alphabet:
                         f"U+{point:04X}: {character!r} folds to {word}, between two letters to {words};"
                         " expected one character in lower case, nothing, or a gap"
                     )
-            self._codes[point], self._needs_letter[point] = code, needs_letter
-        self._is_known[points] = True
+            self._needs_letter[point] = needs_letter
+            self._codes[point] = code  # last: whoever reads it reads the other too

@@ -86,7 +86,9 @@ class Matcher:
 
     def __init__(self, lemmas: Sequence[str], readings: Sequence[Sequence[str]], alphabet: "Alphabet") -> None:
         known = {tuple(words) for words in readings}
-        strangers = [lemma for lemma, words in zip(lemmas, alphabet.fold_words(lemmas), strict=True) if tuple(words) not in known]
+        strangers = [
+            lemma for lemma, words in zip(lemmas, alphabet.fold_words(lemmas), strict=True) if tuple(words) not in known
+        ]
         if strangers:
             raise ValueError(f"lemmas {strangers[:5]}: their words are no reading; expected those of every lemma")
         self.paper = PaperMatcher(lemmas)
@@ -102,8 +104,9 @@ class Matcher:
         import pyarrow.compute as pc
 
         corrected = self.corrected.find(pc.coalesce(blanked, captions))
-        with_entities = np.flatnonzero(blanked.is_valid().to_numpy(zero_copy_only=False))
-        rows = np.union1d(corrected.rows, with_entities)
+        is_asked = blanked.is_valid().to_numpy(zero_copy_only=False).copy()
+        is_asked[corrected.rows] = True
+        rows = np.flatnonzero(is_asked)
         paper = self.paper.find(captions.take(pa.array(rows)))
         return replace(paper, rows=rows[paper.rows]), corrected
 
@@ -118,15 +121,13 @@ class _Hits:
     lasts: "np.ndarray"
 
     @classmethod
-    def within_captions(
-        cls, text: Text, readings: "np.ndarray", firsts: "np.ndarray", lasts: "np.ndarray"
-    ) -> "_Hits":
+    def within_captions(cls, text: Text, readings: "np.ndarray", firsts: "np.ndarray", lasts: "np.ndarray") -> "_Hits":
         """Those that do not reach from one caption into the next."""
         rows = text.rows_at(firsts)
         return cls(readings, rows, firsts, lasts)._where(rows == text.rows_at(lasts))
 
     def longest(self) -> "_Hits":
-        """Those that lie in no other: that reach further than all that begin before them, or with them and are longer."""
+        """Those that lie in no other: none that begins before, or with it and is longer, reaches as far."""
         import numpy as np
 
         ordered = self._where(np.lexsort((-self.lasts, self.firsts)))
@@ -150,7 +151,7 @@ class _Hits:
 
 
 def _found(automaton: "BytesAhoCorasick", haystack: bytes) -> tuple["np.ndarray", "np.ndarray", "np.ndarray"]:
-    """Every occurrence of every pattern, overlapping ones too: pattern, place of its first byte, place behind its last."""
+    """Every occurrence of every pattern, overlapping ones too: the pattern, its first place, the place behind its last."""
     import numpy as np
 
     found = automaton.find_matches_as_indexes(haystack, overlapping=True)

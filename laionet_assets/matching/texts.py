@@ -3,7 +3,7 @@
 Does not belong here: what the bytes mean to a profile.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -12,19 +12,40 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-LARGEST_TEXT_BYTES = 4 * 2**20
+TEXT_BYTES = 2 * 2**20
 
 
-def bounded(batch: "pa.RecordBatch", column: str, *, limit: int = LARGEST_TEXT_BYTES) -> Iterator["pa.RecordBatch"]:
-    """Slices of a batch, in order: each with at most `limit` bytes in the column, or with one row that has more."""
+def regrouped(
+    batches: Iterable["pa.RecordBatch"], column: str, *, limit: int = TEXT_BYTES
+) -> Iterator["pa.RecordBatch"]:
+    """The rows of batches, in their order, in batches of about `limit` bytes in the column, however long its values
+    are: no more, unless one row alone has more.
+    """
+    import pyarrow as pa
+
+    held: list[pa.RecordBatch] = []
+    held_bytes = 0
+    for batch in batches:
+        for piece, size in _pieces(batch, column, limit):
+            if held and held_bytes + size > limit:
+                yield pa.concat_batches(held)
+                held, held_bytes = [], 0
+            held.append(piece)
+            held_bytes += size
+    if held:
+        yield pa.concat_batches(held)
+
+
+def _pieces(batch: "pa.RecordBatch", column: str, limit: int) -> Iterator[tuple["pa.RecordBatch", int]]:
+    """A batch cut into slices of at most `limit` bytes in the column, or of one row that has more; with these bytes."""
     import numpy as np
     import pyarrow.compute as pc
 
-    ends = np.cumsum(pc.binary_length(batch.column(column)).to_numpy(zero_copy_only=False).astype(np.int64))
+    ends = np.cumsum(pc.binary_length(batch.column(column)).to_numpy(zero_copy_only=False), dtype=np.int64)
     first, done = 0, 0
     while first < len(ends):
         beyond = max(int(np.searchsorted(ends, done + limit, side="right")), first + 1)
-        yield batch.slice(first, beyond - first)
+        yield batch.slice(first, beyond - first), int(ends[beyond - 1]) - done
         first, done = beyond, int(ends[beyond - 1])
 
 

@@ -14,7 +14,7 @@ create macro punctuation_to_spaces(text) as regexp_replace(text, '[[:punct:]]', 
 -- Html entities of quotes, apostrophe, ampersand and no-break space become spaces: as many characters out as in. By
 -- HTML 4's names (and apos) or by number, decimal or hexadecimal of up to four digits, in any case: one line a length.
 create macro blank_entities(text) as case
-    when not contains(text, '&') then text
+    when not contains(text, '&') or not contains(text, ';') then text
     else regexp_replace(regexp_replace(regexp_replace(regexp_replace(text,
         '&(amp|#3[489]);', repeat(' ', 5), 'gi'),
         '&(quot|apos|nbsp|#03[489]|#1(60|71|87)|#x(2[267]|a0|ab|bb));', repeat(' ', 6), 'gi'),

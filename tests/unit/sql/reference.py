@@ -61,6 +61,14 @@ def paper_matches(caption: str | None, lemmas: Mapping[str, str]) -> set[Match]:
     }
 
 
+def by_first_word(lemmas: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Lemmas by what stands before their first space."""
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    for lemma, wnid in lemmas.items():
+        found[lemma.split(" ")[0]][lemma] = wnid
+    return found
+
+
 def _entities() -> frozenset[str]:
     """Html entities, in lower case, that count as white space."""
     quotes = ["quot", "lsquo", "rsquo", "sbquo", "ldquo", "rdquo", "bdquo", "laquo", "raquo", "lsaquo", "rsaquo"]
@@ -182,12 +190,14 @@ class Oracle:
 
     def __init__(self, synsets: Sequence[Synset]) -> None:
         self.synsets = synsets
-        self.lemmas = paper_lemmas(synsets)
+        self.lemmas = by_first_word(paper_lemmas(synsets))
         self.owners = corrected_owners(synsets)
         self.spellings = {synset.wnid: [(lemma, fold(lemma)) for lemma in synset.lemmas] for synset in synsets}
 
     def matches(self, matching: str, caption: str | None) -> set[Match]:
         """What a profile finds in a caption."""
-        if matching == "paper":
-            return paper_matches(caption, self.lemmas)
-        return corrected_matches(caption, self.spellings, self.owners)
+        if matching == "corrected":
+            return corrected_matches(caption, self.spellings, self.owners)
+        words = set((caption or "").translate(PUNCTUATION_TO_SPACES).split(" "))
+        possible = {lemma: wnid for word in words for lemma, wnid in self.lemmas.get(word, {}).items()}
+        return paper_matches(caption, possible)
