@@ -68,9 +68,7 @@ class Alphabet:
         return codes[stays].tobytes(), np.flatnonzero(stays)
 
     def _with_wide(self, codes: "np.ndarray", text: "Text") -> "np.ndarray":
-        """With the characters of several bytes. The first byte of one in a word stands for it, the others are ignored; all
-        bytes of what parts words do so.
-        """
+        """With the characters of several bytes: of one in a word the first byte stands for it, the others are ignored."""
         import numpy as np
 
         points = np.frombuffer(text.codes[text.wide].tobytes().decode().encode("utf-32-le"), "<u4")

@@ -151,7 +151,7 @@ class _Hits:
 
 
 def _found(automaton: "BytesAhoCorasick", haystack: bytes) -> tuple["np.ndarray", "np.ndarray", "np.ndarray"]:
-    """Every occurrence of every pattern, overlapping ones too: the pattern, its first place, the place behind its last."""
+    """Every occurrence of every pattern, overlapping ones too: pattern, first place, place behind the last."""
     import numpy as np
 
     found = automaton.find_matches_as_indexes(haystack, overlapping=True)
