@@ -68,7 +68,7 @@ class Alphabet:
         return codes[stays].tobytes(), np.flatnonzero(stays)
 
     def _with_wide(self, codes: "np.ndarray", text: "Text") -> "np.ndarray":
-        """With the characters of several bytes: of one in a word the first byte stands for it, the others are ignored."""
+        """With the characters of several bytes: in a word the first byte stands for one, the others are ignored."""
         import numpy as np
 
         points = np.frombuffer(text.codes[text.wide].tobytes().decode().encode("utf-32-le"), "<u4")
