@@ -14,7 +14,7 @@ import yaml
 from laionet_assets.assets import publishing
 from laionet_assets.assets.parts import sync_parts
 from laionet_assets.assets.pipeline import Pipeline, build_pipeline
-from laionet_assets.assets.steps import Step, sql_step
+from laionet_assets.assets.steps import Step
 from laionet_assets.quality.checks import describe_failures
 from laionet_assets.settings import load_settings
 from laionet_assets.warehouse.table import PartKey
@@ -70,10 +70,8 @@ def parts_of(pipeline: Pipeline) -> list[PartKey]:
     return list(sync_parts(pipeline.settings, pipeline.warehouse).present)
 
 
-def step_of(pipeline: Pipeline, name: str, *, matchings: Sequence[str] | None = None) -> Step:
-    """The step of a table; of core.caption_matches, with other matching profiles than the pipeline's."""
-    if matchings is not None:
-        return sql_step(pipeline.project, pipeline.project.models[name], {"matchings": list(matchings)})
+def step_of(pipeline: Pipeline, name: str) -> Step:
+    """The step of a table."""
     return next(step for step in pipeline.steps if step.name == name)
 
 

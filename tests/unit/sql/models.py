@@ -7,11 +7,14 @@ from typing import Any
 
 import duckdb
 
+from laionet_assets.assets.matching import matches_select
 from laionet_assets.sqlmodels.check import create_empty, create_macros
 from laionet_assets.sqlmodels.loader import Project, load_project
 from laionet_assets.taxonomy import Synset, synsets_table
+from laionet_assets.warehouse.table import PartKey
 
 BOTH = {"matchings": ["paper", "corrected"]}
+PART = PartKey("web", "part-0")
 
 
 @cache
@@ -36,10 +39,13 @@ class Database:
 
     def make(self, name: str, parameters: Mapping[str, Any] = BOTH) -> None:
         """Fill a table with the rows of its model."""
-        model = project().models[name]
-        chosen = {key: parameters[key] for key in model.reads.parameters}
+        if name == "core.caption_matches":
+            select, chosen = matches_select(self.connection, PART)
+        else:
+            model = project().models[name]
+            select, chosen = model.select, {key: parameters[key] for key in model.reads.parameters}
         self.connection.execute(f"delete from {name}")
-        self.connection.execute(f"insert into {name} by name {model.select}", chosen or None)
+        self.connection.execute(f"insert into {name} by name {select}", chosen or None)
 
     def put_synsets(self, synsets: Sequence[Synset]) -> None:
         """Fill raw.synsets."""
@@ -50,9 +56,9 @@ class Database:
         """Make these captions all the pairs there are; sample_id is their place in the list."""
         self.connection.execute("delete from raw.pairs")
         self.connection.execute(
-            "insert into raw.pairs by name select 'web' as source, 'part-0' as part, "
-            "unnest(range(len($1))) as sample_id, unnest($1::varchar[]) as caption",
-            [list(captions)],
+            "insert into raw.pairs by name select $1 as source, $2 as part, "
+            "unnest(range(len($3))) as sample_id, unnest($3::varchar[]) as caption",
+            [PART.source, PART.part, list(captions)],
         )
 
 
