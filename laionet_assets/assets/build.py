@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 
 from laionet_assets.assets.partitions import PARTS
-from laionet_assets.assets.publishing import Published, expectations_of, make
+from laionet_assets.assets.publishing import Published, make
 from laionet_assets.assets.steps import Step
 from laionet_assets.errors import UserError
 from laionet_assets.quality.checks import check_result, check_specs, describe_failures
@@ -65,7 +65,7 @@ def build_asset(step: Step, open_warehouse: OpenWarehouse) -> dg.AssetsDefinitio
         owners=list(model.owners),
         metadata=_definition_metadata(step),
         partitions_def=PARTS if step.is_partitioned else None,
-        check_specs=check_specs(key, expectations_of(model)),
+        check_specs=check_specs(key, model.expectations),
         automation_condition=None if step.is_partitioned else FOLLOW_UPSTREAM,
         pool=step.pool,
     )

@@ -6,6 +6,7 @@ an address (`images.harvest`), tombstones (`images.removals`), the files of pict
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -21,10 +22,9 @@ from laionet_assets.images.removals import (
     read_removals,
     remove,
     spread,
-    tombstones_table,
     url_hash,
 )
-from laionet_assets.images.results import STORE_FULL, Result, content_digest, results_table
+from laionet_assets.images.results import STORE_FULL, Result, content_digest, result_columns
 from laionet_assets.images.shards import PartBusyError
 from laionet_assets.images.store import ImageStore
 from laionet_assets.images.tombstones import read_tombstones, tombstones_digest
@@ -123,7 +123,8 @@ def _write_removals(settings: Settings, listed: Path | None, work: Work) -> None
                 f"images of {', '.join(part.key for part in report.busy)} are being written by another process, so "
                 "what was removed of them is not deleted yet. Nothing of it comes back. Run again when it is done."
             )
-    work.write_arrow(tombstones_table(read_tombstones(store.lake)), content=tombstones_digest(store.lake))
+    tombstones = [asdict(tombstone) for tombstone in read_tombstones(store.lake)]
+    work.write_rows(tombstones, content=tombstones_digest(store.lake))
 
 
 def _every_image(warehouse: Warehouse) -> str:
@@ -163,7 +164,7 @@ def _remove_addresses(store: ImageStore, work: Work, part: PartKey) -> None:
 
 
 def _write_images(settings: Settings, fetching: Fetching, work: Work) -> None:
-    part = _part(work)
+    part = work.part_key
     asked = _asked(work)
     store = open_store(settings, work.warehouse)
     _remove_addresses(store, work, part)
@@ -178,7 +179,7 @@ def _write_images(settings: Settings, fetching: Fetching, work: Work) -> None:
             now=datetime.now(UTC),
         )
     _clear_out(store, found)
-    work.write_arrow(results_table(part.source, part.part, found.rows), content=content_digest(found.rows))
+    work.write_rows(result_columns(part.source, part.part, found.rows), content=content_digest(found.rows))
 
 
 def _asked(work: Work) -> list[Asked]:
@@ -204,7 +205,7 @@ def _clear_out(store: ImageStore, found: Harvest) -> None:
 
 
 def _forget_journal(settings: Settings, work: Work) -> None:
-    with open_store(settings, work.warehouse).writer(_part(work)) as writer:
+    with open_store(settings, work.warehouse).writer(work.part_key) as writer:
         writer.forget_journal()
 
 
@@ -234,15 +235,9 @@ def _write_leftovers(settings: Settings, project: Project, work: Work) -> None:
         }
         found = leftovers(store, work.connection, relations)
         work.log(f"{len(relations)} tables and the image store looked through: {len(found):,} left")
-    _write_found(work, found)
-
-
-def _write_found(work: Work, found: Iterable[Leftover]) -> None:
-    import pyarrow as pa
-
-    rows = sorted((each.where, each.kind, each.value, each.count) for each in found)
-    schema = pa.schema([("place", pa.string()), ("kind", pa.string()), ("value", pa.string()), ("rows", pa.int64())])
-    work.write_arrow(pa.table([[row[i] for row in rows] for i in range(len(schema))], schema=schema))
+    work.write_rows(
+        [{"place": each.where, "kind": each.kind, "value": each.value, "rows": each.count} for each in found]
+    )
 
 
 def _forget_superseded(warehouse: Warehouse) -> None:
@@ -278,9 +273,3 @@ def _traces_in(warehouse: Warehouse, name: str) -> str | None:
 def _stamped(inputs: str, content: str) -> str:
     """The version of a file made from these inputs with this content."""
     return stamps_of(inputs, content=content)[VERSION_KEY]
-
-
-def _part(work: Work) -> PartKey:
-    if work.part is None:
-        raise ValueError(f"{work.model.name} is made one part at a time")
-    return work.part

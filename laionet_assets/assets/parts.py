@@ -16,8 +16,9 @@ from laionet_assets.sample import sample_web_folder
 from laionet_assets.settings import Settings, SourceSettings
 from laionet_assets.sources import PartFile, assign_ordinals, discover, part_number_of, resolve_path
 from laionet_assets.warehouse.catalog import refresh_catalog
+from laionet_assets.warehouse.rows import write_table
 from laionet_assets.warehouse.table import PartKey
-from laionet_assets.warehouse.warehouse import Warehouse
+from laionet_assets.warehouse.warehouse import Warehouse, stamps_of
 
 REGISTER = "parts.json"
 RETIRED_VERSION = "retired"
@@ -135,14 +136,8 @@ def retire_parts(warehouse: Warehouse, parts: Collection[PartKey]) -> dict[PartK
         emptied[part] = []
         for name, table in sorted(warehouse.tables.items()):
             if table.is_partitioned and not table.is_view and part in warehouse.lake.parts(table):
-                with warehouse.connect() as connection, warehouse.lake.stage(table, part) as staged:
-                    warehouse.write_sql(
-                        connection,
-                        staged.path,
-                        f"select * from ({warehouse.select(name, part)}) where false",
-                        order_by=table.grain,
-                        version=RETIRED_VERSION,
-                    )
+                with warehouse.lake.stage(table, part) as staged:
+                    write_table(staged.path, table, [], stamps=stamps_of(RETIRED_VERSION))
                     warehouse.lake.publish(staged)
                 emptied[part].append(name)
         with warehouse.lake.turn(REGISTER):

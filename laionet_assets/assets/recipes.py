@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from laionet_assets.assets.steps import Step, Work
+from laionet_assets.assets.steps import Step
 from laionet_assets.settings import Settings
 from laionet_assets.sqlmodels.loader import Project
 from laionet_assets.warehouse.warehouse import digest
@@ -28,24 +28,6 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
         for position, recipe in enumerate(settings.recipes)
     ]
 
-    def write(work: Work) -> None:
-        import pyarrow as pa
-
-        schema = pa.schema(
-            [
-                ("recipe", pa.string()),
-                ("position", pa.int32()),
-                ("matching", pa.string()),
-                ("encoder", pa.string()),
-                ("text_threshold", pa.float64()),
-                ("multi_label", pa.string()),
-                ("nsfw_tags", pa.list_(pa.string())),
-                ("max_punsafe", pa.float64()),
-                ("top_k", pa.int64()),
-                ("drop_text_in_image", pa.bool_()),
-            ]
-        )
-        work.write_arrow(pa.Table.from_pylist(rows, schema=schema).sort_by("recipe"))
-
     model = project.models["raw.recipes"]
-    return {model.name: Step(model=model, code_version=digest("1", repr(rows)), write=write)}
+    code_version = digest("1", repr(rows))
+    return {model.name: Step(model=model, code_version=code_version, write=lambda work: work.write_rows(rows))}

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
 
 from laionet_assets.assets.progress import progress_log
 from laionet_assets.assets.steps import Step, Work, forget_checkpoint
@@ -71,6 +70,8 @@ def encoder_specs(settings: Settings) -> list[ModelSpec]:
 
 
 def _write_queries(specs: Sequence[ModelSpec], templates: Mapping[str, str], work: Work) -> None:
+    import pyarrow as pa
+
     from laionet_assets.encoders.embeddings import embed_missing
 
     tables = []
@@ -88,10 +89,12 @@ def _write_queries(specs: Sequence[ModelSpec], templates: Mapping[str, str], wor
                 progress=progress_log(work.log, f"texts embedded by {spec.name}"),
             )
         )
-    _write(work, tables)
+    work.write_rows(pa.concat_tables(tables))
 
 
 def _write_captions(specs: Sequence[ModelSpec], work: Work) -> None:
+    import pyarrow as pa
+
     from laionet_assets.encoders.embeddings import embed_missing
 
     captions = work.connection.sql(
@@ -108,12 +111,4 @@ def _write_captions(specs: Sequence[ModelSpec], work: Work) -> None:
         )
         for spec in sorted(specs, key=lambda spec: spec.name)
     ]
-    _write(work, tables)
-
-
-def _write(work: Work, tables: Sequence[Any]) -> None:
-    import pyarrow as pa
-
-    from laionet_assets.encoders.embeddings import PARQUET_OPTIONS
-
-    work.write_arrow(pa.concat_tables(tables), **PARQUET_OPTIONS)
+    work.write_rows(pa.concat_tables(tables))

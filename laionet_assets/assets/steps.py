@@ -8,15 +8,19 @@ Belongs here: what a step is, and what it is given to work with. Does not belong
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from laionet_assets.sqlmodels.check import create_macros
 from laionet_assets.sqlmodels.loader import Model, Project
 from laionet_assets.warehouse.checkpoint import remove_checkpoint
+from laionet_assets.warehouse.rows import Rows, as_documented, write_select, write_table
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Warehouse, stamps_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class Work:
     """One table, or one part of it, being made.
 
     `connection` is private to the work and sees the tables that the step reads (of the same part, where they are
-    partitioned). `write_select` and `write_arrow` write the staged file.
+    partitioned). `write_rows` writes the staged file.
     """
 
     warehouse: Warehouse
@@ -35,29 +39,23 @@ class Work:
     version: str
     log: Callable[[str], None]
 
-    def write_select(self, select: str, parameters: Mapping[str, Any] | None = None) -> None:
-        """Write the rows of a SELECT, sorted by the grain."""
-        self.warehouse.write_sql(
-            self.connection,
-            self.staged,
-            select,
-            order_by=self.model.table.grain,
-            version=self.version,
-            parameters=parameters,
-        )
-
-    def write_arrow(self, table: Any, *, content: str | None = None, **options: Any) -> None:
-        """Write a pyarrow Table as it is (its rows are in the order of the grain already), with pyarrow's writer
-        options.
+    def write_rows(self, rows: str | Rows, *, content: str | None = None) -> None:
+        """Write rows, cast and sorted as the table is documented: those of a SELECT, or columns by name, or mappings,
+        one a row.
 
         `content` is a digest of what later steps read of the rows, for rows that the same input does not decide (what
-        the web answered): it becomes part of the file's version, so that later steps follow when it changes.
+        the web answered): it becomes part of the file's version, so that later steps follow when it changes. Raises
+        RowsError if the rows have not the documented columns.
         """
-        import pyarrow.parquet as pq
-
         stamps = stamps_of(self.version, content=content)
-        stamped = table.replace_schema_metadata({**(table.schema.metadata or {}), **stamps})
-        pq.write_table(stamped, self.staged, **{"compression": "zstd", **options})
+        if isinstance(rows, str):
+            write_select(self.connection, self.staged, self.model.table, rows, stamps=stamps)
+        else:
+            write_table(self.staged, self.model.table, rows, stamps=stamps)
+
+    def typed(self, columns: Mapping[str, Any]) -> "pa.Table":
+        """Some columns of the table, by name, as a pyarrow Table of their documented types."""
+        return as_documented(self.model.table, columns, names=columns.keys())
 
     def published(self) -> Any:
         """The rows published before as a pyarrow Table, None without: what they have need not be made again."""
@@ -67,6 +65,13 @@ class Work:
         columns = ", ".join(table.column_names)
         select = f"select {columns} from ({self.warehouse.select(table.name, self.part)})"
         return self.connection.sql(select).to_arrow_table()
+
+    @property
+    def part_key(self) -> PartKey:
+        """The part that is being made. Raises ValueError for a table that is not partitioned."""
+        if self.part is None:
+            raise ValueError(f"{self.model.name} is not made one part at a time")
+        return self.part
 
     @property
     def checkpoint(self) -> Path:
@@ -106,17 +111,16 @@ class Step:
         return self.model.table.is_partitioned
 
 
-def sql_step(project: Project, model: Model, parameters: Mapping[str, Any]) -> Step:
+def sql_step(project: Project, model: Model) -> Step:
     """The step of a SQL model."""
-    chosen = {name: parameters[name] for name in sorted(model.reads.parameters)}
 
     def write(work: Work) -> None:
         create_macros(work.connection, project.macros_of(model))
-        work.write_select(model.select or "", chosen)
+        work.write_rows(model.select or "")
 
     return Step(
         model=model,
-        code_version=project.code_version(model, parameters),
+        code_version=project.code_version(model),
         write=write,
         kinds=frozenset({"duckdb", "sql"}),
     )

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -88,7 +89,11 @@ def _write_texts(settings: Settings, spec: ModelSpec | None, work: Work) -> None
             workers=os.cpu_count() or 1,
         )
         texts = _by(recognizer_identity(spec), known) | read
-    _write(work, [texts[sha256] for sha256 in sorted(texts)])
+    rows = [texts[sha256] for sha256 in sorted(texts)]
+    work.write_rows(
+        [{"source": work.part_key.source, "part": work.part_key.part, **asdict(text)} for text in rows],
+        content=digest(*(f"{text.sha256} {text.text!r}" for text in rows)),
+    )
 
 
 def _by(recognizer: str, known: Mapping[str, "PictureText"]) -> dict[str, "PictureText"]:
@@ -104,15 +109,3 @@ def _pictures(store: "ImageStore", sha256s: Sequence[str]) -> Iterator[tuple[str
     """Contents and their bytes, or why there are none."""
     for sha256, found in store.contents(sha256s):
         yield sha256, found if isinstance(found, bytes) else str(found)
-
-
-def _write(work: Work, texts: Sequence["PictureText"]) -> None:
-    import pyarrow as pa
-
-    from laionet_assets.ocr.texts import texts_table
-
-    table = texts_table(texts)
-    for name in ("part", "source"):
-        value = getattr(work.part, name)
-        table = table.add_column(0, name, pa.array([value] * len(texts), pa.string()))
-    work.write_arrow(table, content=digest(*(f"{text.sha256} {text.text!r}" for text in texts)))

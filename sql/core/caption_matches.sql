@@ -1,8 +1,7 @@
 -- sql/core/caption_matches.sql: one row per matching profile, sample and lemma found in its caption
 --
 -- A profile looks up the words of all captions first, then goes back to the captions of the samples found: no caption
--- is ever held once per word of it, so that memory stays small however long captions are. A profile that is not among
--- $matchings costs nothing.
+-- is ever held once per word of it, so that memory stays small however long captions are.
 with pairs as not materialized (
     select source, part, sample_id, caption from raw.pairs where caption is not null
 ),
@@ -40,7 +39,7 @@ paper as not materialized (
         length(lemma) as char_length,
     from paper_found
     join pairs using (source, sample_id)
-    where char_offset >= 0 and 'paper' in $matchings
+    where char_offset >= 0
 ),
 
 -- profile "corrected": the words of the lemma are there in a row, however they are parted; of occurrences inside one
@@ -125,7 +124,7 @@ corrected as not materialized (
     select matching, source, part, sample_id, lemma, wnid, char_offset, char_length,
     from located
     join lemmas using (words)
-    where matching = 'corrected' and 'corrected' in $matchings
+    where matching = 'corrected'
 ),
 
 matches as (

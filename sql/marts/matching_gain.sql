@@ -7,11 +7,8 @@ lemmas as (
     select matching, wnid, lemma, words, is_unique, is_matchable, shadowed_by from staging.lemmas
 ),
 
--- without one of the profiles there is nothing to compare
 candidates as not materialized (
-    select matching, source, sample_id, wnid, classes, caption
-    from core.candidates
-    where 'paper' in $matchings and 'corrected' in $matchings
+    select matching, source, sample_id, wnid, classes, caption from core.candidates
 ),
 
 matches as not materialized (
@@ -155,7 +152,6 @@ final as (
     left join rows_counted as r using (wnid)
     left join gains_counted as g using (wnid)
     left join losses_counted as l using (wnid)
-    where 'paper' in $matchings and 'corrected' in $matchings
 )
 
 select * from final

@@ -187,7 +187,7 @@ def prepare_results(folder: Path, captions: Captions, images: int) -> None:
     publish_rows(pipeline, "core.image_labels", labels)
     publish_rows(pipeline, "core.predictions", _PREDICTIONS.format(**known, labels=labels))
     for name in ("core.candidates", "core.caption_similarity"):
-        publish_rows(pipeline, name, "select 1 as nothing limit 0", part)
+        publish_rows(pipeline, name, "select null as source limit 0", part)
     make(pipeline, step_of(pipeline, "core.class_weights"))
 
 

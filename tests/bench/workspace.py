@@ -5,7 +5,7 @@ Belongs here: what several stages need to run the product's own code. Does not b
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,10 @@ from laionet_assets.assets.pipeline import Pipeline, build_pipeline
 from laionet_assets.assets.steps import Step, sql_step
 from laionet_assets.quality.checks import describe_failures
 from laionet_assets.settings import load_settings
+from laionet_assets.warehouse.rows import write_select
+from laionet_assets.warehouse.sql import literal
 from laionet_assets.warehouse.table import PartKey
+from laionet_assets.warehouse.warehouse import stamps_of
 from tests.bench.measure import Cost, stopwatch
 
 SOURCE = "bench"
@@ -70,9 +73,11 @@ def parts_of(pipeline: Pipeline) -> list[PartKey]:
 
 
 def step_of(pipeline: Pipeline, name: str, *, matchings: Sequence[str] | None = None) -> Step:
-    """The step of a table; of core.caption_matches, with other matching profiles than the pipeline's."""
+    """The step of a table; of core.caption_matches, with the rows of some profiles alone."""
     if matchings is not None:
-        return sql_step(pipeline.project, pipeline.project.models[name], {"matchings": list(matchings)})
+        model = pipeline.project.models[name]
+        wanted = f"select * from ({model.select}\n) where matching in ({', '.join(map(literal, matchings))})"
+        return sql_step(pipeline.project, replace(model, select=wanted))
     return next(step for step in pipeline.steps if step.name == name)
 
 
@@ -100,10 +105,8 @@ def make(pipeline: Pipeline, step: Step, part: PartKey | None = None) -> Made:
 def publish_unchecked(pipeline: Pipeline, name: str, select: str, part: PartKey | None = None) -> None:
     """Publish the rows of a SELECT as a table's, without its checks: the input of a later step, made for a benchmark."""
     warehouse, table = pipeline.warehouse, pipeline.project.tables[name]
-    columns = ", ".join(f"{column.name}::{column.type} as {column.name}" for column in table.columns)
     with warehouse.connect() as connection, warehouse.lake.stage(table, part) as staged:
-        rows = f"select {columns} from ({select})"
-        warehouse.write_sql(connection, staged.path, rows, order_by=table.grain, version="bench")
+        write_select(connection, staged.path, table, select, stamps=stamps_of("bench"))
         warehouse.lake.publish(staged)
 
 

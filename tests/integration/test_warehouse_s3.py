@@ -8,8 +8,9 @@ import pytest
 
 from laionet_assets.warehouse.catalog import refresh_catalog, write_release
 from laionet_assets.warehouse.resource import WarehouseResource
+from laionet_assets.warehouse.rows import write_select
 from laionet_assets.warehouse.table import PartKey
-from laionet_assets.warehouse.warehouse import Warehouse
+from laionet_assets.warehouse.warehouse import Warehouse, stamps_of
 from tests.unit.warehouse.conftest import ANIMALS, SIGHTINGS
 
 pytestmark = pytest.mark.integration
@@ -37,7 +38,7 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
 def write(warehouse: Warehouse, name: str, select: str, part: PartKey | None, version: str) -> None:
     table = warehouse.table(name)
     with warehouse.connect() as connection, warehouse.lake.stage(table, part) as staged:
-        warehouse.write_sql(connection, staged.path, select, order_by=table.grain, version=version)
+        write_select(connection, staged.path, table, select, stamps=stamps_of(version))
         warehouse.lake.publish(staged)
 
 

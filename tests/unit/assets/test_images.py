@@ -19,10 +19,11 @@ from laionet_assets.assets.images import (
 from laionet_assets.assets.publishing import make
 from laionet_assets.assets.steps import Step
 from laionet_assets.images.removals import Removal, remove
-from laionet_assets.images.results import Result, removed, results_table
+from laionet_assets.images.results import Result, removed, result_columns
 from laionet_assets.settings import Settings, load_settings
 from laionet_assets.sqlmodels.loader import load_project
 from laionet_assets.warehouse.lake import Lake
+from laionet_assets.warehouse.rows import write_table
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Warehouse, memory_connection, stamps_of
 
@@ -58,11 +59,10 @@ def made(settings: Settings) -> dict[str, Step]:
 
 def put_images(warehouse: Warehouse, *results: Result, part: PartKey = PART) -> None:
     """Publish rows of core.images, past their checks."""
-    import pyarrow.parquet as pq
-
-    table = results_table(part.source, part.part, [(i, f"http://a/{i}", each) for i, each in enumerate(results)])
-    with warehouse.lake.stage(warehouse.table(IMAGES), part) as staged:
-        pq.write_table(table.replace_schema_metadata(stamps_of("v")), staged.path)
+    table = warehouse.table(IMAGES)
+    rows = result_columns(part.source, part.part, [(i, f"http://a/{i}", each) for i, each in enumerate(results)])
+    with warehouse.lake.stage(table, part) as staged:
+        write_table(staged.path, table, rows, stamps=stamps_of("v"))
         warehouse.lake.publish(staged)
 
 

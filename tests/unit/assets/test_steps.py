@@ -9,7 +9,7 @@ import pytest
 from laionet_assets.assets.planning import Task, phases, stale_tasks
 from laionet_assets.assets.publishing import make
 from laionet_assets.assets.steps import Step, Work, sql_step
-from laionet_assets.sqlmodels.loader import load_project
+from laionet_assets.sqlmodels.loader import Project, load_project
 from laionet_assets.warehouse.lake import Lake
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import MissingTableError, Warehouse, memory_connection
@@ -25,7 +25,7 @@ columns: {{n: {{type: INTEGER, description: n}}}}
 """
 MODELS = {
     "raw/base": (None, False),
-    "core/part": ("select n + $more as n from raw.base", True),
+    "core/part": ("select n + {more} as n from raw.base", True),
     "core/after": ("select n from core.part", True),
     "marts/total": ("select sum(n)::int as n from core.after", False),
     "marts/other": ("select n from raw.base", False),
@@ -41,26 +41,33 @@ class World:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(YML.format(partitioned=str(is_partitioned).lower()))
             if select:
-                path.with_suffix(".sql").write_text(select)
-        self.project = load_project(folder / "sql")
+                path.with_suffix(".sql").write_text(select.format(more=0))
+        self.folder = folder / "sql"
         self.warehouse = Warehouse(
             lake=Lake(str(folder / "lake")), tables=self.project.tables, connect=memory_connection, docs=folder / "docs"
         )
         self.base = "1"
-        self.more = 0
         self.contents = {A: "a1", B: "b1"}
+
+    @property
+    def project(self) -> Project:
+        return load_project(self.folder)
+
+    def add_to_parts(self, more: int) -> None:
+        """Edit the SQL of core.part."""
+        (self.folder / "core/part.sql").write_text(str(MODELS["core/part"][0]).format(more=more))
 
     @property
     def steps(self) -> Sequence[Step]:
         def write(work: Work) -> None:
-            work.write_select(f"select {self.base}::int as n")
+            work.write_rows([{"n": int(self.base)}])
 
         made = []
         for model in self.project.in_order():
             if model.select is None:
                 made.append(Step(model=model, code_version=self.base, write=write))
                 continue
-            step = sql_step(self.project, model, {"more": self.more})
+            step = sql_step(self.project, model)
             if model.name == "core.part":
                 step = replace(step, outside=lambda warehouse, part: self.contents[part])
             made.append(step)
@@ -103,9 +110,9 @@ def test_a_new_part_costs_its_own_work_and_what_reads_all_parts(world: World) ->
     assert again == [Task("core.part", B), Task("core.after", B), Task("marts.total", None)]
 
 
-def test_parameters_and_python_code_make_stale(world: World) -> None:
+def test_sql_and_python_code_make_stale(world: World) -> None:
     world.make(world.stale())
-    world.more = 1
+    world.add_to_parts(1)
     assert {task.name for task in world.stale()} == {"core.part", "core.after", "marts.total"}
     world.make(world.stale())
     world.base = "2"
@@ -143,10 +150,8 @@ def test_what_is_due_is_made_again_and_others_follow_only_if_it_came_out_otherwi
     due: set[PartKey] = set()
 
     def write(work: Work) -> None:
-        import pyarrow as pa
-
         answer = answers[work.part]
-        work.write_arrow(pa.table({"n": pa.array([int(answer)], pa.int32())}), content=answer)
+        work.write_rows([{"n": int(answer)}], content=answer)
 
     def steps() -> list[Step]:
         return [

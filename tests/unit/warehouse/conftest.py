@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from laionet_assets.warehouse.lake import Lake
+from laionet_assets.warehouse.rows import write_select
 from laionet_assets.warehouse.table import Column, PartKey, Table
-from laionet_assets.warehouse.warehouse import Warehouse, memory_connection
+from laionet_assets.warehouse.warehouse import Warehouse, memory_connection, stamps_of
 
 ANIMALS = Table(
     name="raw.animals",
@@ -40,10 +41,12 @@ def warehouse(tmp_path: Path) -> Warehouse:
 def write(warehouse: Warehouse) -> Write:
     """Publish the rows of a SELECT as a table, or as one part of it."""
 
-    def _write(name: str, select: str, part: PartKey | None = None, version: str = "v1") -> None:
+    def _write(
+        name: str, select: str, part: PartKey | None = None, version: str = "v1", warehouse: Warehouse = warehouse
+    ) -> None:
         table = warehouse.table(name)
         with warehouse.connect() as connection, warehouse.lake.stage(table, part) as staged:
-            warehouse.write_sql(connection, staged.path, select, order_by=table.grain, version=version)
+            write_select(connection, staged.path, table, select, stamps=stamps_of(version))
             warehouse.lake.publish(staged)
 
     return _write
