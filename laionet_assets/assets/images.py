@@ -37,8 +37,8 @@ from laionet_assets.warehouse.warehouse import VERSION_KEY, Warehouse, digest, s
 FETCH_POOL = "fetch"
 CANDIDATES, REQUESTS, REMOVALS, IMAGES = "core.candidates", "core.image_requests", "core.removals", "core.images"
 LEFTOVERS = "marts.removal_leftovers"
-_SAMPLE = {"source": "varchar", "sample_id": "bigint", "url": "varchar", "sha256": "varchar"}
-_CANDIDATE = "distinct source, sample_id, url, null::varchar as sha256"
+_SAMPLE = "source, sample_id, url, sha256"
+_CANDIDATE = "distinct source, sample_id, url, null as sha256"
 
 
 def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
@@ -133,8 +133,8 @@ def _every_image(warehouse: Warehouse) -> str:
 
     Read past the declared inputs: core.images reads core.removals, which comes first.
     """
-    selects = [f"select {', '.join(f'null::{kind} as {name}' for name, kind in _SAMPLE.items())} limit 0"]
-    for name, columns in ((IMAGES, "source, sample_id, url, sha256"), (CANDIDATES, _CANDIDATE)):
+    selects = [f"select {_SAMPLE} from ({warehouse.table(IMAGES).no_rows})"]
+    for name, columns in ((IMAGES, _SAMPLE), (CANDIDATES, _CANDIDATE)):
         table = warehouse.table(name)
         if files := [warehouse.lake.current(table, part) for part in warehouse.lake.parts(table)]:
             selects.append(f"select {columns} from read_parquet({literals(files)}, hive_partitioning = false)")
