@@ -332,7 +332,9 @@ def test_pairs_and_quarantine_are_each_others_complement(
     expected = {sample_id: reasons for sample_id, row in samples.items() if (reasons := reasons_of(row))}
 
     selects = [select for each in records if (select := quarantine_sql(each)) is not None]
-    quarantined = sorted_rows(connection, [f"select sample_id, reason from ({select})" for select in selects])
+    quarantined = sorted(
+        row for select in selects for row in rows_of(connection, f"select sample_id, reason from ({select})")
+    )
     assert quarantined == sorted((sample_id, reason) for sample_id, reasons in expected.items() for reason in reasons)
     pairs = connection.execute(
         "select sample_id, caption, url, width, height, image_text_similarity, punsafe "
