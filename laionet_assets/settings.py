@@ -263,6 +263,12 @@ class Settings(BaseSettings):
     images: ImagesSettings = ImagesSettings()
     ocr: OcrSettings | None = OcrSettings()
     recipes: tuple[RecipeSettings, ...] = Field(min_length=1)
+    checks: dict[str, dict[str, Literal["critical", "warning"]]] = Field(
+        default_factory=dict,
+        description="Severity of checks, by table and name: {core.candidates: {grain_is_unique: warning}}. A critical "
+        "one keeps its table from being published. Those that guard removals, block lists, clearance and opt-outs are "
+        "fixed.",
+    )
     duckdb: DuckDBSettings = DuckDBSettings()
     refresh: RefreshSettings = RefreshSettings()
     storage_options: dict[str, Any] = Field(

@@ -1,6 +1,7 @@
 """Stage sources: raw.parts, raw.quarantine, raw.pairs."""
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 
 from laionet_assets.assets.parts import RegisteredPart, load_register, look_again, registered_part
@@ -18,7 +19,6 @@ from laionet_assets.sources import (
     pairs_view_sql,
     quarantine_sql,
     read_records,
-    records_sql,
 )
 from laionet_assets.sqlmodels.loader import Project
 from laionet_assets.warehouse.table import PartKey
@@ -74,7 +74,7 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
 
 
 def _write_parts(sources: Mapping[str, SourceSettings], work: Work) -> None:
-    part = registered_part(work.warehouse, _part(work))
+    part = registered_part(work.warehouse, work.part_key)
     source = sources[part.source]
     record = inspect_part(
         work.connection,
@@ -84,13 +84,13 @@ def _write_parts(sources: Mapping[str, SourceSettings], work: Work) -> None:
         fingerprint=fingerprint(part.file, storage_options=source.storage_options),
     )
     work.log(f"{record.path}: {record.adapter}, {record.rows:,} rows, {record.quarantined:,} quarantined")
-    work.write_select(records_sql([record]))
+    work.write_rows([asdict(record)])
 
 
 def _write_quarantine(settings: Settings, work: Work) -> None:
     (record,) = read_records(work.connection)
     _assert_unchanged(settings, work.warehouse, record)
-    work.write_select(quarantine_sql(record))
+    work.write_rows(quarantine_sql(record) or [])
 
 
 def source_views(settings: Settings) -> Mapping[str, SourceView]:
@@ -140,12 +140,6 @@ def _assert_adapters(settings: Settings) -> None:
             problems.append(f"  sources[{i}].adapter: {error}")
     if problems:
         raise SettingsError(f"{settings.config_path}: {len(problems)} problem(s)\n" + "\n".join(problems))
-
-
-def _part(work: Work) -> PartKey:
-    if work.part is None:
-        raise ValueError(f"{work.model.name} is made one part at a time")
-    return work.part
 
 
 def _is_readable(register: Mapping[PartKey, RegisteredPart], record: PartRecord) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import duckdb
 
@@ -13,7 +13,8 @@ from laionet_assets.assets.steps import Step, Work
 from laionet_assets.matching import Alphabet, FoldWords, Matcher, regrouped
 from laionet_assets.settings import Settings
 from laionet_assets.sqlmodels.check import create_macros
-from laionet_assets.sqlmodels.loader import Project
+from laionet_assets.sqlmodels.loader import Macro, Project, macro_version
+from laionet_assets.warehouse.sql import literal
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import digest
 
@@ -43,7 +44,7 @@ _CAPTIONS = """
     where caption is not null
 """
 _MATCHES = """
-    select matching, $source as source, $part as part, sample_id, lemma, wnid, char_offset, char_length
+    select matching, {source} as source, {part} as part, sample_id, lemma, wnid, char_offset, char_length
     from occurrences
     join readings using (reading)
     join staging.lemmas using (matching, words)
@@ -64,19 +65,17 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
     """The step of core.caption_matches. Both profiles are always made."""
     model = project.models["core.caption_matches"]
     macros = [project.macros[name] for name in MACROS]
-
-    def write(work: Work) -> None:
-        if work.part is None:
-            raise ValueError(f"{model.name} is made one part at a time")
-        create_macros(work.connection, macros)
-        work.write_select(*matches_select(work.connection, work.part))
-
-    version = digest("1", *(macro.statement for macro in macros))
-    return {model.name: Step(model=model, code_version=version, write=write)}
+    said = digest(*(macro_version(macro) for macro in macros))
+    return {model.name: Step(model=model, settings=(said,), write=partial(_write, macros))}
 
 
-def matches_select(connection: duckdb.DuckDBPyConnection, part: PartKey) -> tuple[str, Mapping[str, Any]]:
-    """Find lemmas in captions: a SELECT of the rows of core.caption_matches, and its parameters.
+def _write(macros: Sequence[Macro], work: Work) -> None:
+    create_macros(work.connection, macros)
+    work.write_rows(matches_select(work.connection, work.part_key))
+
+
+def matches_select(connection: duckdb.DuckDBPyConnection, part: PartKey) -> str:
+    """Find lemmas in captions: a SELECT of the rows of core.caption_matches.
 
     The connection has the macros, staging.lemmas, and the rows of `part` in raw.pairs; it gets the tables `readings`
     and `occurrences`, which the SELECT reads. Captions are streamed through as many threads as DuckDB may use.
@@ -88,7 +87,7 @@ def matches_select(connection: duckdb.DuckDBPyConnection, part: PartKey) -> tupl
     with ThreadPoolExecutor(threads) as pool:
         found = list(_mapped(pool, partial(_occurrences, search), batches, ahead=2 * threads))
     connection.register("occurrences", _table(batch for batches in found for batch in batches))
-    return _MATCHES, {"source": part.source, "part": part.part}
+    return _MATCHES.format(source=literal(part.source), part=literal(part.part))
 
 
 def _search(connection: duckdb.DuckDBPyConnection) -> Search:

@@ -10,7 +10,7 @@ model_identity, rank, wnid, score, error.
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 from laionet_assets.assets.progress import progress_log
 from laionet_assets.assets.steps import Work
@@ -21,9 +21,6 @@ from laionet_assets.predictors import ImageNetClasses, Outcome, load_predictor, 
 from laionet_assets.taxonomy import load_synsets
 from laionet_assets.warehouse.checkpoint import Chunks
 from laionet_assets.warehouse.sql import literal
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 WANTED = "wanted"
 """Temporary table that the caller makes: (sha256, seen), the pictures and the profiles to predict them under."""
@@ -70,17 +67,14 @@ def predict_missing(work: Work, models: Sequence[Model], contents: Reader, *, no
 
 def _make_predicted(work: Work, chunks: Chunks, not_predicted: str | None) -> None:
     """The view over chunks and published rows; a chunk has all of a content and model, so that it goes first."""
-    empty = (
-        "select null::varchar as sha256, null::varchar as profile, null::varchar as model_identity, "
-        "null::integer as rank, null::varchar as wnid, null::double as score, null::varchar as error where false"
-    )
     table, part = work.model.table, work.part
-    published = work.warehouse.select(table.name, part) if work.warehouse.lake.exists(table, part) else empty
+    is_published = work.warehouse.lake.exists(table, part)
+    published = work.warehouse.select(table.name, part) if is_published else table.no_rows
     is_known = f"error is distinct from {literal(not_predicted)}" if not_predicted else "true"
     work.connection.execute(f"""
         create or replace temp view {PREDICTED} as
         with finished as (
-            select {_COLUMNS} from ({chunks.select() or empty})
+            select {_COLUMNS} from ({chunks.select() or table.no_rows})
         ),
         published as (
             select distinct {_COLUMNS} from ({published})
@@ -141,24 +135,19 @@ def _predict(work: Work, models: Sequence[Model], sha256s: Sequence[str], conten
             done += 1
             progress(done, len(sha256s))
             if done % CHUNK_PICTURES == 0:
-                chunks.add(_table(outcomes, identities))
+                chunks.add(work.typed(_columns(outcomes, identities)))
                 outcomes = []
         outcomes.append(outcome)
     if outcomes:
         progress(done + 1, len(sha256s))
-        chunks.add(_table(outcomes, identities))
+        chunks.add(work.typed(_columns(outcomes, identities)))
 
 
-def _table(outcomes: Sequence[Outcome], identities: dict[str, str]) -> "pa.Table":
-    """Rows of a chunk: one a rank, or one with the error."""
-    import pyarrow as pa
-
+def _columns(outcomes: Sequence[Outcome], identities: dict[str, str]) -> dict[str, Sequence[Any]]:
+    """Columns of a chunk: a row a rank, or one with the error."""
     rows = [
         (outcome.image_id, outcome.profile, identities[outcome.model], rank, wnid, score, outcome.error)
         for outcome in outcomes
         for rank, (wnid, score) in enumerate(outcome.ranked or [(None, None)], 1)
     ]
-    types = [pa.string(), pa.string(), pa.string(), pa.int32(), pa.string(), pa.float64(), pa.string()]
-    columns = zip(*rows, strict=True) if rows else [()] * len(types)
-    arrays = [pa.array(column, kind) for column, kind in zip(columns, types, strict=True)]
-    return pa.table(arrays, names=_COLUMNS.split(", "))
+    return dict(zip(_COLUMNS.split(", "), zip(*rows, strict=True), strict=True))

@@ -22,6 +22,7 @@ from laionet_assets.pictures.reading import Content
 from laionet_assets.predictors import predictor_identity
 from laionet_assets.settings import PredictorSettings, Settings, SettingsError
 from laionet_assets.sqlmodels.loader import Project
+from laionet_assets.warehouse.sql import literal
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Warehouse, digest
 
@@ -74,6 +75,12 @@ def predictor_specs(settings: Settings) -> Predictors:
             specs.append((predictor, spec))
         except UserError as error:
             problems.append(f"  predictors[{i}].model: {error}")
+            continue
+        if predictor.prompts != "query" and spec.provider != "open_clip":
+            problems.append(
+                f"  predictors[{i}].prompts: found {predictor.prompts}, but {predictor.model} is not asked by prompts; "
+                "take the key away"
+            )
     if problems:
         raise SettingsError(f"{settings.config_path}: {len(problems)} problem(s)\n" + "\n".join(problems))
     return specs
@@ -98,8 +105,7 @@ def _write_image_predictions(settings: Settings, specs: Predictors, work: Work) 
                 work.log(str(found))
 
     predict_missing(work, _models(specs, work), contents, not_predicted=NOT_STORED)
-    work.write_select(
-        f"""
+    work.write_rows(f"""
         select
             source,
             part,
@@ -109,14 +115,12 @@ def _write_image_predictions(settings: Settings, specs: Predictors, work: Work) 
             coalesce(rank, 1)::integer as rank,
             wnid,
             score,
-            if(rank is null, $not_stored, error) as error,
+            if(rank is null, {literal(NOT_STORED)}, error) as error,
             model_identity,
         from pictures
         cross join models
         left join {PREDICTED} using (sha256, model_identity)
-        """,
-        {"not_stored": NOT_STORED},
-    )
+    """)
 
 
 def _write_set_predictions(settings: Settings, specs: Predictors, work: Work) -> None:
@@ -136,7 +140,7 @@ def _write_set_predictions(settings: Settings, specs: Predictors, work: Work) ->
         select distinct sha256, seen from pictures where sha256 is not null
     """)
     predict_missing(work, _models(specs, work), partial(_set_contents, settings, work))
-    work.write_select(f"""
+    work.write_rows(f"""
         with seen_by as (
             select *, unnest(if(profile = 'both', ['paper', 'corrected'], [profile])) as seen from {PREDICTED}
         )

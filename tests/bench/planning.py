@@ -5,6 +5,7 @@ that a run would give them, so that the planner finds what it finds after a run.
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from laionet_assets.assets.parts import load_register, sync_parts
@@ -12,8 +13,9 @@ from laionet_assets.assets.pipeline import Pipeline
 from laionet_assets.assets.planning import Task, phases, stale_tasks
 from laionet_assets.assets.steps import Step
 from laionet_assets.assets.versions import Versions
-from laionet_assets.sources import fingerprint, inspect_part, records_sql
-from laionet_assets.warehouse.table import PartKey, Table
+from laionet_assets.sources import fingerprint, inspect_part
+from laionet_assets.warehouse.rows import write_table
+from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Stamp
 from tests.bench.measure import Cost, apart, stopwatch
 from tests.bench.options import Options
@@ -136,22 +138,17 @@ def publish_everything(config: Path) -> None:
 
 
 def _publish(pipeline: Pipeline, step: Step, part: PartKey | None, stamp: Stamp) -> None:
-    import pyarrow.parquet as pq
 
     lake, table = pipeline.warehouse.lake, step.model.table
     with lake.stage(table, part) as staged:
-        if step.name == "raw.parts" and part is not None:
-            _write_record(pipeline, part, staged.path, stamp)
-        else:
-            stamps = {key.encode(): value.encode() for key, value in stamp.metadata.items()}
-            pq.write_table(_empty(pipeline, table).replace_schema_metadata(stamps), staged.path)
+        rows = [_record(pipeline, part)] if step.name == "raw.parts" and part is not None else []
+        write_table(staged.path, table, rows, stamps=stamp.metadata)
         lake.publish(staged)
 
 
-def _write_record(pipeline: Pipeline, part: PartKey, path: Path, stamp: Stamp) -> None:
-    warehouse = pipeline.warehouse
-    registered = load_register(warehouse)[part]
-    with warehouse.connect() as connection:
+def _record(pipeline: Pipeline, part: PartKey) -> dict[str, object]:
+    registered = load_register(pipeline.warehouse)[part]
+    with pipeline.warehouse.connect() as connection:
         record = inspect_part(
             connection,
             registered.file,
@@ -159,18 +156,4 @@ def _write_record(pipeline: Pipeline, part: PartKey, path: Path, stamp: Stamp) -
             ordinal=registered.ordinal,
             fingerprint=fingerprint(registered.file),
         )
-        warehouse.write_sql(
-            connection, path, records_sql([record]), order_by=warehouse.table("raw.parts").grain, stamp=stamp
-        )
-
-
-_EMPTY: dict[str, object] = {}
-
-
-def _empty(pipeline: Pipeline, table: Table) -> "object":
-    """A pyarrow Table of the columns of a table, without rows."""
-    if table.name not in _EMPTY:
-        columns = ", ".join(f"null::{column.type} as {column.name}" for column in table.columns)
-        with pipeline.warehouse.connect() as connection:
-            _EMPTY[table.name] = connection.sql(f"select {columns} limit 0").to_arrow_table()
-    return _EMPTY[table.name]
+    return asdict(record)

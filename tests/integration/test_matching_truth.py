@@ -40,7 +40,7 @@ def test_candidates_of_the_synthetic_web_are_the_expected_ones(project: Project)
 
 
 def test_a_part_of_captions_that_are_hard_to_fold_is_published(project: Project) -> None:
-    """Lemmas that end in punctuation, emoji, what shows nothing: every check passes, and the oracle's rows are there."""
+    """Lemmas that end in punctuation, emoji, what shows nothing: every check passes, the oracle's rows are there."""
     captions = [caption for caption, _, _ in BY_HAND if caption is not None]
     project.parts.mkdir()
     table = pa.table({"URL": [f"https://a.invalid/{i}.jpg" for i in range(len(captions))], "TEXT": captions})

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from laionet_assets.assets.publishing import expectations_of
 from laionet_assets.quality.validate import validate
 from laionet_assets.taxonomy import load_synsets
 from tests.unit.sql.models import database, project
@@ -72,5 +71,5 @@ def test_every_lemma_in_every_context(taxonomy: str, at_once: int) -> None:
                     if found != (expected := oracle.matches(matching, caption))
                 ]
                 assert different == [], matching
-            outcomes = validate(db.connection, model.name, expectations_of(model), suite=model.name)
+            outcomes = validate(db.connection, model.name, model.expectations, suite=model.name)
             assert [outcome for outcome in outcomes if not outcome.passed] == []
