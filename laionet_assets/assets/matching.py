@@ -13,9 +13,8 @@ from laionet_assets.assets.steps import Step, Work
 from laionet_assets.matching import Alphabet, FoldWords, Matcher, regrouped
 from laionet_assets.settings import Settings
 from laionet_assets.sqlmodels.check import create_macros
-from laionet_assets.sqlmodels.loader import Project
+from laionet_assets.sqlmodels.loader import Macro, Project
 from laionet_assets.warehouse.table import PartKey
-from laionet_assets.warehouse.warehouse import digest
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -64,15 +63,14 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
     """The step of core.caption_matches. Both profiles are always made."""
     model = project.models["core.caption_matches"]
     macros = [project.macros[name] for name in MACROS]
+    return {model.name: Step(model=model, write=partial(_write, macros), macros=project.macros_version(MACROS))}
 
-    def write(work: Work) -> None:
-        if work.part is None:
-            raise ValueError(f"{model.name} is made one part at a time")
-        create_macros(work.connection, macros)
-        work.write_select(*matches_select(work.connection, work.part))
 
-    version = digest("1", *(macro.statement for macro in macros))
-    return {model.name: Step(model=model, code_version=version, write=write)}
+def _write(macros: Sequence[Macro], work: Work) -> None:
+    if work.part is None:
+        raise ValueError(f"{work.model.name} is made one part at a time")
+    create_macros(work.connection, macros)
+    work.write_select(*matches_select(work.connection, work.part))
 
 
 def matches_select(connection: duckdb.DuckDBPyConnection, part: PartKey) -> tuple[str, Mapping[str, Any]]:

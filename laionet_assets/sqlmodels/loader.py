@@ -131,8 +131,11 @@ class Project:
         chosen = {name: parameters[name] for name in sorted(model.reads.parameters)}
         said = [saying(model.select or "", where=model.documentation)]
         said += [each for macro in self.macros_of(model) for each in _macro_says(macro)]
-        rest = (repr(chosen), *model.table.layout)
-        return f"{digest(*(each.tree for each in said), *rest)}/{digest(*(each.text for each in said), *rest)}"
+        return _digest(said, repr(chosen), *model.table.layout)
+
+    def macros_version(self, names: Sequence[str]) -> str:
+        """What macros say that Python uses, as `code_version` has it."""
+        return _digest([each for name in names for each in _macro_says(self.macros[name])])
 
     def in_order(self) -> list[Model]:
         """Models, each after those that it reads. Raises SqlModelError on a cycle."""
@@ -266,6 +269,10 @@ def _read_macros(path: Path, problems: list[str]) -> Sequence[Macro]:
 def _macro_reads(macro: Macro, *, where: str) -> Reads:
     """What the body of a macro names."""
     return reads(_macro_select(macro), where=f"{where}: macro {macro.name}")
+
+
+def _digest(said: Sequence[Saying], *rest: str) -> str:
+    return f"{digest(*(each.tree for each in said), *rest)}/{digest(*(each.text for each in said), *rest)}"
 
 
 def _macro_says(macro: Macro) -> list[Saying]:
