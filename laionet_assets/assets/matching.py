@@ -13,10 +13,9 @@ from laionet_assets.assets.steps import Step, Work
 from laionet_assets.matching import Alphabet, FoldWords, Matcher, regrouped
 from laionet_assets.settings import Settings
 from laionet_assets.sqlmodels.check import create_macros
-from laionet_assets.sqlmodels.loader import Macro, Project, macro_version
+from laionet_assets.sqlmodels.loader import Macro, Project
 from laionet_assets.warehouse.sql import literal
 from laionet_assets.warehouse.table import PartKey
-from laionet_assets.warehouse.warehouse import digest
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -65,8 +64,7 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
     """The step of core.caption_matches. Both profiles are always made."""
     model = project.models["core.caption_matches"]
     macros = [project.macros[name] for name in MACROS]
-    said = digest(*(macro_version(macro) for macro in macros))
-    return {model.name: Step(model=model, settings=(said,), write=partial(_write, macros))}
+    return {model.name: Step(model=model, write=partial(_write, macros), macros=project.macros_version(MACROS))}
 
 
 def _write(macros: Sequence[Macro], work: Work) -> None:

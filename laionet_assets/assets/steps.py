@@ -146,11 +146,11 @@ class Step:
     """How a table is made: `write(work)` writes its staged file (None for a view over the sources).
 
     The rows depend on the source of `write` (a function at the top level of a module, or a `partial` of one) and of
-    `makers`, functions and classes that it does not reach by name; `computations` are set apart from it. `sql_code`
-    takes the place of that source where SQL makes the table. `settings` are those that the rows depend on, as texts;
-    `outside(warehouse, part)` names what they depend on outside the tables (the content of a source file); of parts
-    with the same `outside_by(part)` it says the same, and is asked once a plan. `adapters(warehouse, part)` are
-    computations that the part chooses.
+    `makers`, functions and classes that it does not reach by name; `computations` are set apart from it. `macros` is
+    the digest of the SQL macros that it uses. `sql_code` takes the place of all that where SQL makes the table.
+    `settings` are those that the rows depend on, as texts; `outside(warehouse, part)` names what they depend on outside
+    the tables (the content of a source file); of parts with the same `outside_by(part)` it says the same, and is asked
+    once a plan. `adapters(warehouse, part)` are computations that the part chooses.
 
     `look(warehouse, part)` comes before an asset that is asked for decides whether it is up to date: it brings what is
     remembered of the outside (the register of parts) to what is there now.
@@ -166,6 +166,7 @@ class Step:
     write: Callable[[Work], None] | None
     makers: Sequence[Any] = ()
     computations: Sequence[Computation] = ()
+    macros: str | None = None
     sql_code: str | None = None
     settings: tuple[str, ...] = ()
     outside: Callable[[Warehouse, PartKey | None], str] = lambda warehouse, part: ""
@@ -194,7 +195,7 @@ class Step:
     @property
     def code_version(self) -> str:
         """All that the rows depend on of code and settings, as one text."""
-        return digest(self.code, *(each.digest for each in self.computations), *self.settings)
+        return digest(self.code, self.macros or "", *(each.digest for each in self.computations), *self.settings)
 
     @property
     def name(self) -> str:

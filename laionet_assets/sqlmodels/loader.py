@@ -141,8 +141,11 @@ class Project:
         """
         said = [saying(model.select or "", where=model.documentation)]
         said += [each for macro in self.macros_of(model) for each in _macro_says(macro)]
-        rest = model.table.layout
-        return f"{digest(*(each.tree for each in said), *rest)}/{digest(*(each.text for each in said), *rest)}"
+        return _digest(said, *model.table.layout)
+
+    def macros_version(self, names: Sequence[str]) -> str:
+        """What macros say that Python uses, as `code_version` has it."""
+        return _digest([each for name in names for each in _macro_says(self.macros[name])])
 
     def with_severities(self, chosen: Mapping[str, Mapping[str, Severity]]) -> "Project":
         """The project with severities that a user chose, by table and name of the check.
@@ -346,6 +349,10 @@ def _macro_reads(macro: Macro) -> Reads:
     return reads(_macro_select(macro), where=f"macro {macro.name}")
 
 
+def _digest(said: Sequence[Saying], *rest: str) -> str:
+    return f"{digest(*(each.tree for each in said), *rest)}/{digest(*(each.text for each in said), *rest)}"
+
+
 def _macro_says(macro: Macro) -> list[Saying]:
     """What a macro says: its name, kind, parameters with their defaults, and body."""
     where, match = f"macro {macro.name}", _MACRO.fullmatch(macro.statement)
@@ -356,11 +363,6 @@ def _macro_says(macro: Macro) -> list[Saying]:
     except SqlModelError:  # what no call can have, such as types
         parameters = Saying(match["parameters"], match["parameters"])
     return [Saying(head, head), parameters, saying(_macro_select(macro), where=where)]
-
-
-def macro_version(macro: Macro) -> str:
-    """Digest of what a macro says, whatever its layout: for Python that uses it."""
-    return digest(*(each.text for each in _macro_says(macro)))
 
 
 def _macro_select(macro: Macro) -> str:
