@@ -1,0 +1,1 @@
+"""Pictures: what every room that looks at them shares."""
