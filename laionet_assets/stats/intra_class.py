@@ -15,6 +15,7 @@ from laionet_assets.stats.bootstrap import SEED
 from laionet_assets.stats.duplicates import MAX_HASH_BITS, MIN_COSINE, find_duplicates
 from laionet_assets.stats.sampling import seeded_sample
 from laionet_assets.stats.similarity import GRAM_IMAGES, HISTOGRAM_BINS, ClassVectors
+from laionet_assets.stats.threads import matrix_threads
 
 PAPER_IMAGES = 100
 """Images of a class that the paper looks at: the first so many by sample_id, before any is downloaded."""
@@ -61,14 +62,10 @@ def summarise_classes(
     for fewer than two), vendi, drawn_pairs, drawn_mean (pairs drawn for the published pooled mean).
 
     What needs the whole matrix of a class (histogram, Vendi score) is made of at most `max_images` images, a seeded
-    sample, in one thread: for matrices of that size several threads wait for each other longer than they compute.
-    Raises ValueError as `ClassVectors` and `find_duplicates` do.
+    sample. Raises ValueError as `ClassVectors` and `find_duplicates` do.
     """
-    from threadpoolctl import ThreadpoolController
-
-    threads = ThreadpoolController()
     for each in classes:
-        with threads.limit(limits=1 if len(each.ids) <= max_images else None, user_api="blas"):
+        with matrix_threads(len(each.ids)):
             summary = _summarise(each, bins, max_images, max_hash_bits, min_cosine, seed)
         yield summary
 
