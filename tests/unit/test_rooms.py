@@ -7,7 +7,7 @@ from pathlib import Path
 import laionet_assets
 
 PACKAGE = "laionet_assets"
-ROOMS = ("taxonomy", "sources", "encoders", "sample", "images", "ocr", "predictors", "stats")
+ROOMS = ("taxonomy", "sources", "encoders", "sample", "images", "ocr", "predictors", "stats", "neighbours")
 SHARED = {
     "ocr": {"encoders.spec", "encoders.towers", "encoders.weights", "predictors.pictures", "predictors.stream"},
     "predictors": {
