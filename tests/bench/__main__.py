@@ -17,9 +17,11 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
 def stages() -> Mapping[str, Callable[[Options], Section]]:
     """All stages by name, in the order of the report."""
     from tests.bench import (
+        alike,
         checks,
         fetching,
         matching,
+        nearest,
         photographs,
         planning,
         predicting,
@@ -33,8 +35,10 @@ def stages() -> Mapping[str, Callable[[Options], Section]]:
         "matching": matching.matching,
         "memory": matching.memory,
         "similarity": similarity.similarity,
+        "nearest": nearest.nearest,
         "selection": selection.selection,
         "results": results.results,
+        "alike": alike.alike,
         "checks": checks.checks,
         "fetching": fetching.fetching,
         "predicting": predicting.predicting,
