@@ -8,7 +8,7 @@ RIVAL := .venv-bench
 RIVAL_STAMP := $(RIVAL)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-fast ui bench img2dataset check lint clean
+.PHONY: help setup demo test test-slow test-fast ui bench img2dataset check lint docs clean
 
 help:  ## What there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -51,9 +51,13 @@ $(RIVAL_STAMP):  # its pins are not ours: a venv of its own. Without it the benc
 check: $(STAMP) lint  ## Settings, yml, SQL, dependencies, documentation, unit tests of SQL
 	$(BIN)/laionet check
 
-lint: $(STAMP)  ## Formatting and lint
+lint: $(STAMP)  ## Formatting, lint and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: $(STAMP)  ## The pages of all tables in docs/tables, from sql/**
+	$(BIN)/python -m laionet_assets.commands.documenting docs/tables
 
 clean:  ## Forget the warehouse and Dagster's state; keep .venv
 	rm -rf warehouse .dagster

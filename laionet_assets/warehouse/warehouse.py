@@ -6,8 +6,8 @@ connection views of just the files that a piece of work reads.
 
 import json
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -23,7 +23,7 @@ VERSION_KEY = "laionet_version"
 INPUTS_KEY = "laionet_inputs"
 CODE_KEY = "laionet_code"
 
-ConnectionFactory = Callable[[], "contextmanager[duckdb.DuckDBPyConnection]"]
+ConnectionFactory = Callable[[], AbstractContextManager[duckdb.DuckDBPyConnection]]
 
 
 @dataclass(frozen=True)
