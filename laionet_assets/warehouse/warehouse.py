@@ -169,7 +169,8 @@ class Warehouse:
 
     def stamps_of_files(self, files: Iterable[str]) -> dict[str, Stamp]:
         """Stamps of Parquet files by path; of those that have one. A local file is read once a process, unless it
-        changes."""
+        changes.
+        """
         stamps = {path: self._stamp_of_file(path) for path in files}
         return {path: stamp for path, stamp in stamps.items() if stamp is not None}
 
