@@ -1,15 +1,10 @@
 """The written pages: links lead somewhere inside the repository, citations name a section, lines can be read."""
 
 import re
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
-from typer.testing import CliRunner
-
-from laionet_assets.cli import app
 
 ROOT = Path(__file__).parents[2]
 GENERATED = ("docs/benchmarks.md", "docs/tables/")
@@ -78,11 +73,3 @@ def test_lines_of_prose_are_of_a_readable_width(page: Path) -> None:
     if not name_of(page).startswith(GENERATED):
         long = [line for line in prose_of(page) if len(line) > WIDTH and not line.startswith("|")]
         assert not long, f"longer than {WIDTH} characters: {long}"
-
-
-def test_there_is_one_version() -> None:
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == version
-    released = re.findall(r"^## \[(\d[^\]]*)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
-    assert released[0] == version
-    assert CliRunner().invoke(app, ["--version"]).output == f"laionet {version}\n"
