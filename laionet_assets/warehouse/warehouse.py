@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import duckdb
 
@@ -229,7 +229,7 @@ def digest(*values: str) -> str:
 
 
 @contextmanager
-def memory_connection(config: Mapping[str, object] | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+def memory_connection(config: Mapping[str, Any] | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     """A private in-memory DuckDB, closed whatever happens."""
     connection = duckdb.connect(":memory:", config=dict(config or {}))
     try:
