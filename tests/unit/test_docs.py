@@ -23,11 +23,11 @@ def name_of(path: Path) -> str:
 
 
 def prose_of(page: Path) -> Iterator[str]:
-    """The lines of a page but for code."""
+    """The lines of a page but for code, in fences or indented."""
     in_code = False
     for line in page.read_text(encoding="utf-8").splitlines():
         in_code ^= line.startswith("```")
-        if not in_code:
+        if not in_code and not line.startswith("    "):
             yield line
 
 
