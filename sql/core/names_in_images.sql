@@ -26,7 +26,7 @@ final as (
         says_name(t.text, s.name) as has_name_paper,
         says_any(t.words, s.spellings) as has_name_corrected,
     from candidates as c
-    join images as i using (source, part, sample_id)  -- noqa: AL05
+    join images as i using (source, part, sample_id)
     left join texts as t using (source, part, sha256)
     left join classes as s using (wnid)
 )
