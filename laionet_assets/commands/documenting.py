@@ -82,7 +82,7 @@ def _page(model: Model, readers: Sequence[str]) -> str:
         "made by": made if model.select is not None else "a view over the sources" if table.is_view else "Python",
         "files": "one for each part of a source" if table.is_partitioned else "one",
         "stage": escaped(model.group),
-        "in the release": "yes" if table.is_in_release and not table.is_view else "no",
+        "in snapshots": "yes" if table.is_in_snapshot and not table.is_view else "no",
         "reads": _links(model.dependencies),
         "read by": _links(readers),
         "documented in": f"[{model.documentation}]({SQL}/{_file(model, 'yml')})",
