@@ -31,7 +31,7 @@ Predictors = Sequence[tuple[PredictorSettings, ModelSpec]]
 PREDICTOR_POOL = "predictor"
 NOT_STORED = "the picture is not in the image store, or damaged there"
 _QUERY_TEMPLATE = "name_def"
-"""Template of the paper's one query a class for zero-shot prediction (method.md 1.13)."""
+"""Template of the paper's one query a class for zero-shot prediction (docs/method.md, 11)."""
 
 
 def steps(settings: Settings, project: Project) -> Mapping[str, Step]:

@@ -70,6 +70,7 @@ def record(event: Any, part: PartKey | None, tally: Tally) -> None:
 
 
 def summarize(console: Console, pipeline: Pipeline, tally: Tally, seconds: float, *, parts: int) -> None:
+    """Print the end of a run: what was made, the findings, warnings, failures, and one line that sums it up."""
     if tally.made:
         table = RichTable("table", "parts", "rows now", "seconds", title="materialized", title_justify="left")
         table.columns[2].justify = table.columns[3].justify = table.columns[1].justify = "right"

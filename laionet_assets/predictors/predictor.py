@@ -1,5 +1,6 @@
 """The protocol of a predictor, its loader, and one loop for the models of every provider: device, precision, batches,
-the best classes of each picture."""
+the best classes of each picture.
+"""
 
 import threading
 from collections.abc import Sequence

@@ -54,7 +54,8 @@ def check_result(
     outcome: Outcome, *, asset_key: dg.AssetKey, partition: str | None = None, docs_url: str | None = None
 ) -> dg.AssetCheckResult:
     """The outcome with its counts, sample, error and Data Docs page as metadata. docs_url: where the page is served,
-    if it is."""
+    if it is.
+    """
     expectation = outcome.expectation
     metadata: dict[str, Any] = {
         "expectation": dg.MetadataValue.json(
@@ -86,7 +87,8 @@ def check_result(
 
 def describe_failures(outcomes: Sequence[Outcome], *, table: str, partition: str | None = None) -> str:
     """What failed, how much, examples, where the rule is written, what to do; empty if nothing failed. Critical
-    failures come first."""
+    failures come first.
+    """
     failed = sorted((outcome for outcome in outcomes if not outcome.passed), key=lambda outcome: not outcome.blocks)
     if not failed:
         return ""

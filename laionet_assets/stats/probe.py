@@ -35,7 +35,8 @@ class ProbeScores:
 
 def balanced(ids: Sequence[Any], is_first: Bools, wnids: Sequence[str], *, seed: int = SEED) -> NDArray[np.intp]:
     """Positions, ascending, of equally many images of both sets in every class: all of the smaller side, a seeded
-    sample of the larger one."""
+    sample of the larger one.
+    """
     rank: dict[tuple[str, bool], int] = {}
     place = np.empty(len(ids), dtype=np.int64)
     for i in seeded_order(ids, seed=seed):

@@ -107,7 +107,6 @@ def distinct_texts(captions: Captions) -> list[str]:
 def embed(folder: Path, captions: Captions, count: int) -> None:
     """Write the embeddings of `count` texts in half precision."""
     import numpy as np
-
     from laionet_assets.encoders.spec import parse_spec
     from laionet_assets.encoders.text import load_text_encoder
 
