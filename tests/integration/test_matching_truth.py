@@ -40,11 +40,15 @@ def test_candidates_of_the_synthetic_web_are_the_expected_ones(project: Project)
 
 
 def test_a_part_of_captions_that_are_hard_to_fold_is_published(project: Project) -> None:
-    """Lemmas that end in punctuation, emoji, what shows nothing: every check passes, and the oracle's rows are there."""
+    """Lemmas that end in punctuation, emoji, what shows nothing: the checks pass, and the oracle's rows are there."""
     captions = [caption for caption, _, _ in BY_HAND if caption is not None]
     project.parts.mkdir()
-    table = pa.table({"URL": [f"https://a.invalid/{i}.jpg" for i in range(len(captions))], "TEXT": captions})
-    pq.write_table(table, project.parts / "part-00000.parquet")
+    rows = range(len(captions))
+    columns = {"SAMPLE_ID": list(rows), "URL": [f"https://a.invalid/{i}.jpg" for i in rows], "TEXT": captions}
+    pq.write_table(
+        pa.table({**columns, "NSFW": ["UNLIKELY" for _ in rows], "similarity": [0.3 for _ in rows]}),
+        project.parts / "part-00000.parquet",
+    )
     assert project.run(select='+key:"core/candidates"') == 0, project.printed[-1]
     with open_catalog(project.pipeline.warehouse) as connection:
         found = connection.execute(

@@ -23,6 +23,12 @@ def project() -> Project:
     return load_project()
 
 
+def queries(table: str) -> dict[str, str]:
+    """The `unexpected_rows` of a table, by name."""
+    rules = [rule for rule in project().models[table].expectations if rule["type"] == "unexpected_rows"]
+    return {rule["name"]: rule["query"].replace("{batch}", table) for rule in rules}
+
+
 class Database:
     """Every table of the project, empty, and its macros."""
 

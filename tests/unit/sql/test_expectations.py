@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from laionet_assets.taxonomy import load_synsets
-from tests.unit.sql.models import Database, database, project
+from tests.unit.sql.models import Database, database, queries
 
 CAPTIONS = [
     "a golden-retriever, Sea  Lion",
@@ -62,12 +62,6 @@ SPOILT = {
     ("marts.matching_gain", "out_of_reach_is_never_found"): "update marts.matching_gain set is_reachable_paper = false",
 }
 TABLES = list(dict.fromkeys(table for table, _ in SPOILT))
-
-
-def queries(table: str) -> dict[str, str]:
-    """The `unexpected_rows` of a table, by name."""
-    rules = [rule for rule in project().models[table].expectations if rule["type"] == "unexpected_rows"]
-    return {rule["name"]: rule["query"].replace("{batch}", table) for rule in rules}
 
 
 @pytest.fixture(scope="module")
