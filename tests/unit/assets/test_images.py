@@ -135,7 +135,7 @@ def test_the_rows_that_core_selection_seen_drops_as_removed_are_no_trace(warehou
         )
         with warehouse.lake.stage(table, PART) as staged:
             select = f"select * from {SELECTION_SEEN}"
-            warehouse.write_sql(connection, staged.path, select, order_by=["sample_id"], version="")
+            warehouse.write_sql(connection, staged.path, select, order_by=table.grain, stamp=Stamp.of("v"))
             warehouse.lake.publish(staged)
         traces = _traces_in(warehouse, SELECTION_SEEN)
         rows = connection.execute(f"select url, source, sample_id from ({traces})").fetchall()
