@@ -1,4 +1,4 @@
-"""Rank correlations with intervals: do two figures of a class, or of a model, rise together.
+"""Rank correlations with intervals, for whether two figures of a class, or of a model, rise together.
 
 Spearman's rho and Kendall's tau-b, each with a percentile interval over resampled classes; a class drawn twice counts
 twice, tied with itself. The published scatter plots come without a coefficient (method.md 1.21). All resamples are
