@@ -11,7 +11,6 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from laionet_assets.assets.publishing import expectations_of
 from laionet_assets.quality.expectations import UNEXPECTED_ROWS, Expectation
 from laionet_assets.sqlmodels.loader import Model, Project, load_project
 
@@ -88,7 +87,7 @@ def _page(model: Model, readers: Sequence[str]) -> str:
         "documented in": f"[{model.documentation}]({SQL}/{_file(model, 'yml')})",
     }
     columns = [(code(column.name), code(column.type), prose(column.description)) for column in table.columns]
-    checks = [(code(each.name), each.severity, _rule(each)) for each in expectations_of(model)]
+    checks = [(code(each.name), each.severity, _rule(each)) for each in model.expectations]
     parts = [
         _NOTE,
         f"# {escaped(model.name)}",
