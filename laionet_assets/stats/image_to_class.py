@@ -3,7 +3,7 @@
 `query`: to the embedding of the class's query, by the text tower that the image tower was trained with (the paper's).
 `head`: to the class's own row of a classifier's weights. `prototype`: to the mean direction of the class's images in a
 named image set, without the image itself. All are cosines; which model may be measured by which is the caller's.
-Source: method.md 1.15 and 8.2.
+Source: docs/method.md, 18.
 """
 
 from collections.abc import Iterable

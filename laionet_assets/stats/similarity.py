@@ -2,7 +2,7 @@
 
 One class (or two, or a class in two image sets) at a time, from its embeddings; which images those are, and what is
 stored of them, is the caller's. A mean over pairs needs no matrix of pairs: with s the sum of the n unit vectors, the
-similarities of all ordered pairs sum to |s|^2 - n. Source: method.md 1.14, 1.20 and 8.1; the jackknife of a
+similarities of all ordered pairs sum to |s|^2 - n. Source: docs/method.md, 17; the jackknife of a
 U-statistic is Arvesen (1969).
 """
 
@@ -171,7 +171,7 @@ def between_sets(one: ClassVectors, other: ClassVectors) -> Interval:
     """Mean cosine of an image of `one` with an image of `other`, over all such pairs, with its 95% interval.
 
     The two sides share no image. The error is the jackknife's over the images of both sides, the interval Student's
-    with Welch's degrees of freedom; at least two images a side for it. Source: method.md 1.20.
+    with Welch's degrees of freedom; at least two images a side for it. Source: docs/method.md, 17.
     Raises ValueError for an empty side.
     """
     n, m = one.images, other.images

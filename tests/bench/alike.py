@@ -1,6 +1,6 @@
 """Stage alike: how often the intervals of a class's similarity hold the truth, and what means and histograms cost.
 
-`python -m tests.bench --only alike` prints the tables of docs/method.md.
+`python -m tests.bench --only alike` prints the tables of docs/method.md, 17 and 21.
 """
 
 from pathlib import Path

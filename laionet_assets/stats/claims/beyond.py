@@ -1,4 +1,5 @@
-"""Claims that go beyond the paper's, N1 to N5: what its own leave open to doubt. Source: method.md 8.3, 8.5 and 8.6.
+"""Claims that go beyond the paper's, N1 to N5: what its own leave open to doubt. Source:
+docs/method.md, 19 and 22 to 25.
 
 As in `paper`: arguments that are None make a row that is not measured, intervals are over resampled classes.
 """

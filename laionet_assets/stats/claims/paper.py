@@ -1,4 +1,5 @@
-"""The paper's claims, C1 to C9, each as something that the warehouse can measure. Source: method.md 3.8 and 8.5.
+"""The paper's claims, C1 to C9, each as something that the warehouse can measure. Source:
+docs/method.md, 15 and 25.
 
 Every function returns its rows of marts.claims. An argument that is None, or has no class that the measure needs, is a
 claim that is not measured: `missing` then says what lacks, as the caller knows it. Intervals are over resampled
