@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from laionet_assets.assets.parameters import SQL_PARAMETERS
 from laionet_assets.sqlmodels import parse
 from laionet_assets.sqlmodels.loader import load_project, sql_folder
 from laionet_assets.sqlmodels.parse import saying
@@ -141,10 +140,9 @@ def test_every_model_says_the_same_when_it_is_laid_out_otherwise(tmp_path: Path)
     after = load_project(tmp_path)
     for name, model in before.models.items():
         if model.select is not None:
-            assert (
-                before.code_version(model, SQL_PARAMETERS).split("/")[0]
-                == (after.code_version(after.models[name], SQL_PARAMETERS).split("/")[0])
-            ), name
+            assert before.code_version(model).split("/")[0] == (after.code_version(after.models[name]).split("/")[0]), (
+                name
+            )
     assert sum(model.select is not None for model in before.models.values()) > 15
 
 
