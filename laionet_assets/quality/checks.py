@@ -85,9 +85,11 @@ def check_result(
     )
 
 
-def describe_failures(outcomes: Sequence[Outcome], *, table: str, partition: str | None = None) -> str:
+def describe_failures(
+    outcomes: Sequence[Outcome], *, table: str, partition: str | None = None, stands: bool = False
+) -> str:
     """What failed, how much, examples, where the rule is written, what to do; empty if nothing failed. Critical
-    failures come first.
+    failures come first. stands: the rows are published, and were audited again.
     """
     failed = sorted((outcome for outcome in outcomes if not outcome.passed), key=lambda outcome: not outcome.blocks)
     if not failed:
@@ -100,9 +102,10 @@ def describe_failures(outcomes: Sequence[Outcome], *, table: str, partition: str
     if pages := sorted({str(outcome.page) for outcome in failed if outcome.page}):
         lines.append(f"Data Docs: {', '.join(pages)}")
     if blocking:
+        what = "stays published as it is" if stands else "was not published: what was there before stands"
         lines.append(
-            f"{subject} was not published: what was there before stands. Mend the data or what makes it; "
-            "if a rule is wrong, mend the rule where it is written. Then run again."
+            f"{subject} {what}. Mend the data or what makes it; if a rule is wrong, mend the rule where it is written, "
+            "or make it a warning (`checks` in laionet.yaml). Then run again."
         )
     else:
         lines.append(f"Warnings do not stop {subject} from being published.")
