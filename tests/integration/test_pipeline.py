@@ -120,7 +120,7 @@ def test_whole_tables_are_not_made_of_tables_of_different_parts(project: Project
     assert project.run(select='key:"raw/parts" or key:"raw/recipes" or key:"core/removals"') == 0
     assert project.run(select='+key:"core/selection_counts"', parts=["part-00001"]) == 0
     assert project.run(select='key:"core/laionet" or key:"marts/funnel"') == 1
-    assert "core.selection_seen lacks web/part-00000" in project.printed[-1]
+    assert "core.selection_counts lacks web/part-00000" in project.printed[-1]
     assert "marts/funnel/data.parquet" not in project.files()
 
 
