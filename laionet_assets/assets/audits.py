@@ -83,6 +83,17 @@ def is_audited(warehouse: Warehouse, model: Model, part: PartKey | None, version
     return any(warehouse.lake.has_note(model.table, part, name) for name in rules.record_names(version))
 
 
+def broken_rules(
+    warehouse: Warehouse, model: Model, part: PartKey | None, version: str, rules: Rules
+) -> tuple[Outcome, ...]:
+    """Outcomes of the rules, warnings all, that the rows of this version are known to break."""
+    _, broken = rules.record_names(version)
+    if not warehouse.lake.has_note(model.table, part, broken):
+        return ()
+    audit = kept_audit(warehouse, model, part, version)
+    return tuple(outcome for outcome in audit.outcomes if not outcome.passed) if audit else ()
+
+
 def _plain(outcome: Outcome) -> dict[str, Any]:
     observed = outcome.observed_value
     is_number = isinstance(observed, int | float) and not isinstance(observed, bool)

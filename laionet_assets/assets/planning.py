@@ -6,7 +6,7 @@ sensor, the schedule and an asset that is asked for all decide by it. Its cost g
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from laionet_assets.assets.audits import Rules, is_audited
@@ -23,10 +23,11 @@ Run = tuple[PartKey | None, list[str]]
 
 @dataclass(frozen=True)
 class Task:
-    """A table, or one part of it, that has to be made, or audited again."""
+    """A table, or one part of it, that has to be made; with `is_audit`, only to be audited again as it is."""
 
     name: str
     part: PartKey | None
+    is_audit: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:
         return f"{self.name} {self.part.key}" if self.part else self.name
@@ -70,10 +71,11 @@ def stale_tasks(
                 or not _is_current(warehouse, versions, step, part)
                 or stale.has_read_by(step, part)
             ):
-                stale.add(Task(step.name, part))
-            elif is_audited(warehouse, step.model, part, versions.of(step.name, part) or "", rules):
-                continue
-            tasks.append(Task(step.name, part))
+                task = Task(step.name, part)
+                stale.add(task)
+                tasks.append(task)
+            elif not is_audited(warehouse, step.model, part, versions.of(step.name, part) or "", rules):
+                tasks.append(Task(step.name, part, is_audit=True))
     return tasks
 
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from laionet_assets.assets.audits import Rules, broken_rules
 from laionet_assets.assets.build import AUDITED, MADE, table_name
 from laionet_assets.assets.failures import failure_message
 from laionet_assets.assets.pipeline import Pipeline
@@ -135,11 +136,11 @@ def _rows_now(pipeline: Pipeline, name: str) -> str:
 
 
 def findings(pipeline: Pipeline) -> list[RichTable]:
-    """What the published tables hold: LAIONet by recipe, its images, and how models do on it.
+    """What the published tables hold: LAIONet by recipe, its images, how models do on it, and the checks that are broken.
 
     A finding whose tables are not published, or have no rows, is left out.
     """
-    found = (_laionet(pipeline), _images(pipeline), _accuracy(pipeline), _accepted(pipeline))
+    found = (_laionet(pipeline), _images(pipeline), _accuracy(pipeline), _checks(pipeline), _accepted(pipeline))
     return [table for table in found if table.row_count]
 
 
@@ -238,6 +239,22 @@ def _accuracy(pipeline: Pipeline) -> RichTable:
         table.add_row(model, image_set, f"{classes or 0:,}", *(_interval(value) for value in values))
     if len(rows) > SHOWN_ACCURACIES:
         table.caption = f"{len(rows) - SHOWN_ACCURACIES:,} more in marts.accuracy"
+    return table
+
+
+def _checks(pipeline: Pipeline) -> RichTable:
+    """Checks that published rows break, all of them warnings, and checks whose severity the settings chose."""
+    table = _table("checks that are broken, or of a severity that was chosen", "table", "check", "severity",
+                   "tables or parts", "rows or values", text=3)  # fmt: skip
+    for step in pipeline.steps:
+        rules = Rules.of(step.model)
+        broken: dict[str, list[int]] = {check.name: [] for check in step.model.expectations if check.written_severity}
+        for part, stamp in pipeline.warehouse.stamps(step.name).items():
+            for outcome in broken_rules(pipeline.warehouse, step.model, part, stamp.version, rules):
+                broken.setdefault(outcome.expectation.name, []).append(outcome.unexpected or 0)
+        severities = {check.name: check.severity_in_words for check in step.model.expectations}
+        for name, unexpected in broken.items():
+            table.add_row(step.name, name, severities[name], f"{len(unexpected):,}", f"{sum(unexpected):,}")
     return table
 
 

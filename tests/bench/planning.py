@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from laionet_assets.assets.audits import Audit, keep_audit
 from laionet_assets.assets.parts import load_register, sync_parts
 from laionet_assets.assets.pipeline import Pipeline
 from laionet_assets.assets.planning import Task, phases, stale_tasks
@@ -138,12 +139,12 @@ def publish_everything(config: Path) -> None:
 
 
 def _publish(pipeline: Pipeline, step: Step, part: PartKey | None, stamp: Stamp) -> None:
-
     lake, table = pipeline.warehouse.lake, step.model.table
     with lake.stage(table, part) as staged:
         rows = [_record(pipeline, part)] if step.name == "raw.parts" and part is not None else []
         write_table(staged.path, table, rows, stamps=stamp.metadata)
         lake.publish(staged)
+    keep_audit(pipeline.warehouse, step.model, part, Audit(stamp.version, len(rows), outcomes=()))
 
 
 def _record(pipeline: Pipeline, part: PartKey) -> dict[str, object]:

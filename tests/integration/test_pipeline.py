@@ -298,6 +298,12 @@ def test_what_a_check_rejected_is_published_once_the_settings_make_it_a_warning(
     assert project.run(select=matches) == 0, project.printed[-1]
     assert project.made() == {"core.caption_matches web/part-00000"}
     assert "warning core.caption_matches web/part-00000: nothing_is_allowed" in project.printed[-1]
+    console = Console(width=200, record=True, file=io.StringIO())
+    report(project.config, console=console)
+    (line,) = [line for line in console.export_text().splitlines() if "nothing_is_allowed" in line]
+    assert [cell.strip() for cell in line.strip("│").split("│")] == [
+        "core.caption_matches", "nothing_is_allowed", "warning (laionet.yaml; was critical)", "1", "3"
+    ]  # fmt: skip
     before = project.files()
     assert project.run(select=matches) == 0
     assert project.made() == set() and project.files() == before
@@ -307,6 +313,25 @@ def test_what_a_check_rejected_is_published_once_the_settings_make_it_a_warning(
     severities = {check.name: check.severity_in_words for check in step.model.expectations}
     assert severities["matches_are_of_matchable_lemmas"] == "warning (laionet.yaml; was critical)"
     assert severities["nothing_is_allowed"] == "critical"
+
+
+def test_a_check_that_is_new_is_asked_of_what_is_published(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    matches = '+key:"core/candidates"'
+    project.add_part(0)
+    assert project.run(select=matches) == 0, project.printed[-1]
+    before = project.files()
+    forbid_all(monkeypatch, "core/caption_matches.yml")
+    assert project.run(select=matches) == 1
+    assert "core.caption_matches [web/part-00000] stays published as it is" in project.printed[-1]
+    assert project.made() == {"core.caption_matches web/part-00000"}
+    text = project.config.read_text()
+    project.config.write_text(text + "checks: {core.caption_matches: {nothing_is_allowed: warning}}\n")
+    assert project.run(select=matches) == 0
+    assert project.made() == {"core.caption_matches web/part-00000"}
+    assert "0 tables and parts made, 1 audited again" in project.printed[-1]
+    assert project.run(select=matches) == 0
+    assert project.made() == set() and "up to date" in project.printed[-1]
+    assert project.files() == before
 
 
 def test_severities_that_cannot_be_are_one_message(project: Project) -> None:

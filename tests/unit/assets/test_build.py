@@ -126,13 +126,13 @@ def test_a_warning_stands_until_the_table_is_made_again(tmp_path: Path) -> None:
 
 def test_an_older_warehouse_is_audited_once_as_it_is(runs: Runs) -> None:
     assert runs.make("raw.base").success
-    folder = Path(runs.world.warehouse.lake.root) / "raw" / "base"
-    (note,) = folder.glob(".audit*.json")
+    (note,) = (Path(runs.world.warehouse.lake.root) / "raw" / "base").glob(".audit-*.json")
     note.unlink()
     again = runs.make("raw.base")
     assert told(again)["raw.base"]["status"] == "audited again"
     assert all(checks(again).values()) and checks(again)
     assert note.exists()
+    assert told(runs.make("raw.base"))["raw.base"]["status"] == "up to date"
 
 
 def test_a_rule_that_what_is_published_breaks_is_no_reason_to_pass_it(tmp_path: Path) -> None:
@@ -144,6 +144,11 @@ def test_a_rule_that_what_is_published_breaks_is_no_reason_to_pass_it(tmp_path: 
         failed = Runs(World(tmp_path), instance).make("raw.base")
         assert not failed.success
         assert checks(failed)["raw.base", "small"] is False
+        (message,) = [
+            event.step_failure_data.user_failure_data.description for event in failed.get_step_failure_events()
+        ]
+        assert "raw.base stays published as it is" in message
+        assert not list(Path(world.warehouse.lake.root).rglob(".rejected.parquet")), "it was not made again"
         with open_catalog(world.warehouse) as connection:
             assert connection.execute("from raw.base").fetchall() == [(1,)]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from laionet_assets.assets.planning import Task, is_stale, kept_back, phases, stale_tasks
-from laionet_assets.assets.publishing import make
+from laionet_assets.assets.publishing import make, standing
 from laionet_assets.assets.steps import Step
 from laionet_assets.errors import UserError
 from laionet_assets.warehouse.rows import write_table
@@ -250,3 +250,46 @@ class _Looks:
             return found
 
         return count
+
+
+RULE = """
+expectations:
+  - {{type: unexpected_rows, name: small, severity: {severity}, query: "select n from {{batch}} where n > {most}"}}
+"""
+
+
+def test_a_rule_that_is_new_or_other_is_asked_of_what_is_there_and_nothing_follows(world: World) -> None:
+    world.make(world.stale())
+    path = world.project.folder / "core/part.yml"
+    plain = path.read_text()
+
+    def rule(severity: str = "warning", most: int = 0) -> World:
+        path.write_text(plain + RULE.format(severity=severity, most=most))
+        world.more = 0
+        return world
+
+    def audit(task: Task) -> bool:
+        (step,) = [step for step in world.steps if step.name == task.name]
+        return standing(world.warehouse, step, task.part).is_published
+
+    asked = rule().stale()
+    assert asked == [Task("core.part", A), Task("core.part", B)] and all(task.is_audit for task in asked)
+    before = files_of(world)
+    assert [audit(task) for task in asked] == [True, True], "warnings"
+    assert world.stale() == [] and files_of(world) == before
+
+    assert rule(most=7).stale() == asked
+    assert [audit(task) for task in asked] == [True, True]
+    assert rule("critical", most=7).stale() == [], "all rows keep it, whatever its severity"
+    assert [audit(task) for task in rule().stale()] == [True, True]
+    assert rule("critical").stale() == asked, "some break it"
+    assert [audit(task) for task in asked] == [False, False]
+    assert world.stale() == asked, "until the rows or the rule are mended"
+    assert files_of(world) == before
+    path.write_text(plain.replace("description: n", "description: A number."))
+    world.more = 0
+    assert [task.is_audit for task in world.stale()] == [True, True], "the record of its rules is gone"
+
+
+def files_of(world: World) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in Path(world.warehouse.lake.root).rglob("data.parquet")}
