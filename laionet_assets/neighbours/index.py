@@ -11,7 +11,7 @@ fifth to a third of all vectors is looked at, which in half precision costs more
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,7 +137,7 @@ def load(path: Path) -> "faiss.Index":
     """What `save` wrote."""
     import faiss
 
-    return cast("faiss.Index", faiss.read_index(str(path)))
+    return faiss.read_index(str(path))
 
 
 def _empty_piece(trained: "faiss.IndexIVFPQFastScan") -> "faiss.IndexIDMap":
