@@ -19,10 +19,9 @@ class user_errors_shown:
     def __enter__(self) -> None:
         return None
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> bool:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, UserError):
             raise dg.Failure(str(error), allow_retries=False) from error
-        return False
 
 
 class transient_faults_retried:
@@ -31,10 +30,9 @@ class transient_faults_retried:
     def __enter__(self) -> None:
         return None
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> bool:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         if error is not None and is_transient(error):
             raise dg.RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=RETRY_SECONDS) from error
-        return False
 
 
 def is_transient(error: BaseException) -> bool:

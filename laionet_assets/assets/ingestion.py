@@ -54,6 +54,7 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
         file = load_register(warehouse).get(part) if part else None
         if file is None or file.source not in sources:
             return ()
+        name: str | None
         name, seen = sources[file.source].adapter, (file.path, file.signature)
         if name == AUTO and seen not in detected:
             detected[seen] = _recorded(warehouse, file, "adapter") or _detected(warehouse, file)

@@ -328,7 +328,7 @@ class _Reader:
         return Use(origin, (node.id,)) if origin or node.id in self._module.definitions else None
 
 
-_SPECIAL: dict[type[ast.AST], Callable[[_Reader, ast.AST], None]] = {
+_SPECIAL: dict[type[ast.AST], Callable[..., None]] = {
     ast.AnnAssign: _Reader._annotated,
     ast.Assert: _Reader._assert,
     ast.AsyncFunctionDef: _Reader._function,

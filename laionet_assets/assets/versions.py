@@ -44,7 +44,7 @@ class Versions:
             stamp = known.get(part if self._warehouse.table(name).is_partitioned else None)
             return stamp.version if stamp else None
         if name not in self._of_all_parts:
-            stamped = (f"{key.key}={stamp.version}" for key, stamp in sorted(known.items()))
+            stamped = (f"{key.key}={stamp.version}" for key, stamp in sorted(known.items()) if key is not None)
             self._of_all_parts[name] = digest(*stamped) if known else None
         return self._of_all_parts[name]
 
@@ -60,7 +60,7 @@ class Versions:
         if stamp is None:
             return None
         outside, reads = self._outside_of(step, part), self._reads(step, part)
-        inputs = digest(outside, *step.settings, *reads)
+        inputs: str | None = digest(outside, *step.settings, *reads)
         if not stamp.codes:
             inputs = self._inputs_before_digests(step, outside, reads)
         if stamp.inputs != inputs:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from laionet_assets.images.downloaded import KEY, Downloaded, Found
 from laionet_assets.images.fetch.blocklist import listed_hash
@@ -152,7 +153,7 @@ class _Harvest:
         known = {result.url_hash: result for result in previous}
         known |= {row["url_hash"]: Result.of_row(row) for row in self._writer.recorded}
         of_sample = {one.sample_id: self._of_sample(one) for one in asked}
-        hashes = {one.sample_id: url_hash(one.url) for one in asked if of_sample[one.sample_id] is None}
+        hashes = {one.sample_id: url_hash(one.url) for one in asked if of_sample[one.sample_id] is None}  # type: ignore[arg-type]
         wanted: list[_Wanted] = []
         for one in asked:
             key = hashes.get(one.sample_id)
@@ -291,7 +292,12 @@ class _Harvest:
         seen = downloaded.inspect(data)
         if seen.error is not None:
             return None
-        described = {"width": seen.width, "height": seen.height, "mode": seen.mode, "mime_type": seen.mime_type}
+        described: dict[str, Any] = {
+            "width": seen.width,
+            "height": seen.height,
+            "mode": seen.mode,
+            "mime_type": seen.mime_type,
+        }
         sha256 = content_hash(data)
         try:
             self._writer.add(data, extension_of(seen.mime_type), described)

@@ -306,7 +306,7 @@ def _removal(kind: str, value: str, reason: str) -> Removal:
     if kind in ("url_hash", "sha256"):
         if not _HASH.fullmatch(value.lower()):
             raise ValueError(f"kind {kind} has no sha256 as its value; expected 64 hexadecimal digits")
-        return Removal(kind, value.lower(), reason)
+        return Removal(kind, value.lower(), reason)  # type: ignore[arg-type]  # one of the two
     if kind == "sample":
         if not _SAMPLE.fullmatch(value):
             raise ValueError("kind sample has no sample as its value; expected <source>/<sample_id>")

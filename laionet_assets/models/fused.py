@@ -9,7 +9,7 @@ differ by 1e-5. Larger batches are slower: their intermediates leave the cache.
 import copy
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from laionet_assets.models.packed import pack_linear_layers
 
@@ -102,7 +102,7 @@ def _fuse_activation(module: "torch.nn.Module", example: "torch.Tensor") -> int:
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             if self.is_same:
-                x = pad_same(x, self.weight.shape[-2:], self.stride, self.dilation)
+                x = pad_same(x, self.weight.shape[-2:], self.stride, self.dilation)  # type: ignore[arg-type]  # tuples
             return torch.ops.mkldnn._convolution_pointwise(
                 x, self.weight, self.bias, self.padding, self.stride, self.dilation, self.groups,
                 self.activation, self.scalars, "",
@@ -127,9 +127,7 @@ def _fuse_activation(module: "torch.nn.Module", example: "torch.Tensor") -> int:
     return len(pairs)
 
 
-def _followers(
-    module: "torch.nn.Module", example: "torch.Tensor", kinds: tuple[type, ...]
-) -> list[tuple["torch.nn.Conv2d", "torch.nn.Module"]]:
+def _followers(module: "torch.nn.Module", example: "torch.Tensor", kinds: tuple[type, ...]) -> list[tuple[Any, Any]]:
     """Pairs of a convolution and a module of one of `kinds` that is called with its output, each called once.
 
     The output must be as the convolution wrote it: a residual added in place comes between them.
@@ -138,8 +136,8 @@ def _followers(
     from timm.layers.conv2d_same import Conv2dSame
 
     calls: Counter[torch.nn.Module] = Counter()
-    outputs: dict[int, tuple[torch.nn.Module, torch.Tensor, int]] = {}
-    pairs = []
+    outputs: dict[int, Any] = {}
+    pairs: list[tuple[torch.nn.Module, torch.nn.Module]] = []
 
     def note(called: torch.nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
         calls[called] += 1

@@ -5,7 +5,7 @@ Belongs here: what a transform of timm can be replaced with. Does not belong her
 
 from collections.abc import Callable
 from math import ceil, floor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
@@ -47,7 +47,7 @@ def faster(transform: Prepare) -> Prepare:
     return prepare
 
 
-def _cropped_resize(steps: list[object]) -> Callable[["Image"], "Image"] | None:
+def _cropped_resize(steps: list[Any]) -> Callable[["Image"], "Image"] | None:
     """Resize(short side, bicubic) and CenterCrop(square within it), in the time of `resized_center` where that fits.
 
     None for other steps, and where this Pillow resizes in some other way, so that the bytes differ.

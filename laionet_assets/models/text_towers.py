@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _CLIP_CHARACTERS = 10_000
 """Characters of a caption that a CLIP tokenizer reads: 77 tokens of at most 32 bytes lie far inside, and its work
 grows with the square of a word."""
+
+_LONGEST_CONTEXT = 1_000_000
+"""Tokens; a tokenizer that knows no limit says a number far beyond."""
 _MODULE = re.compile(r"sentence_transformers(\.\w+)+")
 _ACTIVATION = re.compile(r"torch\.nn\.modules\.\w+\.\w+")
 
@@ -72,8 +75,16 @@ def _sentence_transformer(spec: ModelSpec) -> TextTower:
     def embed(ids: "torch.Tensor", mask: "torch.Tensor") -> "torch.Tensor":
         return model({"input_ids": ids, "attention_mask": mask})["sentence_embedding"]
 
-    tokenize = _truncating(model.tokenizer, model.max_seq_length)
-    return TextTower(model, model.get_embedding_dimension(), model.tokenizer.pad_token_id, tokenize, embed)
+    dimension = model.get_embedding_dimension()
+    if dimension is None:
+        raise spec.error(f"{folder} does not say how long its vectors are; expected a pooling or dense module")
+    context = model.max_seq_length or model.tokenizer.model_max_length
+    if context > _LONGEST_CONTEXT:
+        raise spec.error(
+            f"{folder} does not say how many tokens it takes; put max_seq_length into its sentence_bert_config.json"
+        )
+    tokenize = _truncating(model.tokenizer, context)
+    return TextTower(model, dimension, model.tokenizer.pad_token_id, tokenize, embed)
 
 
 def _refuse_code(spec: ModelSpec, folder: Path) -> None:
@@ -146,7 +157,7 @@ def _open_clip(spec: ModelSpec) -> TextTower:
     import torch
     from open_clip.transformer import TextTransformer, text_global_pool
 
-    text = load_open_clip(spec, has_text_tower=True).text
+    text: Any = load_open_clip(spec, has_text_tower=True).text
     name = open_clip_name(spec)
     tokenizer = open_clip.get_tokenizer(name)
     is_causal = isinstance(text, TextTransformer) and text.attn_mask is not None and text.cls_emb is None

@@ -111,10 +111,10 @@ def without(piece: "faiss.IndexIDMap", ids: Sequence[int] | NDArray[np.int64]) -
     """
     import faiss
 
-    refine = faiss.downcast_index(piece.index)
+    refine: Any = faiss.downcast_index(piece.index)
     kept_ids = faiss.vector_to_array(piece.id_map)
     stays = ~np.isin(kept_ids, np.asarray(ids, dtype=np.int64))
-    trained = faiss.clone_index(faiss.downcast_index(refine.base_index))
+    trained: Any = faiss.clone_index(faiss.downcast_index(refine.base_index))
     trained.reset()
     vectors = faiss.downcast_index(refine.refine_index)
 
@@ -130,7 +130,7 @@ def save(index: "faiss.Index", path: Path) -> None:
     """Write a piece, or what `train` made, whole or not at all."""
     import faiss
 
-    write_whole(path, lambda file: faiss.write_index(index, faiss.PyCallbackIOWriter(file.write)))
+    write_whole(path, lambda file: faiss.write_index(index, faiss.PyCallbackIOWriter(file.write)))  # type: ignore
 
 
 def load(path: Path) -> "faiss.Index":

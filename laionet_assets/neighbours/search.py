@@ -58,7 +58,8 @@ def nearest(pieces: "Iterable[faiss.Index]", queries: Vectors, effort: Effort, *
     wanted = np.ascontiguousarray(queries, dtype=np.float32)
     cells = faiss.SearchParametersIVF()
     cells.nprobe = effort.probes
-    looking = faiss.IndexRefineSearchParameters(k_factor=effort.candidates, base_index_params=cells)
+    parameters: Any = faiss.IndexRefineSearchParameters
+    looking = parameters(k_factor=effort.candidates, base_index_params=cells)
     best = _none(len(wanted), k)
     for position, piece in enumerate(pieces):
         similarity, ids = piece.search(wanted, k, params=looking)

@@ -10,6 +10,9 @@ from typing import Literal
 
 _ASCII_PUNCTUATION = str.maketrans(string.punctuation, " " * len(string.punctuation))
 _SIGNS = "\ufe0e\ufe0f\u115f\u1160\u3164\uffa0"
+Kind = Literal["letter", "mark", "ignored", "separator"]
+_KINDS: dict[str, Kind] = {"L": "letter", "N": "letter", "M": "mark"}
+"""What a character is, by the first letter of its Unicode category; everything else separates."""
 _IGNORED = (
     (0xAD, 0xAD), (0x34F, 0x34F), (0x61C, 0x61C), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x200C, 0x200F),
     (0x202A, 0x202E), (0x2060, 0x206F), (0xFE00, 0xFE0D), (0xFEFF, 0xFEFF), (0xFFF0, 0xFFF8), (0x1BCA0, 0x1BCA3),
@@ -49,13 +52,13 @@ def fold(text: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _kind(character: str) -> Literal["letter", "mark", "ignored", "separator"]:
+def _kind(character: str) -> Kind:
     category = unicodedata.category(character)
     if character in _SIGNS or category == "Me":
         return "separator"
     if any(first <= ord(character) <= last for first, last in _IGNORED):
         return "ignored"
-    return {"L": "letter", "N": "letter", "M": "mark"}.get(category[0], "separator")
+    return _KINDS.get(category[0], "separator")
 
 
 @lru_cache(maxsize=1)

@@ -1,5 +1,6 @@
 """From the name that a user gives to a text recogniser to the recogniser: what its text depends on, and loading it."""
 
+from collections.abc import Callable
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -53,7 +54,10 @@ def load_recognizer(spec: ModelSpec) -> TextRecognizer:
 
 @lru_cache(maxsize=4)
 def _load(spec: ModelSpec, model_identity: str) -> TextRecognizer:
-    loaders = {"rapidocr": RapidRecognizer, "trocr": TrocrRecognizer}
+    loaders: dict[str, Callable[[ModelSpec, str], TextRecognizer]] = {
+        "rapidocr": RapidRecognizer,
+        "trocr": TrocrRecognizer,
+    }
     return loaders[spec.provider](spec, model_identity)
 
 

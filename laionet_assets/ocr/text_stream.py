@@ -28,7 +28,11 @@ def recognize_stream(
     At most 2 x workers pictures are in memory. Pictures that cannot be decoded have a text with `error`.
     """
     looks = picture_stream(
-        items, [_Reading(recognizer)], profiles=("corrected",), workers=workers, max_pixels=max_pixels
+        items,
+        [_Reading(recognizer)],
+        profiles=("corrected",),  # type: ignore[arg-type]  # mypy takes it for any text
+        workers=workers,
+        max_pixels=max_pixels,
     )
     for look in looks:
         (found,) = look.results

@@ -15,7 +15,7 @@ pixels are decoded.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from laionet_assets.pictures.formats import NotAPicture, sniff, with_picture
 
@@ -71,7 +71,7 @@ def admit(data: bytes, profile: Profile, *, min_pixels: int = MIN_PIXELS, max_pi
     `not_rgb` is a mode that the profile does not take: under `corrected`, one without a defined white (32-bit integer
     and floating-point pixels, Lab). `too_small` is fewer than `min_pixels` pixels in all, not a side.
     """
-    seen: dict[str, object] = {"mode": None, "width": None, "height": None}
+    seen: dict[str, Any] = {"mode": None, "width": None, "height": None}
 
     def look(image: "ImageFile") -> Admission:
         mode, (width, height) = image.mode, image.size
@@ -131,7 +131,7 @@ def to_rgb(image: "Image.Image") -> "tuple[Image.Image, tuple[str, ...]]":
         image = image.convert("RGB")
     if orientation in range(2, 9):
         conversions.append("exif_orientation")
-        image = image.transpose(_transposition(orientation))
+        image = image.transpose(_transposition(orientation))  # type: ignore[arg-type]  # it is one of 2 to 8
         image.info.pop("exif", None)  # it would ask for another turn
     return image, tuple(conversions)
 

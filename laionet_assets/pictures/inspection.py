@@ -10,7 +10,7 @@ only the luminance is transformed, and at a reduced scale (libjpeg's scaled deco
 
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -45,7 +45,7 @@ def inspect(data: bytes, *, min_pixels: int, max_pixels: int) -> Inspection:
     animated file the first frame is decoded.
     """
     mime_type = sniff(data)
-    found: dict[str, object] = {}
+    found: dict[str, Any] = {}
 
     def look(image: "ImageFile") -> Inspection:
         width, height = image.size

@@ -37,8 +37,10 @@ class PictureModel(Protocol[R_co]):
     Both functions are called from several threads at once.
     """
 
-    batch_pictures: int
-    """Pictures of a batch that suit the device."""
+    @property
+    def batch_pictures(self) -> int:
+        """Pictures of a batch that suit the device."""
+        ...
 
     def prepare(self, image: "Image") -> Any:
         """The input for one RGB picture. An exception costs this picture alone."""

@@ -3,7 +3,7 @@
 Not here: their weights (`models`), batches, devices and precision (`predictor`), the proof of the classes (`labels`).
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from laionet_assets.models.preparing import faster
 from laionet_assets.models.spec import ModelSpec
@@ -30,7 +30,7 @@ def timm_head(spec: ModelSpec, classes: ImageNetClasses) -> Head:
     """
     from timm.data import create_transform, resolve_data_config
 
-    model = load_timm_model(spec)
+    model: Any = load_timm_model(spec)
     config = getattr(model, "pretrained_cfg", None) or {}
     try:
         labels = config.get("label_names")

@@ -112,6 +112,9 @@ def _by_label(labels: Sequence[str], names: Mapping[str, str], *, moved: int) ->
     wnids_of = defaultdict(list)
     for wnid, name in names.items():
         wnids_of[wnid if wnid in positions else name].append(wnid)
+    column: dict[str, int]
+    missing: list[str]
+    ambiguous: list[str]
     column, missing, ambiguous = {}, [], []
     for label, wnids in wnids_of.items():
         if len(positions[label]) == len(wnids):

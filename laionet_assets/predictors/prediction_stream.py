@@ -62,8 +62,8 @@ def predict_stream(
                 yield Outcome(
                     image_id=look.image_id,
                     model=predictor.name,
-                    ranked=() if is_refused else tuple(ranked),
-                    error=ranked.reason if is_refused else None,
+                    ranked=() if is_refused else tuple(ranked),  # type: ignore[arg-type]  # is_refused narrows it
+                    error=ranked.reason if is_refused else None,  # type: ignore[union-attr]
                     width=look.width,
                     height=look.height,
                     mode=look.mode,

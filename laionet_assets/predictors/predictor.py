@@ -117,7 +117,7 @@ def _head(spec: ModelSpec, classes: ImageNetClasses | None, prompts: ClassPrompt
     if spec.provider == "open_clip":
         assert prompts is not None
         return zero_shot_head(spec, prompts=prompts, cache=cache)
-    return {"timm": timm_head, "transformers": transformers_head}[spec.provider](spec, classes)
+    return {"timm": timm_head, "transformers": transformers_head}[spec.provider](spec, classes)  # type: ignore[arg-type]
 
 
 class HeadPredictor:

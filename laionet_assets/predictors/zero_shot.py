@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from laionet_assets.models.class_embeddings import class_embeddings
 from laionet_assets.models.open_clip_models import load_open_clip
@@ -25,7 +25,7 @@ def zero_shot_head(spec: ModelSpec, *, prompts: ClassPrompts, cache: Path | None
     import open_clip
     import torch
 
-    model = load_open_clip(spec)
+    model: Any = load_open_clip(spec)
     classes = torch.from_numpy(class_embeddings(spec, prompts=prompts, cache=cache))
 
     class ClassCosines(torch.nn.Module):
@@ -37,8 +37,8 @@ def zero_shot_head(spec: ModelSpec, *, prompts: ClassPrompts, cache: Path | None
             self.register_buffer("classes", classes)
 
         def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-            vectors = self.visual(pixels)
-            return torch.nn.functional.normalize(vectors.float(), dim=1) @ self.classes.float().T
+            vectors: torch.Tensor = self.visual(pixels)
+            return torch.nn.functional.normalize(vectors.float(), dim=1) @ self.classes.float().T  # type: ignore
 
     prepare = open_clip.transform.image_transform_v2(_preprocessing(spec, model), is_train=False)
     return Head(ClassCosines(), prepare, prompts.wnids, tuple(range(len(prompts.wnids))), is_cosine=True)

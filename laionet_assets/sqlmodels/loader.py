@@ -235,8 +235,8 @@ def _read_model(path: Path, macros: Mapping[str, Macro]) -> Model:
     except YamlFileError as error:
         raise SqlModelError(f"{where}: {error}") from None
     except ValidationError as error:
-        found = [f"{'.'.join(str(step) for step in item['loc'])}: {item['msg']}" for item in error.errors()]
-        raise SqlModelError("\n".join(f"{where}: {problem}" for problem in found)) from None
+        problems = [f"{'.'.join(str(step) for step in item['loc'])}: {item['msg']}" for item in error.errors()]
+        raise SqlModelError("\n".join(f"{where}: {problem}" for problem in problems)) from None
     halves = [name for name, column in yml.columns.items() if column.precision and column.type not in _HALVES]
     if halves:
         raise SqlModelError(f"{where}: precision: {', '.join(halves)}: half is for {' and '.join(_HALVES)} alone")

@@ -19,7 +19,10 @@ ranked as (
 ),
 
 chosen as (
-    select recipe, source, sample_id, wnid, rank from ranked join recipes using (recipe) where top_k is null or rank <= top_k
+    select recipe, source, sample_id, wnid, rank
+    from ranked
+    join recipes using (recipe)
+    where top_k is null or rank <= top_k
 ),
 
 final as (

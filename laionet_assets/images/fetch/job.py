@@ -37,6 +37,12 @@ class Job:
     robots: tuple[str, RobotsRules] | None = None
     """Origin and rules that the job waited for."""
 
+    @property
+    def at(self) -> URL:
+        """Where it stands, of a job that has a URL that can be asked."""
+        assert self.url is not None, "a job without a URL is never in a queue"
+        return self.url
+
     def restart(self) -> None:
         """Go back to the start for another attempt."""
         self.url, self.redirects, self.seen, self.attempt_seconds = self.start, 0, (), 0.0

@@ -85,7 +85,7 @@ class Journey:
         elif not is_refused and self._may_retry(job, answer):
             delay = max(answer.retry_after or 0.0, job.backoff(self._policy))
             job.restart()
-            self._schedule.add_later(host_of(job.url), job, delay=delay)
+            self._schedule.add_later(host_of(job.at), job, delay=delay)
             return None
         if answer is not None and job.request is None:
             await self._settle_robots(job, answer)
@@ -98,9 +98,9 @@ class Journey:
             listed = listed_hash(str(job.url), self._policy.blocked_url_hashes)
             if listed is not None:
                 return _blocked(listed)
-        if not self._addresses.permits_literal(job.url):
+        if not self._addresses.permits_literal(job.at):
             return Answer(ErrorClass.FORBIDDEN_ADDRESS, "address is not public")
-        self._schedule.add(host_of(job.url), job, first=first)
+        self._schedule.add(host_of(job.at), job, first=first)
         return None
 
     def _refuse(self, host: str, job: Job) -> Answer | None:
@@ -114,7 +114,7 @@ class Journey:
         if rules.error is not None:
             job.tries = max(job.tries, 1)
             return Answer(rules.error, rules.detail, rules.http_status)
-        if not rules.allows(job.url, self._policy.product):
+        if not rules.allows(job.at, self._policy.product):
             return Answer(ErrorClass.OPTED_OUT, "robots.txt")
         self._schedule.slow_down(host, min(rules.crawl_delay(self._policy.product), self._policy.crawl_delay_cap))
         return None
@@ -123,7 +123,7 @@ class Journey:
         """The rules of the origin that a job asks next; None if they are not known, or do not matter to it."""
         if job.request is None or not self._policy.robots:
             return None
-        origin = str(job.url.origin())
+        origin = str(job.at.origin())
         if job.robots is not None and job.robots[0] == origin:
             return job.robots[1]
         return self._robots.get(origin, now=time.monotonic())
@@ -132,7 +132,7 @@ class Journey:
         """Let a job wait for its origin's robots.txt if that is not known yet; it is asked for once."""
         if job.request is None or not self._policy.robots or self._rules(job) is not None:
             return False
-        origin = job.url.origin()
+        origin = job.at.origin()
         waiting = self._waiting.setdefault(str(origin), [])
         waiting.append(job)
         if len(waiting) == 1:
@@ -150,9 +150,9 @@ class Journey:
         self._schedule.begin(host)
         began = time.monotonic()
         if job.request is None:
-            answer = await self._client.ask_robots(job.url, seconds=seconds)
+            answer = await self._client.ask_robots(job.at, seconds=seconds)
         else:
-            answer = await self._client.ask(job.url, seconds=seconds, keep_alive=self._schedule.stays(host))
+            answer = await self._client.ask(job.at, seconds=seconds, keep_alive=self._schedule.stays(host))
         spent = time.monotonic() - began
         job.attempt_seconds += spent
         job.seconds += spent
@@ -165,7 +165,7 @@ class Journey:
         wait = answer.retry_after
         if wait is None and answer.http_status != 429:
             return
-        if wait is not None and wait > self._policy.retry_after_cap:
+        if answer.error is not None and wait is not None and wait > self._policy.retry_after_cap:
             until = time.monotonic() + wait
             self._hosts.close(host, Closure(answer.error, "host asked to be left alone until later", until))
         else:
@@ -174,7 +174,7 @@ class Journey:
     def _may_retry(self, job: Job, answer: Answer) -> bool:
         if answer.error is None or not answer.error.is_transient or job.tries > self._policy.retries:
             return False
-        return self._hosts.closure(host_of(job.url), now=time.monotonic()) is None
+        return self._hosts.closure(host_of(job.at), now=time.monotonic()) is None
 
     def _follow(self, job: Job, answer: Answer) -> Answer | None:
         """Send a job where a redirect leads; an answer instead if it must not go there."""
@@ -183,7 +183,7 @@ class Journey:
             url = parse_url(answer.location or "", base=job.url)
         except BadUrl as error:
             return Answer(ErrorClass.BAD_URL, f"redirect: {error}", answer.http_status)
-        job.seen = (*job.seen, job.url)
+        job.seen = (*job.seen, job.at)
         if url in job.seen or job.redirects >= limit:
             detail = "loop" if url in job.seen else None
             return Answer(ErrorClass.TOO_MANY_REDIRECTS, detail, answer.http_status)
@@ -193,6 +193,7 @@ class Journey:
 
     async def _settle_robots(self, job: Job, answer: Answer) -> None:
         """Note what an origin's robots.txt says, and let those that waited for it go on."""
+        assert job.start is not None, "robots.txt of an origin"
         origin = str(job.start.origin())
         read = partial(robots_rules, answer, product=self._policy.product, is_redirected=job.redirects > 0)
         is_long = answer.body is not None and len(answer.body) > _LONG_ROBOTS_BYTES
@@ -201,7 +202,7 @@ class Journey:
         self._robots.put(origin, rules, until=time.monotonic() + ttl)
         for waiting in reversed(self._waiting.pop(origin)):
             waiting.robots = (origin, rules)
-            self._schedule.add(host_of(waiting.url), waiting, first=True)
+            self._schedule.add(host_of(waiting.at), waiting, first=True)
 
 
 def robots_rules(answer: Answer, *, product: str, is_redirected: bool = False) -> RobotsRules:

@@ -10,7 +10,7 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sized
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Sized
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -43,7 +43,7 @@ def fetch(
     progress: Progress | None = None,
     total: int | None = None,
     lookup: Lookup = system_lookup,
-) -> Iterator[FetchOutcome]:
+) -> Generator[FetchOutcome, None, None]:
     """`fetch_all` for code that is not asynchronous. It runs in a thread of its own until the iterator ends or closes.
 
     `requests` is iterated in that thread, as far ahead as `policy.lookahead`.
@@ -65,7 +65,7 @@ async def fetch_all(
     progress: Progress | None = None,
     total: int | None = None,
     lookup: Lookup = system_lookup,
-) -> AsyncIterator[FetchOutcome]:
+) -> AsyncGenerator[FetchOutcome, None]:
     """Fetch images under a policy: exactly one outcome for every request, in the order in which they finish.
 
     Memory does not grow with the number of requests. Bytes of successes go to `sink` alone; what `sink` raises ends the
@@ -104,7 +104,7 @@ class _Run:
         self._has_done = asyncio.Event()
         self._has_room = asyncio.Event()
 
-    async def batches(self, requests: Requests) -> AsyncIterator[list[FetchOutcome]]:
+    async def batches(self, requests: Requests) -> AsyncGenerator[list[FetchOutcome], None]:
         """Outcomes as they finish, in lists that are never empty."""
         if self._total is None and isinstance(requests, Sized):
             self._total = len(requests)
@@ -209,7 +209,7 @@ class _Run:
 class _Background:
     """Batches made by an event loop in a thread of its own, at most one ahead of the caller."""
 
-    def __init__(self, batches: AsyncIterator[list[FetchOutcome]]) -> None:
+    def __init__(self, batches: AsyncGenerator[list[FetchOutcome], None]) -> None:
         self._batches = batches
         self._ready: queue.SimpleQueue[list[FetchOutcome] | None] = queue.SimpleQueue()
         self._failure: BaseException | None = None

@@ -233,7 +233,7 @@ class WebDataset:
         strange = [key for key in samples if rows is not None and key not in rows]
         if strange:
             raise ImageSetError(
-                f"image set {self.name}: {shard.tar}: {len(strange)} keys are not in {shard.parquet.name}: "
+                f"image set {self.name}: {shard.tar}: {len(strange)} keys are not in {shard.parquet.name}: "  # type: ignore[union-attr]
                 f"{some(strange)}. Expected the Parquet file of the same run; put the right one there, or take it away."
             )
         again = sorted(seen.intersection(samples))
