@@ -41,6 +41,7 @@ def stale_tasks(
     names: Collection[str] | None = None,
     force: bool = False,
     sealed: Collection[PartKey] = (),
+    without: Collection[PartKey] = (),
     with_due: bool = True,
 ) -> list[Task]:
     """What has to be made, or audited again as it is, in order, so that the tables `names` (all, without it) are up to
@@ -50,9 +51,10 @@ def stale_tasks(
     reads what is stale itself; `with_due`, also if its time has come to be tried again. With `force`, everything is. A
     task that is not stale, but was not audited by the rules of now, is among the tasks too; nothing follows from it.
     Steps come in the order given, each after those that it reads. Of `sealed` parts (their file is gone), tables that
-    do not read the file are kept up to date too.
+    do not read the file are kept up to date too. Tables over all parts are made `without` parts that cannot be had:
+    they are not stale for those.
     """
-    stale, tasks = Tasks(steps), list[Task]()
+    stale, tasks = Tasks(steps, without=without), list[Task]()
     versions = Versions(warehouse)
     at_source, present = _at_source(steps), sorted(parts)
     for step in steps:
@@ -86,10 +88,14 @@ def is_stale(warehouse: Warehouse, step: Step, part: PartKey | None) -> bool:
 
 
 class Tasks:
-    """Tasks in the order in which they were added; finds those that another one reads without going through all."""
+    """Tasks in the order in which they were added; finds those that another one reads without going through all.
 
-    def __init__(self, steps: Iterable[Step], tasks: Iterable[Task] = ()) -> None:
+    Tables over all parts do not read those of the parts in `without`.
+    """
+
+    def __init__(self, steps: Iterable[Step], tasks: Iterable[Task] = (), *, without: Collection[PartKey] = ()) -> None:
         self._steps = {step.name: step for step in steps}
+        self._without = without
         self._parts: defaultdict[str, dict[PartKey | None, Task]] = defaultdict(dict)
         self._tasks: list[Task] = []
         for task in tasks:
@@ -106,7 +112,7 @@ class Tasks:
         for name in sorted(step.model.dependencies & self._parts.keys()):
             found = self._parts[name]
             if part is None:
-                yield from found.values()
+                yield from (task for task in found.values() if task.part not in self._without)
             elif (task := found.get(part if self._steps[name].is_partitioned else None)) is not None:
                 yield task
 
@@ -124,12 +130,16 @@ class Tasks:
         return len(self._tasks)
 
 
-def kept_back(tasks: Iterable[Task], steps: Sequence[Step], failed: Mapping[Task, Cause]) -> dict[Task, Cause]:
+def kept_back(
+    tasks: Iterable[Task], steps: Sequence[Step], failed: Mapping[Task, Cause], *, without: Collection[PartKey] = ()
+) -> dict[Task, Cause]:
     """Of tasks in order, those that failed and those that read them, directly or by way of another; each with what the
     mapping has of the failed one behind it (of the first, where there are several).
+
+    Tables over all parts are made `without` these parts.
     """
     by_name = {step.name: step for step in steps}
-    reached = Tasks(steps)
+    reached = Tasks(steps, without=without)
     causes: dict[Task, Cause] = {}
     for task in tasks:
         read = next(reached.read_by(by_name[task.name], task.part), None)
@@ -137,6 +147,16 @@ def kept_back(tasks: Iterable[Task], steps: Sequence[Step], failed: Mapping[Task
             reached.add(task)
             causes[task] = failed[task] if task in failed or read is None else causes[read]
     return causes
+
+
+def never_made(warehouse: Warehouse, steps: Sequence[Step], failed: Iterable[Task]) -> set[PartKey]:
+    """Parts of failed tasks of which nothing is published, where something is of others: a bad file costs its part, not
+    the tables over all parts.
+    """
+    tables = [step.name for step in steps if step.is_partitioned]
+    parts = {task.part for task in failed if task.part is not None}
+    absent = {part for part in parts if not any(warehouse.has_part(name, part) for name in tables)}
+    return absent if absent and any(warehouse.is_published(name) for name in tables) else set()
 
 
 def levels(steps: Sequence[Step]) -> Mapping[str, int]:

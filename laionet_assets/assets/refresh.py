@@ -6,6 +6,7 @@ failed; it ticks several times a night, a phase a tick. The two never ask for th
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import dagster as dg
 
@@ -15,7 +16,7 @@ from laionet_assets.assets.partitions import PARTS
 from laionet_assets.assets.parts import PartSync, retire_parts, sync_parts
 from laionet_assets.assets.pipeline import Pipeline
 from laionet_assets.assets.planning import Task, stale_tasks
-from laionet_assets.assets.requesting import requests_for
+from laionet_assets.assets.requesting import Plan, requests_for
 from laionet_assets.errors import UserError
 from laionet_assets.warehouse.resource import WarehouseResource
 from laionet_assets.warehouse.table import PartKey
@@ -83,7 +84,7 @@ def evaluate_parts(pipeline: Pipeline, instance: dg.DagsterInstance, *, log: Cal
     reason of the tick; what is kept back while other things are asked for is logged.
     """
     synced = _synced(pipeline)
-    found = requests_for(pipeline, instance, _stale(pipeline, synced))
+    found = requests_for(pipeline, instance, _plan(pipeline, synced))
     reason = found.reason(instance)
     if found.runs and found.kept_back:
         log(reason)
@@ -105,20 +106,22 @@ def nightly_requests(
     instance.add_dynamic_partitions(PARTS.name or "", [part.key for part in synced.present])
     leave: list[Task] = []
     if _is_on(instance, SENSOR):
-        out_of_date = _stale(pipeline, synced)
-        kept_back = requests_for(pipeline, instance, out_of_date).kept_back.values()
+        plan = _plan(pipeline, synced)
+        kept_back = requests_for(pipeline, instance, plan).kept_back.values()
         failed = {task for tasks in kept_back for task in tasks}
-        leave = [task for task in out_of_date if task not in failed]
-    tasks = _stale(pipeline, synced, with_due=True)
-    found = requests_for(pipeline, instance, tasks, leave=leave, failed_since=now - NIGHT_SECONDS)
+        leave = [task for task in plan() if task not in failed]
+    plan = _plan(pipeline, synced, with_due=True)
+    found = requests_for(pipeline, instance, plan, leave=leave, failed_since=now - NIGHT_SECONDS)
     if found.runs:
         yield from found.runs
     else:
         yield dg.SkipReason(found.reason(instance))
 
 
-def _stale(pipeline: Pipeline, synced: PartSync, *, with_due: bool = False) -> list[Task]:
-    return stale_tasks(pipeline.warehouse, pipeline.steps, synced.present, sealed=synced.kept, with_due=with_due)
+def _plan(pipeline: Pipeline, synced: PartSync, *, with_due: bool = False) -> Plan:
+    return partial(
+        stale_tasks, pipeline.warehouse, pipeline.steps, synced.present, sealed=synced.kept, with_due=with_due
+    )
 
 
 def _registrations(

@@ -21,7 +21,7 @@ from laionet_assets.assets.failures import failure_message
 from laionet_assets.assets.ingestion import PARTS_TABLE
 from laionet_assets.assets.parts import load_register
 from laionet_assets.assets.pipeline import Pipeline
-from laionet_assets.assets.planning import Task, Tasks, kept_back, levels, phases
+from laionet_assets.assets.planning import Task, Tasks, kept_back, levels, never_made, phases
 from laionet_assets.assets.steps import Step
 from laionet_assets.assets.versions import Versions
 from laionet_assets.errors import UserError
@@ -39,6 +39,8 @@ FAILED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 PARTITION_TAG, RANGE_TAG = "dagster/partition", "dagster/asset_partition_range_start"
 GROUP_TAG, WANTED_TAG = "laionet/group", "laionet/wanted"
 """Tags of a run that was asked for: the part and the phase; the version that each of its tables was to get, as JSON."""
+
+Plan = Callable[..., list[Task]]
 
 _SHOWN = 3
 _BACKFILLS = 25
@@ -73,22 +75,27 @@ class Requests:
 def requests_for(
     pipeline: Pipeline,
     instance: dg.DagsterInstance,
-    tasks: Sequence[Task],
+    plan: Plan,
     *,
     leave: Sequence[Task] = (),
     failed_since: float = 0.0,
 ) -> Requests:
-    """The runs to ask for, of what is out of date.
+    """The runs to ask for, of what a plan says is out of date.
 
-    `leave`: tasks that somebody else asks for. `failed_since` (seconds since 1970): what failed before is tried again.
+    `plan(without=parts)`: what is, if tables over all parts are made without parts that cannot be had. `leave`: tasks
+    that somebody else asks for. `failed_since` (seconds since 1970): what failed before is tried again.
     """
     steps = {step.name: step for step in pipeline.steps}
     wish = _Wish(pipeline, instance)
     under_way, pending = _UnderWay(instance), Tasks(pipeline.steps, leave)
-    mine = [task for task in tasks if task not in pending]
+    mine = [task for task in plan(without=()) if task not in pending]
     wanted = {task: wish.version_of(steps[task.name], task.part) for task in mine}
-    failed = _failures(instance, wanted, wish.group_of, since=failed_since)
-    kept = kept_back(mine, pipeline.steps, failed)
+    failed = _failed_again(pipeline, mine, _failures(instance, wanted, wish.group_of, since=failed_since))
+    without = never_made(pipeline.warehouse, pipeline.steps, failed)
+    if without:
+        still = set(plan(without=without))
+        mine = [task for task in mine if task in still]
+    kept = kept_back(mine, pipeline.steps, failed, without=without)
     found = Requests(left=list(leave))
     for task in sorted(kept, key=lambda task: task not in failed):
         found.kept_back[kept[task]].append(task)
@@ -111,6 +118,19 @@ def requests_for(
             for name in names:
                 pending.add(Task(name, part))
     return found
+
+
+def _failed_again(pipeline: Pipeline, tasks: Sequence[Task], failures: Mapping[Task, str]) -> dict[Task, str]:
+    """Of the failures, those that would be tried with nothing changed: not those that read what is made again."""
+    steps = {step.name: step for step in pipeline.steps}
+    renewed = Tasks(pipeline.steps)
+    failed = {}
+    for task in tasks:
+        if task in failures and not renewed.has_read_by(steps[task.name], task.part):
+            failed[task] = failures[task]
+        else:
+            renewed.add(task)
+    return failed
 
 
 class _Wish:

@@ -16,7 +16,7 @@ from laionet_assets.assets.build import asset_key, table_name
 from laionet_assets.assets.partitions import PARTS
 from laionet_assets.assets.parts import sync_parts
 from laionet_assets.assets.pipeline import Pipeline, build_pipeline
-from laionet_assets.assets.planning import Task, kept_back, phases, stale_tasks
+from laionet_assets.assets.planning import Task, kept_back, never_made, phases, stale_tasks
 from laionet_assets.commands.instance import bury_dead_runs, dagster_instance, process_tags
 from laionet_assets.commands.summary import Tally, record, summarize
 from laionet_assets.commands.terminal import open_console
@@ -148,7 +148,8 @@ def _without_kept_back(pipeline: Pipeline, tried: Collection[Task], left: Collec
     """What is left to make, in order, without what reads something that failed; the tally gets to know of that."""
     place = {step.name: number for number, step in enumerate(pipeline.steps)}
     ordered = sorted([*tried, *left], key=lambda task: place[task.name])
-    kept = kept_back(ordered, pipeline.steps, {task: task for task in tally.failures})
+    tally.without = never_made(pipeline.warehouse, pipeline.steps, tally.failures)
+    kept = kept_back(ordered, pipeline.steps, {task: task for task in tally.failures}, without=tally.without)
     tally.kept_back.update({task: cause for task, cause in kept.items() if task not in tally.failures})
     return [task for task in ordered if task not in kept and task not in set(tried)]
 

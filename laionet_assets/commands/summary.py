@@ -29,7 +29,8 @@ class Tally:
     """What happened in the runs so far.
 
     done: what was made, audited again, or found up to date when its turn came. made, seconds: by table. failures: what
-    failed, with its message. kept_back: what was not made, with the failed task that it reads.
+    failed, with its message. kept_back: what was not made, with the failed task that it reads. without: parts that
+    failed and of which nothing is published: tables over all parts are made without them.
     """
 
     done: set[Task] = field(default_factory=set)
@@ -40,6 +41,7 @@ class Tally:
     warnings: list[str] = field(default_factory=list)
     failures: dict[Task, str] = field(default_factory=dict)
     kept_back: dict[Task, Task] = field(default_factory=dict)
+    without: set[PartKey] = field(default_factory=set)
     is_interrupted: bool = False
 
     @property
@@ -89,6 +91,10 @@ def summarize(console: Console, pipeline: Pipeline, tally: Tally, seconds: float
     for task, message in tally.failures.items():
         console.print("[red]failed[/] ", end="")
         console.print(f"{task}: {inert(message, keep=chr(10))}", markup=False, highlight=False)
+    if tally.without:
+        parts = ", ".join(part.key for part in sorted(tally.without))
+        console.print("[yellow]note[/] ", end="")
+        console.print(f"tables over all parts are made without {parts}, of which nothing could be made", markup=False)
     for line in kept_back_lines(tally.kept_back):
         console.print("[red]not made[/] ", end="")
         console.print(line, markup=False, highlight=False)

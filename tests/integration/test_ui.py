@@ -232,14 +232,14 @@ def test_what_is_up_to_date_returns_at_once_unless_it_is_forced(ui: Ui, page: An
     def materialize(**click: Any) -> None:
         before = {run["id"] for run in ui.runs()}
         page.goto(f"{ui.url}/assets/marts/accuracy_gap")
-        page.get_by_role("button", name=re.compile("^Materialize")).first.click(**click)
-        if click:
-            page.get_by_text("force").first.wait_for()
-            editor = page.locator(".CodeMirror").first
-            editor.click()
+        button = page.locator("button", has_text="Materialize")
+        button.first.click(**click)
+        if click:  # the launchpad
+            page.get_by_text("Scaffold missing config").first.wait_for()
+            page.locator(".CodeMirror").first.click()
             page.keyboard.press("ControlOrMeta+A")
             page.keyboard.type("ops: {marts__accuracy_gap: {config: {force: true}}}")
-            page.get_by_role("button", name=re.compile("^(Materialize|Launch)")).last.click()
+            button.last.click()
         look_away(ui, page)
 
         def is_over() -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from laionet_assets.assets.planning import Task, is_stale, kept_back, phases, stale_tasks
+from laionet_assets.assets.planning import Task, is_stale, kept_back, never_made, phases, stale_tasks
 from laionet_assets.assets.publishing import make, standing
 from laionet_assets.assets.steps import Step
 from laionet_assets.errors import UserError
@@ -106,6 +106,19 @@ def test_what_failed_keeps_back_what_reads_it_and_nothing_else(tmp_path: Path) -
     first, second = Task("core.share", A), Task("core.share", B)
     both = kept_back(tasks, world.steps, {first: "first", second: "second"})
     assert both == {first: "first", second: "second", Task("marts.total", None): "first"}
+
+
+def test_a_part_of_which_nothing_could_be_made_keeps_back_nothing_but_itself(tmp_path: Path) -> None:
+    world = World(tmp_path, BACK_AND_FORTH)
+    tasks, broken = world.stale(), [Task("core.part", B)]
+    assert never_made(world.warehouse, world.steps, broken) == set(), "nothing is there at all"
+    world.make([Task("raw.base", None), Task("core.part", A)])
+    assert never_made(world.warehouse, world.steps, broken) == {B}
+    assert never_made(world.warehouse, world.steps, [Task("core.part", A), Task("marts.other", None)]) == set()
+    kept = kept_back(tasks, world.steps, dict.fromkeys(broken), without={B})
+    assert [str(task) for task in kept] == ["core.part s/b", "core.share s/b"]
+    world.make([Task("core.part", B)])
+    assert never_made(world.warehouse, world.steps, [Task("core.share", B)]) == set(), "something of it is there"
 
 
 def test_a_table_that_is_asked_for_alone_looks_at_what_is_published(world: World) -> None:

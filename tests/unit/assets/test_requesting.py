@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ class Night:
     def steps(self) -> Sequence[Step]:
         def breaking(step: Step) -> Step:
             def write(work: Any) -> None:
-                if step.name in self.broken:
+                if {step.name, str(Task(step.name, work.part))} & self.broken:
                     raise UserError(f"{step.name}: the hub cannot be reached")
                 if step.name in self.meanwhile:
                     self.meanwhile[step.name]()
@@ -63,8 +64,8 @@ class Night:
         return made
 
     def requests(self, **options: Any) -> Requests:
-        tasks = stale_tasks(self.world.warehouse, self.steps, [A, B])
-        return requests_for(self.pipeline, self.instance, tasks, **options)
+        plan = partial(stale_tasks, self.world.warehouse, self.steps, [A, B])
+        return requests_for(self.pipeline, self.instance, plan, **options)
 
     def asked(self, **options: Any) -> Asked:
         return told(self.requests(**options).runs)
@@ -152,6 +153,25 @@ def test_a_base_table_that_fails_keeps_back_what_needs_it_and_nothing_else(night
     assert "Nothing that it is made from has changed since" in reason
     assert "Not made because of it: core.similar s/a, core.similar s/b, marts.similar" in reason
     assert "laionet run --select 'key:\"raw/hub\"'" in reason
+
+
+def test_a_bad_new_part_costs_itself_alone(night: Night) -> None:
+    """The tables over all parts are made without it, once, and again when it is mended."""
+    night.broken |= {f"{name} {B.key}" for name in ("core.part", "core.share", "core.similar")}
+    asked = [night.tick() for _ in range(7)]
+    assert asked[:4] == [
+        [(None, {"raw.base", "raw.hub"})],
+        [(A.key, {"core.part", "core.similar"}), (B.key, {"core.part", "core.similar"}), (None, {"marts.alone"})],
+        [(None, {"core.all"}), (None, {"marts.similar"})],
+        [(A.key, {"core.share"}), (None, {"marts.both"})],
+    ]
+    assert asked[4:] == [[(None, {"marts.total"})], [], []]
+    reason = night.requests().reason(night.instance)
+    assert f"core.part {B.key} failed in run" in reason and "marts" not in reason
+    night.broken.clear()
+    night.world.contents[B] = "b2"
+    assert night.tick() == [(B.key, {"core.part", "core.similar"})]
+    assert night.tick() == [(None, {"core.all"}), (None, {"marts.similar"})]
 
 
 def test_what_failed_is_asked_for_again_when_something_changed(night: Night) -> None:
