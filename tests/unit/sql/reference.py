@@ -162,10 +162,12 @@ def corrected_matches(
     caption: str | None,
     spellings: Mapping[str, Sequence[tuple[str, Reading]]],
     owners: Mapping[Reading, str | None],
+    lengths: Sequence[int],
 ) -> set[Match]:
-    """Profile `corrected`: occurrences of readings as words in a row, without those inside a longer one."""
+    """Profile `corrected`: occurrences of readings (of these lengths) as words in a row, without those inside a longer
+    one.
+    """
     words = words_of(caption or "")
-    lengths = sorted({len(reading) for reading in owners})
     spans = [
         (first, first + length)
         for first in range(len(words))
@@ -192,12 +194,13 @@ class Oracle:
         self.synsets = synsets
         self.lemmas = by_first_word(paper_lemmas(synsets))
         self.owners = corrected_owners(synsets)
+        self.lengths = sorted({len(reading) for reading in self.owners})
         self.spellings = {synset.wnid: [(lemma, fold(lemma)) for lemma in synset.lemmas] for synset in synsets}
 
     def matches(self, matching: str, caption: str | None) -> set[Match]:
         """What a profile finds in a caption."""
         if matching == "corrected":
-            return corrected_matches(caption, self.spellings, self.owners)
+            return corrected_matches(caption, self.spellings, self.owners, self.lengths)
         words = set((caption or "").translate(PUNCTUATION_TO_SPACES).split(" "))
         possible = {lemma: wnid for word in words for lemma, wnid in self.lemmas.get(word, {}).items()}
         return paper_matches(caption, possible)
