@@ -1,8 +1,11 @@
-"""The class-clustered bootstrap: how an average over classes would vary with the classes.
+"""The class-clustered bootstrap: how a statistic over classes would vary with the classes.
 
 A resample draws as many classes as there are, with replacement; a class comes with all its images and its weight.
+Here: weighted means (`bootstrap_classes`), any other statistic of the draws (`bootstrap_statistic`), and the one type
+in which an estimate travels with its interval. Not here: what is averaged.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,6 +18,20 @@ LEVEL = 0.95
 _BLOCK = 256
 
 Floats = NDArray[np.float64]
+Draws = NDArray[np.uint16]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its 95% interval, and how many units (classes, or models) it rests on.
+
+    `value` is None where it could not be computed, `low` and `high` where there is no interval (fewer than two units).
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    units: int
 
 
 @dataclass(frozen=True)
@@ -41,22 +58,73 @@ def bootstrap_classes(
         raise ValueError(f"found {classes} classes; expected at least two to resample")
     if weights.shape != (classes,) or not (weights > 0).all():
         raise ValueError(f"found weights of shape {weights.shape}; expected {classes} positive ones")
-    draws = _draws(classes, resamples, seed)
-    means = np.concatenate(
-        [_weighted_means(draws[i : i + _BLOCK], values, weights) for i in range(0, resamples, _BLOCK)]
-    )
-    tail = (1 - level) / 2
-    low, high = np.quantile(means, [tail, 1 - tail], axis=0)
+    means = resampled(lambda draws: _weighted_means(draws, values, weights), classes, resamples=resamples, seed=seed)
+    low, high = percentiles(means, level=level)
     return BootstrapIntervals(se=means.std(axis=0, ddof=1), low=low, high=high)
 
 
-def _weighted_means(draws: NDArray[np.uint16], values: Floats, weights: Floats) -> Floats:
+def mean_estimate(
+    values: Floats, weights: Floats | None = None, *, resamples: int = RESAMPLES, seed: int = SEED
+) -> Estimate:
+    """The weighted mean of one value a class, shape (classes,), with the interval of `bootstrap_classes`.
+
+    Classes whose value is nan, or whose weight is 0, do not count. Equal weights if None.
+    """
+    weights = np.ones(len(values)) if weights is None else np.asarray(weights, dtype=np.float64)
+    is_used = ~np.isnan(values) & (weights > 0)
+    values, weights = np.asarray(values, dtype=np.float64)[is_used], weights[is_used]
+    if not len(values):
+        return Estimate(None, None, None, 0)
+    mean = float((weights * values).sum() / weights.sum())
+    if len(values) < 2:
+        return Estimate(mean, None, None, 1)
+    found = bootstrap_classes(values[:, None], weights, resamples=resamples, seed=seed)
+    return Estimate(mean, float(found.low[0]), float(found.high[0]), len(values))
+
+
+def bootstrap_statistic(
+    statistic: Callable[[Draws], Floats], classes: int, *, resamples: int = RESAMPLES, seed: int = SEED
+) -> Estimate:
+    """Any statistic of the classes with its percentile interval over resamples.
+
+    `statistic` is given how often each class is drawn, shape (resamples, classes), and returns one value a resample,
+    nan where a resample has none; those are left out of the interval. The value itself is that of every class once.
+    """
+    value = float(statistic(np.ones((1, classes), dtype=np.uint16))[0]) if classes else np.nan
+    if np.isnan(value):
+        return Estimate(None, None, None, classes)
+    if classes < 2:
+        return Estimate(value, None, None, classes)
+    found = resampled(statistic, classes, resamples=resamples, seed=seed)
+    found = found[~np.isnan(found)]
+    if not len(found):
+        return Estimate(value, None, None, classes)
+    low, high = percentiles(found)
+    return Estimate(value, float(low), float(high), classes)
+
+
+def resampled(
+    statistic: Callable[[Draws], Floats], classes: int, *, resamples: int = RESAMPLES, seed: int = SEED
+) -> Floats:
+    """What `statistic` gives for every resample, block by block: a row a resample."""
+    draws = class_draws(classes, resamples, seed)
+    return np.concatenate([statistic(draws[i : i + _BLOCK]) for i in range(0, resamples, _BLOCK)])
+
+
+def percentiles(values: Floats, *, level: float = LEVEL) -> tuple[Floats, Floats]:
+    """Lower and upper percentile of each column of values over resamples."""
+    tail = (1 - level) / 2
+    low, high = np.quantile(values, [tail, 1 - tail], axis=0)
+    return low, high
+
+
+def _weighted_means(draws: Draws, values: Floats, weights: Floats) -> Floats:
     drawn = draws * weights
     return (drawn @ values) / drawn.sum(axis=1, keepdims=True)
 
 
 @lru_cache(maxsize=4)
-def _draws(classes: int, resamples: int, seed: int) -> NDArray[np.uint16]:
+def class_draws(classes: int, resamples: int, seed: int) -> Draws:
     """How often each resample draws each class: shape (resamples, classes), every row summing to `classes`."""
     rng = np.random.default_rng([seed, classes])
     counts = np.empty((resamples, classes), dtype=np.uint16)

@@ -14,10 +14,11 @@ Z_PUBLISHED = 1.96
 """What the published code turns the width of a 95% interval into a standard error with."""
 
 
-def wilson_interval(correct: int, n: int, *, z: float = Z_95) -> tuple[float, float]:
+def wilson_interval(correct: float, n: float, *, z: float = Z_95) -> tuple[float, float]:
     """Wilson score interval of a binomial proportion.
 
-    Returns (low, high), both in [0, 1]; low is 0 if nothing is correct, high is 1 if everything is.
+    Returns (low, high), both in [0, 1]; low is 0 if nothing is correct, high is 1 if everything is. Counts need not be
+    whole: those of a weighted sample are effective ones.
     Source: Wilson (1927); statsmodels' proportion_confint(method="wilson") agrees to 1e-12.
     Raises ValueError if n < 1 or not 0 <= correct <= n.
     """

@@ -17,6 +17,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
 def stages() -> Mapping[str, Callable[[Options], Section]]:
     """All stages by name, in the order of the report."""
     from tests.bench import (
+        alike,
         checks,
         fetching,
         matching,
@@ -34,6 +35,7 @@ def stages() -> Mapping[str, Callable[[Options], Section]]:
         "similarity": similarity.similarity,
         "selection": selection.selection,
         "results": results.results,
+        "alike": alike.alike,
         "checks": checks.checks,
         "fetching": fetching.fetching,
         "predicting": predicting.predicting,

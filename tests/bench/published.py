@@ -181,6 +181,37 @@ def predictions(files: Sequence[BinaryIO], models: Mapping[str, "Head"], *, k: i
     return found
 
 
+def intra_class(
+    classes: Iterable["np.ndarray"], folder: Path | None = None, *, draws: int = 100, bins: int = 70
+) -> tuple[list[tuple[float, float]], "np.ndarray"]:
+    """Mean and error of the similarities within each class, and a histogram over all classes.
+
+    The embeddings of a class, shape (images, dimension), are normalised, their whole matrix made, and its lower
+    triangle taken by a mask that is made anew. With `folder`, every matrix is first written there as a pickle and read
+    again, and the histogram is that of pairs drawn with replacement; otherwise it is one of all pairs, class by class.
+    """
+    import pickle
+
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    figures, drawn, counts = [], [], np.zeros(bins, dtype=int)
+    for number, vectors in enumerate(classes):
+        unit = _of_length_one(vectors)
+        matrix = unit @ unit.T
+        if folder is not None:
+            path = folder / f"{number}.pkl"
+            path.write_bytes(pickle.dumps({"index": list(range(len(vectors))), "similarities": matrix}))
+            matrix = pickle.loads(path.read_bytes())["similarities"]
+        pairs = matrix[np.tril(np.ones(matrix.shape), -1) == 1]
+        figures.append((float(np.mean(pairs)), float(1.96 * np.std(pairs) / np.sqrt(len(pairs) - 1))))
+        if folder is None:
+            counts += np.histogram(pairs, bins=bins, range=(-1, 1))[0]
+        else:
+            drawn.append(rng.choice(pairs, min(len(pairs), draws)))
+    return figures, counts if folder is None else np.histogram(np.concatenate(drawn), bins=bins, density=True)[0]
+
+
 def _write(frame: "pd.DataFrame", chosen: Mapping[str, Sequence[int]], out: Path) -> None:
     kept: set[int] = set()
     for indices in chosen.values():

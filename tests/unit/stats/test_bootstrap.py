@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from laionet_assets.stats.bootstrap import _draws, bootstrap_classes
+from laionet_assets.stats.bootstrap import (
+    Estimate,
+    bootstrap_classes,
+    bootstrap_statistic,
+    class_draws,
+    mean_estimate,
+)
 
 
 def normal_values(classes: int, seed: int = 0) -> np.ndarray:
@@ -11,7 +17,7 @@ def normal_values(classes: int, seed: int = 0) -> np.ndarray:
 
 
 def test_every_resample_draws_as_many_classes_as_there_are() -> None:
-    draws = _draws(37, 500, 1)
+    draws = class_draws(37, 500, 1)
     assert draws.shape == (500, 37)
     assert (draws.sum(axis=1) == 37).all()
     assert draws.mean() == 1
@@ -45,7 +51,7 @@ def test_one_heavy_class_rules_the_weighted_mean() -> None:
 def test_the_same_seed_gives_the_same_bits_whatever_else_is_asked() -> None:
     values, weights = normal_values(50), np.linspace(1, 2, 50)
     both = bootstrap_classes(values, weights)
-    _draws.cache_clear()
+    class_draws.cache_clear()
     again = bootstrap_classes(values, weights)
     assert (both.low == again.low).all() and (both.se == again.se).all()
     assert bootstrap_classes(values[:, :1], weights).low == pytest.approx(both.low[:1], abs=1e-12)
@@ -65,3 +71,32 @@ def test_a_wider_level_is_wider() -> None:
 def test_what_cannot_be_resampled(values: np.ndarray, weights: np.ndarray) -> None:
     with pytest.raises(ValueError, match="found"):
         bootstrap_classes(values, weights)
+
+
+def test_a_mean_with_its_interval_leaves_out_what_has_no_value_or_no_weight() -> None:
+    values = np.array([0.1, np.nan, 0.3, 0.9])
+    found = mean_estimate(values, np.array([1.0, 5.0, 3.0, 0.0]))
+    plain = bootstrap_classes(np.array([[0.1], [0.3]]), np.array([1.0, 3.0]))
+    assert found.value == pytest.approx(0.25) and found.units == 2
+    assert (found.low, found.high) == (plain.low[0], plain.high[0])
+
+
+def test_too_few_classes_have_no_interval_and_none_has_no_value() -> None:
+    assert mean_estimate(np.array([0.5])) == Estimate(0.5, None, None, 1)
+    assert mean_estimate(np.array([np.nan])) == Estimate(None, None, None, 0)
+    assert bootstrap_statistic(lambda draws: draws @ np.array([0.5]), 1) == Estimate(0.5, None, None, 1)
+    assert bootstrap_statistic(lambda draws: np.full(len(draws), np.nan), 3) == Estimate(None, None, None, 3)
+
+
+def test_any_statistic_goes_through_the_same_draws_as_a_mean() -> None:
+    values = normal_values(30)[:, 0]
+    found = bootstrap_statistic(lambda draws: draws @ values / draws.sum(axis=1), 30)
+    mean = mean_estimate(values)
+    assert (found.value, found.low, found.high) == pytest.approx((mean.value, mean.low, mean.high), abs=1e-12)
+
+
+def test_resamples_without_a_value_are_left_out_of_the_interval() -> None:
+    def spread(draws: np.ndarray) -> np.ndarray:
+        return np.where((draws > 0).sum(axis=1) > 1, 1.0, np.nan)
+
+    assert bootstrap_statistic(spread, 2) == Estimate(1.0, 1.0, 1.0, 2)
