@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from laionet_assets.errors import UserError
+from laionet_assets.errors import UserError, with_causes
 
 app = typer.Typer(
     help="Recreate ImageNet from web captions and measure how the copy differs.",
@@ -53,8 +53,7 @@ def run(
     def work() -> int:
         from laionet_assets.commands.running import run_pipeline
 
-        wanted = [part for text in parts or [] for part in text.split(",") if part]
-        return run_pipeline(config, select=select, parts=wanted, force=force)
+        return run_pipeline(config, select=select, parts=_listed(parts), force=force)
 
     _exit_with(work)
 
@@ -123,15 +122,19 @@ def check(config: Config = None) -> None:
 
 @app.command()
 def snapshot(
-    file: Annotated[Path, typer.Argument(help="The DuckDB database to write.")],
+    file: Annotated[str, typer.Argument(help="The DuckDB database to write; an older snapshot is replaced.")],
     config: Config = None,
+    tables: Annotated[
+        list[str] | None,
+        typer.Option(help="Only these tables: names, or patterns such as 'marts.*'; repeat or separate by commas."),
+    ] = None,
 ) -> None:
-    """Write the whole warehouse as one self-contained DuckDB database."""
+    """Write the published tables (but for vectors) as one self-contained DuckDB database."""
 
     def work() -> int:
-        from laionet_assets.commands.asking import write_snapshot
+        from laionet_assets.commands.snapshot import snapshot as write
 
-        write_snapshot(file, config=config)
+        write(file, config=config, tables=_listed(tables))
         return 0
 
     _exit_with(work)
@@ -153,6 +156,11 @@ def ui(
     _exit_with(work)
 
 
+def _listed(texts: list[str] | None) -> list[str]:
+    """What a repeated option names, separated by commas too."""
+    return [item for text in texts or [] for item in text.split(",") if item]
+
+
 def _exit_with(work: Callable[[], int]) -> NoReturn:
     """Run a command. What the user can mend is one message on stderr and exit 2; a failure is exit 1."""
     try:
@@ -163,7 +171,8 @@ def _exit_with(work: Callable[[], int]) -> NoReturn:
     except BrokenPipeError:  # who read our output has read enough, as `| head` does
         os._exit(0)
     except OSError as error:
-        print(f"laionet: {error}; check the path and its permissions", file=sys.stderr)
+        hint = "; check the path and its permissions" if error.filename else ""
+        print(f"laionet: {with_causes(error)}{hint}", file=sys.stderr)
         code = 2
     except KeyboardInterrupt:
         print("laionet: interrupted; what was published stands, run again to go on", file=sys.stderr)

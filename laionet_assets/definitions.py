@@ -8,7 +8,6 @@ import dagster as dg
 from laionet_assets.assets.build import build_asset
 from laionet_assets.assets.pipeline import Pipeline, build_pipeline
 from laionet_assets.assets.refresh import automation
-from laionet_assets.assets.release import build_release_asset
 from laionet_assets.settings import Settings, load_settings
 
 
@@ -20,8 +19,8 @@ def build_defs(
     `resources` replaces resources by name (tests). Raises UserError if the configuration cannot be used.
     """
     pipeline = pipeline or build_pipeline(settings)
-    assets = [build_asset(step, pipeline.open_warehouse) for step in pipeline.steps]
-    assets.append(build_release_asset(pipeline))
+    read = {name for step in pipeline.steps for name in step.model.dependencies}
+    assets = [build_asset(step, pipeline.open_warehouse, is_last=step.name not in read) for step in pipeline.steps]
     return dg.Definitions.merge(
         dg.Definitions(
             assets=assets,

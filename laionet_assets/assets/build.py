@@ -1,5 +1,8 @@
-"""From a step to a Dagster asset: description, columns, checks, partitions, automation, retries. One policy for all
-tables.
+"""From a step to a Dagster asset: description, columns, checks, partitions, retries. One policy for all tables.
+
+An asset that is asked for (in the UI, by a backfill, a sensor or `laionet run`) and is up to date returns at once. It
+still reports a materialization, with the version, the rows and the checks of what is published: without its output
+Dagster would skip what comes after it in the same run, and a check that a run does not report counts as a failure.
 """
 
 import time
@@ -7,41 +10,47 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
+from laionet_assets.assets.failures import transient_faults_retried, user_errors_shown
 from laionet_assets.assets.partitions import PARTS
-from laionet_assets.assets.publishing import Published, expectations_of, make
+from laionet_assets.assets.planning import is_stale
+from laionet_assets.assets.publishing import Published, expectations_of, make, standing
 from laionet_assets.assets.steps import Step
 from laionet_assets.errors import UserError
 from laionet_assets.quality.checks import check_result, check_specs, describe_failures
+from laionet_assets.warehouse.catalog import refresh_catalog
 from laionet_assets.warehouse.resource import WarehouseResource
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Warehouse
 
-GROUPS = ("sources", "taxonomy", "matching", "similarity", "images", "laionet", "predictions", "marts", "release")
+GROUPS = ("sources", "taxonomy", "matching", "similarity", "images", "laionet", "predictions", "marts")
 """Stages in pipeline order; their number goes into the name of the group, because the UI sorts groups by name."""
 
-MAX_RETRIES = 3
-RETRY_SECONDS = 10
-
-# The SQL layers follow by themselves once everything that they read is there and all its blocking checks have passed.
-FOLLOW_UPSTREAM = (
-    (
-        dg.AutomationCondition.missing().newly_true()
-        | dg.AutomationCondition.any_deps_updated()
-        | dg.AutomationCondition.code_version_changed()
-    ).since(dg.AutomationCondition.newly_requested() | dg.AutomationCondition.newly_updated())
-    & ~dg.AutomationCondition.any_deps_missing()
-    & ~dg.AutomationCondition.any_deps_in_progress()
-    & ~dg.AutomationCondition.in_progress()
-    & dg.AutomationCondition.all_deps_blocking_checks_passed()
-).with_label("follow_upstream")
+MADE, UP_TO_DATE = "made", "up to date"
+"""What the metadata `status` of a materialization says."""
 
 OpenWarehouse = Callable[[WarehouseResource], Warehouse]
+
+
+class MakeConfig(dg.Config):
+    """Run config of every table."""
+
+    force: bool = Field(
+        default=False,
+        description="Make the table again though it is up to date. Without it, a table that is up to date returns at "
+        "once and says so.",
+    )
 
 
 def asset_key(name: str) -> dg.AssetKey:
     """`core.laionet` -> core/laionet."""
     return dg.AssetKey(name.split("."))
+
+
+def table_name(key: dg.AssetKey) -> str:
+    """core/laionet -> `core.laionet`."""
+    return ".".join(key.path)
 
 
 def group_name(stage: str) -> str:
@@ -51,8 +60,10 @@ def group_name(stage: str) -> str:
     return f"{GROUPS.index(stage) + 1}_{stage}"
 
 
-def build_asset(step: Step, open_warehouse: OpenWarehouse) -> dg.AssetsDefinition:
-    """The Dagster asset of a step, with its checks."""
+def build_asset(step: Step, open_warehouse: OpenWarehouse, *, is_last: bool = False) -> dg.AssetsDefinition:
+    """The Dagster asset of a step, with its checks. `is_last`: nothing reads it, so that the catalog of a remote lake
+    is written after it (each look at such a lake costs many requests).
+    """
     model, key = step.model, asset_key(step.name)
 
     @dg.asset(
@@ -66,15 +77,24 @@ def build_asset(step: Step, open_warehouse: OpenWarehouse) -> dg.AssetsDefinitio
         metadata=_definition_metadata(step),
         partitions_def=PARTS if step.is_partitioned else None,
         check_specs=check_specs(key, expectations_of(model)),
-        automation_condition=None if step.is_partitioned else FOLLOW_UPSTREAM,
         pool=step.pool,
     )
-    def table(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> Iterator[Any]:
+    def table(context: dg.AssetExecutionContext, config: MakeConfig, warehouse: WarehouseResource) -> Iterator[Any]:
         part = PartKey.parse(context.partition_key) if step.is_partitioned else None
         started = time.monotonic()
         opened = open_warehouse(warehouse)
         with transient_faults_retried(), user_errors_shown():
-            published = make(opened, step, part, log=context.log.info)
+            step.look(opened, part)
+            published = None
+            if not config.force and not is_stale(opened, step, part):
+                published = standing(opened, step, part)
+            status = MADE if published is None else UP_TO_DATE
+            if published is None:
+                published = make(opened, step, part, log=context.log.info)
+                if is_last and published.is_published and not opened.lake.is_local:
+                    refresh_catalog(opened)
+            else:
+                context.log.info("up to date: made of what is there now, by the code and settings of now")
         for outcome in published.outcomes:
             yield check_result(outcome, asset_key=key, partition=part.key if part else None)
         if not published.is_published:
@@ -83,50 +103,15 @@ def build_asset(step: Step, open_warehouse: OpenWarehouse) -> dg.AssetsDefinitio
             raise dg.Failure(failures + kept, allow_retries=False)
         yield dg.MaterializeResult(
             asset_key=key,
-            metadata=_result_metadata(opened, step, part, published, time.monotonic() - started),
+            metadata={
+                "status": status,
+                "seconds": round(time.monotonic() - started, 3),
+                **_result_metadata(opened, step, part, published),
+            },
             data_version=dg.DataVersion(published.version),
         )
 
     return table
-
-
-class user_errors_shown:
-    """What the user can mend fails the step with its one message, without retries."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> bool:
-        if isinstance(error, UserError):
-            raise dg.Failure(str(error), allow_retries=False) from error
-        return False
-
-
-class transient_faults_retried:
-    """Faults that may be gone in a moment (network, object storage) are retried after a pause; nothing else is."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> bool:
-        if error is not None and is_transient(error):
-            raise dg.RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=RETRY_SECONDS) from error
-        return False
-
-
-def is_transient(error: BaseException) -> bool:
-    """Whether an error comes from the network or the object store, by the error or one of its causes."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, ConnectionError | TimeoutError):
-            return True
-        if (
-            type(seen).__module__.split(".")[0] in ("botocore", "aiohttp", "urllib3")
-            and "NotFound" not in type(seen).__name__
-        ):
-            return True
-        seen = seen.__cause__ or seen.__context__
-    return False
 
 
 def _description(step: Step) -> str:
@@ -154,14 +139,10 @@ def _definition_metadata(step: Step) -> Mapping[str, Any]:
     }
 
 
-def _result_metadata(
-    warehouse: Warehouse, step: Step, part: PartKey | None, published: Published, seconds: float
-) -> Mapping[str, Any]:
-    metadata: dict[str, Any] = {
-        "preview": dg.MetadataValue.md(published.preview),
-        "seconds": round(seconds, 3),
-        "version": published.version,
-    }
+def _result_metadata(warehouse: Warehouse, step: Step, part: PartKey | None, published: Published) -> Mapping[str, Any]:
+    metadata: dict[str, Any] = {"version": published.version}
+    if published.preview:
+        metadata["preview"] = dg.MetadataValue.md(published.preview)
     rows = "dagster/partition_row_count" if step.is_partitioned else "dagster/row_count"
     metadata[rows] = published.rows
     if step.write is not None:

@@ -5,7 +5,7 @@ Belongs here: the three steps. Does not belong here: what the settings say about
 an address (`images.harvest`), tombstones (`images.removals`), the files of pictures (`images.store`).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from laionet_assets.assets.fetching import Fetching
-from laionet_assets.assets.steps import Computation, Step, Work
+from laionet_assets.assets.steps import Computation, Step, Work, same_for_a_source
 from laionet_assets.images.fetch.policy import FetchPolicy
 from laionet_assets.images.harvest import Asked, Harvest, harvest
 from laionet_assets.images.removals import (
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 FETCH_POOL = "fetch"
 CANDIDATES, REQUESTS, REMOVALS, IMAGES = "core.candidates", "core.image_requests", "core.removals", "core.images"
+REMOVED_SAMPLES, SELECTION_SEEN = "core.removed_samples", "core.selection_seen"
 LEFTOVERS = "marts.removal_leftovers"
 INSPECTION = "inspection"
 """The computation of core.images: what is found out of the bytes of a picture."""
@@ -66,16 +67,16 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
         lines = repr(read_removals(listed)) if listed is not None else ""
         return digest(place, lines)
 
-    def has_other_tombstones(warehouse: Warehouse, part: PartKey | None) -> bool:
+    def has_other_tombstones(warehouse: Warehouse) -> bool:
         stamp = warehouse.stamps(REMOVALS).get(None)
         return stamp is not None and stamp.version != stamp.with_content(tombstones(warehouse)).version
 
-    def has_due_failures(warehouse: Warehouse, part: PartKey | None) -> bool:
-        if part is None:
-            return False
-        if fetching.applies_to(part.source):
-            return _has_due(warehouse, part)
-        return fetching.takes_over(part.source) and _has_due(warehouse, part, error_class=STORE_FULL)
+    def due_failures(warehouse: Warehouse, parts: Sequence[PartKey | None]) -> set[PartKey | None]:
+        wanted = [part for part in parts if part is not None and warehouse.has_part(IMAGES, part)]
+        fetched = [part for part in wanted if fetching.applies_to(part.source)]
+        others = (part for part in wanted if not fetching.applies_to(part.source))
+        taken_over = [part for part in others if fetching.takes_over(part.source)]
+        return _due(warehouse, fetched) | _due(warehouse, taken_over, error_class=STORE_FULL)
 
     models = project.models
     return {
@@ -83,7 +84,7 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
             model=models[REMOVALS],
             write=partial(_write_removals, settings, listed),
             outside=list_of_removals,
-            is_due=has_other_tombstones,
+            is_overtaken=has_other_tombstones,
             pool=FETCH_POOL,
         ),
         IMAGES: Step(
@@ -91,7 +92,8 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
             write=partial(_write_images, settings, fetching),
             computations=(Computation(INSPECTION, _inspected),),
             outside=rules_and_tombstones,
-            is_due=has_due_failures,
+            outside_by=same_for_a_source,
+            due=due_failures,
             pool=FETCH_POOL,
             after_publish=partial(_forget_journal, settings),
         ),
@@ -152,7 +154,7 @@ def _remove_addresses(store: ImageStore, work: Work, part: PartKey) -> None:
     """
     tombstones = Removals(tuple(read_tombstones(store.lake)))
     removed = tombstones.hashes("sample")
-    if not removed or part not in work.warehouse.parts(CANDIDATES):
+    if not removed or not work.warehouse.has_part(CANDIDATES, part):
         return
     rows = work.connection.execute(
         f"select distinct sample_id, url from ({work.warehouse.select(CANDIDATES, part)}) "
@@ -197,7 +199,7 @@ def _asked(work: Work) -> list[Asked]:
 
 def _published(work: Work, part: PartKey) -> Iterable[Result]:
     """Results of earlier runs. What is removed is not among them: it has no address to find it by."""
-    if part not in work.warehouse.parts(IMAGES):
+    if not work.warehouse.has_part(IMAGES, part):
         return []
     select = work.warehouse.select(IMAGES, part)
     rows = work.connection.sql(f"select * from ({select}) where url_hash is not null").to_arrow_table().to_pylist()
@@ -247,17 +249,18 @@ def _forget_journal(settings: Settings, work: Work) -> None:
         writer.forget_journal()
 
 
-def _has_due(warehouse: Warehouse, part: PartKey, *, error_class: str | None = None) -> bool:
-    """Whether a published failure, of this class or any, may be tried again now."""
-    if part not in warehouse.parts(IMAGES):
-        return False
+def _due(warehouse: Warehouse, parts: Sequence[PartKey], *, error_class: str | None = None) -> set[PartKey | None]:
+    """Of these parts, those with a published failure, of this class or any, that may be tried again now."""
+    if not parts:
+        return set()
+    files = [warehouse.lake.current(warehouse.table(IMAGES), part) for part in parts]
     with warehouse.connect() as connection:
         rows = connection.execute(
-            f"select 1 from ({warehouse.select(IMAGES, part)}) "
-            "where next_attempt_at <= $1 and ($2 is null or error_class = $2) limit 1",
+            f"select distinct source, part from read_parquet({literals(files)}, hive_partitioning = false) "
+            "where next_attempt_at <= $1 and ($2 is null or error_class = $2)",
             [datetime.now(UTC), error_class],
         ).fetchall()
-    return bool(rows)
+    return {PartKey(*row) for row in rows}
 
 
 def _write_leftovers(settings: Settings, project: Project, work: Work) -> None:
@@ -304,13 +307,18 @@ def _follow_removals(project: Project) -> list[str]:
 def _traces_in(warehouse: Warehouse, name: str) -> str | None:
     """A SELECT of what a table has of addresses, contents and samples; None where it has none of them.
 
-    Of requests and images, the row of a removed sample stays and says so; it must have neither address nor content.
+    In some tables the row of a removed sample stays and says so; it must have neither address nor content.
     """
     names = warehouse.table(name).column_names
     columns = [identifier(column) for column in ("url", "sha256", "image_id") if column in names]
     if {"source", "sample_id"} <= set(names):
-        is_removed = {REQUESTS: "is_removed", IMAGES: "status = 'removed'"}.get(name, "false")
-        columns += [f"case when not {is_removed} then {column} end as {column}" for column in ("source", "sample_id")]
+        says_removed = {
+            REMOVED_SAMPLES: "true",
+            REQUESTS: "is_removed",
+            IMAGES: "status = 'removed'",
+            SELECTION_SEEN: "reason is not distinct from 'removed'",
+        }.get(name, "false")
+        columns += [f"case when not ({says_removed}) then {key} end as {key}" for key in ("source", "sample_id")]
     return f"select {', '.join(columns)} from ({warehouse.select(name)})" if columns else None
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from functools import partial
 
-from laionet_assets.assets.parts import RegisteredPart, load_register, registered_part
+from laionet_assets.assets.parts import RegisteredPart, load_register, look_again, registered_part
 from laionet_assets.assets.steps import Computation, Step, Work
 from laionet_assets.errors import UserError
 from laionet_assets.settings import Settings, SettingsError, SourceSettings
@@ -58,16 +58,17 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
         name = detected[seen] if name == AUTO else name
         return (Computation(f"adapter {name}", adapter_module(name)),) if name else ()
 
-    models = project.models
+    models, look = project.models, partial(look_again, settings)
     return {
         "raw.parts": Step(
             model=models["raw.parts"],
             write=partial(_write_parts, sources),
             outside=content,
             adapters=adapters,
+            look=look,
         ),
-        "raw.quarantine": Step(model=models["raw.quarantine"], write=partial(_write_quarantine, settings)),
-        "raw.pairs": Step(model=models["raw.pairs"], write=None, makers=(pairs_view_sql, PartRecord)),
+        "raw.quarantine": Step(model=models["raw.quarantine"], write=partial(_write_quarantine, settings), look=look),
+        "raw.pairs": Step(model=models["raw.pairs"], write=None, makers=(pairs_view_sql, PartRecord), look=look),
     }
 
 
@@ -160,13 +161,13 @@ def _assert_unchanged(settings: Settings, warehouse: Warehouse, record: PartReco
 
 def _recorded(warehouse: Warehouse, file: RegisteredPart, column: str) -> str | None:
     """What raw.parts records of a file with this signature, if it does."""
-    if file.key not in warehouse.parts(PARTS_TABLE):
+    if not warehouse.has_part(PARTS_TABLE, file.key):
         return None
-    with warehouse.connect() as connection:
-        row = connection.execute(
-            f"select {column} from ({warehouse.select(PARTS_TABLE, file.key)}) where signature = ?", [file.signature]
-        ).fetchone()
-    return row[0] if row else None
+    path = warehouse.lake.current(warehouse.table(PARTS_TABLE), file.key)
+    for record in warehouse.lake.read_table(path, ["signature", column]).to_pylist():
+        if record["signature"] == file.signature:
+            return str(record[column])
+    return None
 
 
 def _detected(warehouse: Warehouse, file: RegisteredPart) -> str | None:

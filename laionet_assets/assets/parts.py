@@ -5,7 +5,7 @@ small file beside the tables, `parts.json`, written whole. Processes of one mach
 """
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,13 +14,15 @@ from urllib.parse import parse_qsl
 from laionet_assets.errors import UserError
 from laionet_assets.sample import sample_web_folder
 from laionet_assets.settings import Settings, SourceSettings
-from laionet_assets.sources import PartFile, assign_ordinals, discover, part_number_of, resolve_path
+from laionet_assets.sources import PartFile, assign_ordinals, discover, look_at, part_number_of, resolve_path
 from laionet_assets.warehouse.catalog import refresh_catalog
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Stamp, Warehouse
 
 REGISTER = "parts.json"
 RETIRED = Stamp.of("retired")
+_REGISTERS: dict[Hashable, dict[PartKey, "RegisteredPart"]] = {}
+"""The last register read, by its path and what tells its states apart."""
 
 
 @dataclass(frozen=True)
@@ -105,11 +107,33 @@ def sync_parts(settings: Settings, warehouse: Warehouse) -> PartSync:
     )
 
 
+def look_again(settings: Settings, warehouse: Warehouse, key: PartKey | None) -> None:
+    """Look at the file of one known part; the register follows if it changed, went away or came back."""
+    sources = {source.name: source for source in settings.sources}
+    known = load_register(warehouse).get(key) if key is not None else None
+    if known is None or known.source not in sources:
+        return
+    seen = look_at(known.file, storage_options=sources[known.source].storage_options)
+    if seen is not None:
+        now = replace(known, size_bytes=seen.size_bytes, signature=seen.signature, is_present=True, is_retired=False)
+    else:
+        now = replace(known, is_present=False, departures=known.departures + known.is_present)
+    if now != known:
+        with warehouse.lake.turn(REGISTER):
+            _save_register(warehouse, {**load_register(warehouse), known.key: now}.values())
+
+
 def load_register(warehouse: Warehouse) -> dict[PartKey, RegisteredPart]:
-    """Every part ever seen."""
-    text = warehouse.lake.read_small(REGISTER)
-    parts = [RegisteredPart(**entry) for entry in json.loads(text)["parts"]] if text else []
-    return {part.key: part for part in parts}
+    """Every part ever seen; a local register is read once a process, unless it changes."""
+    state = _register_state(warehouse)
+    if state is None or state not in _REGISTERS:
+        text = warehouse.lake.read_small(REGISTER)
+        parts = [RegisteredPart(**entry) for entry in json.loads(text)["parts"]] if text else []
+        if state is None:
+            return {part.key: part for part in parts}
+        _REGISTERS.clear()
+        _REGISTERS[state] = {part.key: part for part in parts}
+    return dict(_REGISTERS[state])
 
 
 def registered_part(warehouse: Warehouse, key: PartKey) -> RegisteredPart:
@@ -216,6 +240,15 @@ def _sync_source(
         if part.key not in found
     }
     return {**left, **found}
+
+
+def _register_state(warehouse: Warehouse) -> Hashable | None:
+    """What tells one state of a local register from another; None where there is none, or not on this machine."""
+    path = Path(warehouse.lake.root) / REGISTER
+    if not warehouse.lake.is_local or not path.is_file():
+        return None
+    seen = path.stat()
+    return (str(path), seen.st_ino, seen.st_mtime_ns, seen.st_size)
 
 
 def _save_register(warehouse: Warehouse, parts: Iterable[RegisteredPart]) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from laionet_assets.assets.image_sets import open_local_set
 from laionet_assets.assets.images import open_store
 from laionet_assets.assets.predicting import PREDICTED, WANTED, Model, predict_missing
-from laionet_assets.assets.steps import Step, Work, by_provider, forget_checkpoint, labelled
+from laionet_assets.assets.steps import Step, Work, by_provider, forget_checkpoint, labelled, same_for_all_parts
 from laionet_assets.errors import UserError
 from laionet_assets.images.sets import ImageItem
 from laionet_assets.models.prompts import ClassPrompts, query_prompts, template_prompts
@@ -47,6 +47,7 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
             write=partial(write, settings, specs),
             computations=by_provider([spec for _, spec in specs], predict_missing),
             outside=models,
+            outside_by=same_for_all_parts,
             pool=PREDICTOR_POOL,
             after_publish=forget_checkpoint,
         )

@@ -2,7 +2,7 @@
 
 The staged file is written, its columns are compared with the documented ones, Great Expectations audits it, and only
 then one rename puts it in place. A failed blocking check publishes nothing: what was published stands, the staged
-file is kept aside.
+file is kept aside. What the audit found is kept beside the table, for whoever asks for it while it is up to date.
 """
 
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import duckdb
 
+from laionet_assets.assets.audits import Audit, keep_audit, kept_audit
 from laionet_assets.assets.steps import Step, Work
 from laionet_assets.assets.versions import Versions
 from laionet_assets.quality.data_docs import DocsTarget
@@ -60,7 +61,7 @@ def make(warehouse: Warehouse, step: Step, part: PartKey | None, *, log: Callabl
     Raises UserError if something that it reads is not there or its columns differ from the documented ones: then
     nothing is published either.
     """
-    versions = Versions(warehouse)
+    versions = Versions(warehouse, part)
     missing = [name for name in sorted(step.model.dependencies) if versions.of(name, part) is None]
     if missing:
         where = f" for the part {part.key}" if part else ""
@@ -96,10 +97,39 @@ def make(warehouse: Warehouse, step: Step, part: PartKey | None, *, log: Callabl
         if any(outcome.blocks for outcome in outcomes):
             return Published(version, False, outcomes, rows, size, preview, warehouse.lake.reject(staged))
         warehouse.lake.publish(staged)
+        keep_audit(warehouse, table, part, Audit(version, rows, outcomes))
         step.after_publish(work)
-    if warehouse.lake.is_local:  # on object storage each look costs many requests: it is written at the end of a run
-        refresh_catalog(warehouse)
+    _tell_catalog(warehouse, step)
     return Published(version, True, outcomes, rows, size, preview)
+
+
+def standing(warehouse: Warehouse, step: Step, part: PartKey | None) -> Published | None:
+    """What is published, with what its audit found; None if it does not pass its blocking checks as they are now.
+
+    It is audited again, as it is, only if it was not yet audited by these rules.
+    """
+    table, expectations = step.model.table, expectations_of(step.model)
+    stamp = warehouse.stamps(step.name, part)[part]
+    audit = kept_audit(warehouse, table, part, version=stamp.version, expectations=expectations)
+    preview = ""
+    if audit is None:
+        with warehouse.connect() as connection:
+            warehouse.bind(connection, step.model.dependencies, part)
+            source = warehouse.select(step.name, part)
+            outcomes, rows, preview = _audit(warehouse, connection, step.model, part, source)
+        audit = Audit(stamp.version, rows, outcomes)
+        keep_audit(warehouse, table, part, audit)
+    if any(outcome.blocks for outcome in audit.outcomes):
+        return None
+    _tell_catalog(warehouse, step)
+    size = warehouse.lake.filesystem.size(warehouse.lake.current(table, part))
+    return Published(stamp.version, True, audit.outcomes, audit.rows, size, preview)
+
+
+def _tell_catalog(warehouse: Warehouse, step: Step) -> None:
+    """On object storage each look costs many requests: the catalog is written at the end of a run."""
+    if warehouse.lake.is_local:
+        refresh_catalog(warehouse, [step.name])
 
 
 def _assert_same_parts(warehouse: Warehouse, step: Step) -> None:

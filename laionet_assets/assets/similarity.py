@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from laionet_assets.assets.progress import progress_log
-from laionet_assets.assets.steps import Step, Work, by_provider, forget_checkpoint, labelled
+from laionet_assets.assets.steps import Step, Work, by_provider, forget_checkpoint, labelled, same_for_all_parts
 from laionet_assets.errors import UserError
 from laionet_assets.models.identity import identity
 from laionet_assets.models.spec import TEXT_ENCODER, ModelSpec, parse_model
@@ -42,6 +42,7 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
             write=partial(_write_captions, specs),
             computations=computations,
             outside=models,
+            outside_by=same_for_all_parts,
             pool=ENCODER_POOL,
             after_publish=forget_checkpoint,
         ),

@@ -5,7 +5,7 @@ Belongs here: what a step is, and what it is given to work with. Does not belong
 (`publishing`).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -89,6 +89,15 @@ def forget_checkpoint(work: Work) -> None:
     remove_checkpoint(work.checkpoint)
 
 
+def same_for_all_parts(part: PartKey | None) -> None:
+    """`Step.outside_by` of a step that depends on nothing outside that differs between parts."""
+
+
+def same_for_a_source(part: PartKey | None) -> str | None:
+    """`Step.outside_by` of a step that depends on nothing outside that differs between parts of a source."""
+    return part.source if part is not None else None
+
+
 @dataclass(frozen=True)
 class Computation:
     """A piece of a step's code whose results are known by content and kept, so that they outlive the table's file.
@@ -129,9 +138,18 @@ class Step:
     The rows depend on the source of `write` (a function at the top level of a module, or a `partial` of one) and of
     `makers`, functions and classes that it does not reach by name; `computations` are set apart from it. `sql_code`
     takes the place of that source where SQL makes the table. `settings` are those that the rows depend on, as texts;
-    `outside(warehouse, part)` names what they depend on outside the tables (the content of a source file);
-    `adapters(warehouse, part)` are computations that the part chooses. `is_due(warehouse, part)` says that a published
-    table wants to be made again though none of that changed. `after_publish(work)` forgets unfinished work.
+    `outside(warehouse, part)` names what they depend on outside the tables (the content of a source file); of parts
+    with the same `outside_by(part)` it says the same, and is asked once a plan. `adapters(warehouse, part)` are
+    computations that the part chooses.
+
+    `look(warehouse, part)` comes before an asset that is asked for decides whether it is up to date: it brings what is
+    remembered of the outside (the register of parts) to what is there now.
+
+    Two things make a published table again though none of that changed. `is_overtaken(warehouse)`: it no longer says
+    what it would say now, because making later tables changed what it tells of. `due(warehouse, parts)`: of these
+    parts, those whose time has come to be tried again (fetches that failed).
+
+    `after_publish(work)` forgets unfinished work.
     """
 
     model: Model
@@ -141,8 +159,11 @@ class Step:
     sql_code: str | None = None
     settings: tuple[str, ...] = ()
     outside: Callable[[Warehouse, PartKey | None], str] = lambda warehouse, part: ""
+    outside_by: Callable[[PartKey | None], Hashable] = lambda part: part
     adapters: Callable[[Warehouse, PartKey | None], Sequence[Computation]] = lambda warehouse, part: ()
-    is_due: Callable[[Warehouse, PartKey | None], bool] = lambda warehouse, part: False
+    look: Callable[[Warehouse, PartKey | None], None] = lambda warehouse, part: None
+    is_overtaken: Callable[[Warehouse], bool] = lambda warehouse: False
+    due: Callable[[Warehouse, Sequence[PartKey | None]], Collection[PartKey | None]] = lambda warehouse, parts: ()
     kinds: frozenset[str] = frozenset({"python"})
     pool: str | None = None
     after_publish: Callable[[Work], None] = lambda work: None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from laionet_assets.assets.images import open_store
 from laionet_assets.assets.progress import progress_log
-from laionet_assets.assets.steps import Step, Work, by_provider, forget_checkpoint, labelled
+from laionet_assets.assets.steps import Step, Work, by_provider, forget_checkpoint, labelled, same_for_all_parts
 from laionet_assets.errors import UserError
 from laionet_assets.models.spec import ModelSpec
 from laionet_assets.ocr.loading import parse_recognizer, recognizer_identity
@@ -49,6 +49,7 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
             write=partial(_write_texts, settings, spec),
             computations=by_provider([spec] if spec is not None else [], _read),
             outside=recognizer,
+            outside_by=same_for_all_parts,
             pool=OCR_POOL,
             after_publish=forget_checkpoint,
         )

@@ -4,7 +4,7 @@ Belongs here: comparing the stamp of a published file with what a step would sta
 of code (`source_code`, `sqlmodels.parse`), declarations that codes make the same rows (`same_rows`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,11 +24,14 @@ class Edit:
 
 
 class Versions:
-    """Versions of what is published, each table looked up once."""
+    """Versions of what is published, each table looked up once; with `part`, of partitioned tables that part alone."""
 
-    def __init__(self, warehouse: Warehouse) -> None:
+    def __init__(self, warehouse: Warehouse, part: PartKey | None = None) -> None:
         self._warehouse = warehouse
+        self._part = part
         self._known: dict[str, Mapping[PartKey | None, Stamp]] = {}
+        self._of_all_parts: dict[str, str | None] = {}
+        self._outside: dict[Hashable, str] = {}
 
     @cached_property
     def _same(self) -> SameRows:
@@ -40,7 +43,10 @@ class Versions:
         if part is not None or not self._warehouse.table(name).is_partitioned:
             stamp = known.get(part if self._warehouse.table(name).is_partitioned else None)
             return stamp.version if stamp else None
-        return digest(*(f"{key.key}={stamp.version}" for key, stamp in sorted(known.items()))) if known else None
+        if name not in self._of_all_parts:
+            stamped = (f"{key.key}={stamp.version}" for key, stamp in sorted(known.items()))
+            self._of_all_parts[name] = digest(*stamped) if known else None
+        return self._of_all_parts[name]
 
     def is_current(self, step: Step, part: PartKey | None) -> bool:
         """Whether what is published is what the step would make now: from the same, by code that makes the same."""
@@ -53,7 +59,7 @@ class Versions:
         stamp = self._stamps(step.name).get(part)
         if stamp is None:
             return None
-        outside, reads = step.outside(self._warehouse, part), self._reads(step, part)
+        outside, reads = self._outside_of(step, part), self._reads(step, part)
         inputs = digest(outside, *step.settings, *reads)
         if not stamp.codes:
             inputs = self._inputs_before_digests(step, outside, reads)
@@ -81,7 +87,7 @@ class Versions:
 
     def next_stamp(self, step: Step, part: PartKey | None) -> Stamp:
         """The stamp of what a step would make now."""
-        outside, reads = step.outside(self._warehouse, part), self._reads(step, part)
+        outside, reads = self._outside_of(step, part), self._reads(step, part)
         labels = self.labels(step, part)
         codes = {name: Code(code, labels.get(name, "")) for name, code in self._digests(step, part).items()}
         return Stamp.of(digest(outside, *step.settings, *reads), codes)
@@ -127,5 +133,11 @@ class Versions:
 
     def _stamps(self, name: str) -> Mapping[PartKey | None, Stamp]:
         if name not in self._known:
-            self._known[name] = self._warehouse.stamps(name)
+            self._known[name] = self._warehouse.stamps(name, self._part)
         return self._known[name]
+
+    def _outside_of(self, step: Step, part: PartKey | None) -> str:
+        key = (step.name, step.outside_by(part))
+        if key not in self._outside:
+            self._outside[key] = step.outside(self._warehouse, part)
+        return self._outside[key]

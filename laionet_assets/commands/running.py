@@ -12,12 +12,11 @@ import dagster as dg
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from laionet_assets.assets.build import asset_key
+from laionet_assets.assets.build import asset_key, table_name
 from laionet_assets.assets.partitions import PARTS
 from laionet_assets.assets.parts import sync_parts
 from laionet_assets.assets.pipeline import Pipeline, build_pipeline
-from laionet_assets.assets.planning import Task, phases, stale_tasks
-from laionet_assets.assets.release import RELEASE, release_version, released_tables
+from laionet_assets.assets.planning import Task, kept_back, phases, stale_tasks
 from laionet_assets.commands.instance import bury_dead_runs, dagster_instance, process_tags
 from laionet_assets.commands.summary import Tally, record, summarize
 from laionet_assets.commands.terminal import open_console
@@ -26,10 +25,9 @@ from laionet_assets.errors import UserError
 from laionet_assets.settings import load_settings
 from laionet_assets.warehouse.catalog import refresh_catalog
 from laionet_assets.warehouse.table import PartKey
-from laionet_assets.warehouse.warehouse import database_version
 
-MOST_TIMES_DUE = 3
-"""How often a run plans again because something became due by what it made."""
+MOST_TIMES_OVERTAKEN = 3
+"""How often a run plans again because a table was overtaken by what it made."""
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -56,13 +54,12 @@ def run_pipeline(
     started = time.monotonic()
     refresh_catalog(pipeline.warehouse)
     sealed = [] if parts else synced.kept
-    tables = names - {RELEASE}
-    plan = partial(stale_tasks, pipeline.warehouse, pipeline.steps, wanted, names=tables, sealed=sealed)
+    plan = partial(stale_tasks, pipeline.warehouse, pipeline.steps, wanted, names=names, sealed=sealed)
     tally = Tally()
     with dagster_instance(settings) as instance:
         bury_dead_runs(instance)
         instance.add_dynamic_partitions(PARTS.name or "", [part.key for part in synced.present])
-        _execute(defs, instance, pipeline, plan, tally, console, with_release=RELEASE in names, force=force)
+        _execute(defs, instance, pipeline, plan, tally, console, force=force)
     refresh_catalog(pipeline.warehouse)
     summarize(console, pipeline, tally, time.monotonic() - started, parts=len(wanted))
     return 1 if tally.failures else 0
@@ -71,7 +68,7 @@ def run_pipeline(
 def selected_tables(defs: dg.Definitions, pipeline: Pipeline, select: str | None) -> set[str]:
     """Names of the tables that a selection in Dagster's syntax names; all without one. Raises UserError."""
     graph = defs.resolve_asset_graph()
-    every = {".".join(key.path) for key in graph.get_all_asset_keys()}
+    every = set(map(table_name, graph.get_all_asset_keys()))
     if select is None:
         return every
     try:
@@ -80,7 +77,7 @@ def selected_tables(defs: dg.Definitions, pipeline: Pipeline, select: str | None
         raise UserError(f"--select {select!r}: {error}") from None
     if not chosen:
         raise UserError(f"--select {select!r} selects nothing; expected some of: {', '.join(sorted(every))}")
-    return {".".join(key.path) for key in chosen}
+    return set(map(table_name, chosen))
 
 
 def chosen_parts(present: Collection[PartKey], patterns: Sequence[str]) -> list[PartKey]:
@@ -105,14 +102,13 @@ def _execute(
     tally: Tally,
     console: Console,
     *,
-    with_release: bool,
     force: bool,
 ) -> None:
-    """Run phase after phase until one fails; the runs of a phase do not depend on each other, so all of them go on.
+    """Run phase after phase. What fails keeps back what reads it, directly or not; everything else goes on.
 
-    What a phase makes due again (a fetch that met something removed) is made again before what comes later.
+    What a phase overtakes (a fetch that met something removed) is made again before what comes later.
     """
-    tasks, done = plan(force=force), 0
+    left, times_overtaken = plan(force=force), 0
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -123,44 +119,45 @@ def _execute(
     with Progress(
         *columns, console=console, transient=not console.is_terminal, disable=not console.is_terminal
     ) as progress:
-        bar = progress.add_task("materializing", total=len(tasks))
+        bar = progress.add_task("materializing", total=len(left))
 
         def listen(event: Any, part: PartKey | None) -> None:
             if event.event_type == dg.DagsterEventType.STEP_START:
-                name = event.node_name.replace("__", ".")
-                where = f" {part.key}" if part else ""
-                progress.update(bar, description=f"{name}{where}")
+                task = Task(event.node_name.replace("__", "."), part)
+                progress.update(bar, description=str(task))
                 if not console.is_terminal:
-                    console.print(f"  {name}{where}")
+                    console.print(f"  {task}")
             elif event.event_type == dg.DagsterEventType.STEP_SUCCESS:
                 progress.advance(bar)
             record(event, part, tally)
 
-        left, times_due = tasks, 0
         while left:
             phase = phases(left, pipeline.steps)[0]
+            tried = [Task(name, part) for part, names in phase for name in names]
             for part, names in phase:
-                _execute_run(defs, instance, part, names, listen, tally)
-            if tally.failures:
-                return
-            made = {Task(name, part) for part, names in phase for name in names}
-            done += len(made)
-            left = [task for task in left if task not in made]
-            if times_due < MOST_TIMES_DUE and (again := _due_again(pipeline, left, plan)):
-                times_due += 1
+                _execute_run(defs, instance, part, names, listen, tally, force=force)
+            left = [task for task in left if task not in set(tried)]
+            if times_overtaken < MOST_TIMES_OVERTAKEN and (again := _overtaken(pipeline, {*left, *tally.unmade}, plan)):
+                times_overtaken += 1
                 left += again
-            progress.update(bar, total=done + len(left))
-        if with_release and _release_is_stale(pipeline, force=force):
-            progress.update(bar, total=done + 1)
-            _execute_run(defs, instance, None, [RELEASE], listen, tally)
+            left = _without_kept_back(pipeline, tried, left, tally)
+            progress.update(bar, total=len(tally.done) + len(left))
 
 
-def _due_again(pipeline: Pipeline, left: Collection[Task], plan: Callable[..., list[Task]]) -> list[Task]:
-    """What is out of date, and not on the list, if a whole table became due by what was made just now."""
-    warehouse = pipeline.warehouse
-    due = {step.name for step in pipeline.steps if not step.is_partitioned and step.is_due(warehouse, None)}
-    again = plan() if due else []
-    return [task for task in again if task not in left] if any(task.name in due for task in again) else []
+def _without_kept_back(pipeline: Pipeline, tried: Collection[Task], left: Collection[Task], tally: Tally) -> list[Task]:
+    """What is left to make, in order, without what reads something that failed; the tally gets to know of that."""
+    place = {step.name: number for number, step in enumerate(pipeline.steps)}
+    ordered = sorted([*tried, *left], key=lambda task: place[task.name])
+    kept = kept_back(ordered, pipeline.steps, {task: task for task in tally.failures})
+    tally.kept_back.update({task: cause for task, cause in kept.items() if task not in tally.failures})
+    return [task for task in ordered if task not in kept and task not in set(tried)]
+
+
+def _overtaken(pipeline: Pipeline, known: Collection[Task], plan: Callable[..., list[Task]]) -> list[Task]:
+    """What is out of date, and not known to be, if a whole table was overtaken by what was made just now."""
+    names = {step.name for step in pipeline.steps if step.is_overtaken(pipeline.warehouse)}
+    again = plan() if names else []
+    return [task for task in again if task not in known] if any(task.name in names for task in again) else []
 
 
 def _execute_run(
@@ -170,27 +167,28 @@ def _execute_run(
     names: Sequence[str],
     listen: Callable[[Any, PartKey | None], None],
     tally: Tally,
+    *,
+    force: bool,
 ) -> None:
     """One Dagster run in this process. What fails in it is told by its events."""
     run_id = str(uuid.uuid4())
     instance.add_event_listener(
         run_id, lambda entry: listen(entry.dagster_event, part) if entry.dagster_event is not None else None
     )
+    config = {"ops": {asset_key(name).to_python_identifier(): {"config": {"force": True}} for name in names}}
+    failures = len(tally.failures)
     result = defs.resolve_implicit_global_asset_job_def().execute_in_process(
         run_id=run_id,
         instance=instance,
         asset_selection=[asset_key(name) for name in names],
         partition_key=part.key if part else None,
-        run_config=QUIET,
+        run_config={**QUIET, **config} if force else QUIET,
         tags=process_tags(),
         raise_on_error=False,
     )
     if tally.is_interrupted:
         raise KeyboardInterrupt
-    if not result.success and not tally.failures:
-        tally.failures.append(f"run {run_id} failed without a failed table; see it in the UI: laionet ui")
-
-
-def _release_is_stale(pipeline: Pipeline, *, force: bool) -> bool:
-    names = released_tables(pipeline)
-    return force or database_version(pipeline.warehouse.release_path) != release_version(pipeline.warehouse, names)
+    if not result.success and len(tally.failures) == failures:
+        for task in (Task(name, part) for name in names):
+            if task not in tally.done:
+                tally.failures[task] = f"run {run_id} ended without making it; see it in the UI: laionet ui"

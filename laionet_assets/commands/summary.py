@@ -3,6 +3,7 @@
 `laionet report` prints the middle of it, `findings`, at any time.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,8 +12,10 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from laionet_assets.assets.build import MADE, table_name
+from laionet_assets.assets.failures import failure_message
 from laionet_assets.assets.pipeline import Pipeline
-from laionet_assets.assets.release import RELEASE
+from laionet_assets.assets.planning import Task
 from laionet_assets.assets.versions import Versions
 from laionet_assets.commands.terminal import inert
 from laionet_assets.warehouse.table import PartKey
@@ -22,46 +25,48 @@ SHOWN_ACCURACIES = 40
 
 @dataclass
 class Tally:
-    """What happened in the runs so far."""
+    """What happened in the runs so far.
 
+    done: what was made, or found up to date when its turn came. made, seconds: by table. failures: what failed, with
+    its message. kept_back: what was not made, with the failed task that it reads.
+    """
+
+    done: set[Task] = field(default_factory=set)
     made: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     checks_passed: int = 0
     warnings: list[str] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
+    failures: dict[Task, str] = field(default_factory=dict)
+    kept_back: dict[Task, Task] = field(default_factory=dict)
     is_interrupted: bool = False
+
+    @property
+    def unmade(self) -> set[Task]:
+        """What failed, or was kept back by it."""
+        return {*self.failures, *self.kept_back}
 
 
 def record(event: Any, part: PartKey | None, tally: Tally) -> None:
     """Take a Dagster event into the tally."""
-    where = f" {part.key}" if part else ""
     if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION:
-        name = ".".join(event.asset_key.path)
-        tally.made[name] = tally.made.get(name, 0) + 1
-        seconds = event.materialization.metadata.get("seconds")
-        tally.seconds[name] = tally.seconds.get(name, 0.0) + (float(seconds.value) if seconds else 0.0)
+        task = Task(table_name(event.asset_key), part)
+        tally.done.add(task)
+        metadata = event.materialization.metadata
+        if metadata["status"].value == MADE:
+            tally.made[task.name] = tally.made.get(task.name, 0) + 1
+            tally.seconds[task.name] = tally.seconds.get(task.name, 0.0) + float(metadata["seconds"].value)
     elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
         evaluation = event.asset_check_evaluation_data
         if evaluation.passed:
             tally.checks_passed += 1
         elif evaluation.severity == dg.AssetCheckSeverity.WARN:
-            tally.warnings.append(f"{'.'.join(evaluation.asset_key.path)}{where}: {evaluation.check_name}")
+            tally.warnings.append(f"{Task(table_name(evaluation.asset_key), part)}: {evaluation.check_name}")
     elif event.event_type == dg.DagsterEventType.STEP_FAILURE:
         error = event.step_failure_data.error
         if error is not None and error.cls_name == "DagsterExecutionInterruptedError":
             tally.is_interrupted = True
-        name = ".".join(event.node_name.split("__"))
-        tally.failures.append(f"{name}{where}: {_message(event.step_failure_data)}")
-
-
-def _message(data: Any) -> str:
-    """What a failed step says: the user's message alone, or the error with its traceback."""
-    if data.user_failure_data is not None:
-        return str(data.user_failure_data.description)
-    error = data.error
-    while error is not None and error.cause is not None:
-        error = error.cause
-    return error.to_string() if error is not None else "failed without a message"
+        task = Task(event.node_name.replace("__", "."), part)
+        tally.failures[task] = failure_message(event.step_failure_data)
 
 
 def summarize(console: Console, pipeline: Pipeline, tally: Tally, seconds: float, *, parts: int) -> None:
@@ -72,29 +77,48 @@ def summarize(console: Console, pipeline: Pipeline, tally: Tally, seconds: float
             if step.name in tally.made:
                 count = str(tally.made[step.name]) if step.is_partitioned else ""
                 table.add_row(step.name, count, _rows_now(pipeline, step.name), f"{tally.seconds[step.name]:.1f}")
-        if RELEASE in tally.made:
-            table.add_row(RELEASE, "", "", "")
         console.print(table)
     for table in findings(pipeline):
         console.print(table)
     for warning in tally.warnings:
         console.print(f"[yellow]warning[/] {warning}")
-    for failure in tally.failures:
+    for task, message in tally.failures.items():
         console.print("[red]failed[/] ", end="")
-        console.print(inert(failure, keep="\n"), markup=False, highlight=False)
+        console.print(f"{task}: {inert(message, keep=chr(10))}", markup=False, highlight=False)
+    for line in kept_back_lines(tally.kept_back):
+        console.print("[red]not made[/] ", end="")
+        console.print(line, markup=False, highlight=False)
     made = sum(tally.made.values())
+    current = f"{len(tally.done) - made} found up to date, " if len(tally.done) > made else ""
     if tally.failures:
+        kept = f"{len(tally.kept_back)} not made because of that, " if tally.kept_back else ""
         console.print(
-            f"[red]{len(tally.failures)} failed[/], {made} made in {seconds:.1f} s. What was published before stands; "
-            "mend the cause and run again: only what is missing is made."
+            f"[red]{len(tally.failures)} failed[/], {kept}{made} made in {seconds:.1f} s. What was published before "
+            "stands; mend the cause and run again: only what is missing is made."
         )
     elif made:
         console.print(
-            f"[green]done[/] {made} tables and parts made, {tally.checks_passed} checks passed, "
+            f"[green]done[/] {made} tables and parts made, {current}{tally.checks_passed} checks passed, "
             f"{len(tally.warnings)} warnings, {seconds:.1f} s"
         )
     else:
         console.print(f"[green]up to date[/]: nothing to make for {parts} parts (--force makes everything again)")
+
+
+def kept_back_lines(kept_back: Mapping[Task, Task]) -> list[str]:
+    """What was not made because of what: a line for each table that failed, with the tables that read it."""
+    tables: dict[str, dict[str, int]] = {}
+    for task, cause in kept_back.items():
+        counts = tables.setdefault(cause.name, {})
+        counts[task.name] = counts.get(task.name, 0) + (task.part is not None)
+    return [
+        f"{', '.join(_counted(name, parts) for name, parts in counts.items())}: read {cause}, which failed"
+        for cause, counts in tables.items()
+    ]
+
+
+def _counted(name: str, parts: int) -> str:
+    return f"{name} ({parts:,} {'part' if parts == 1 else 'parts'})" if parts else name
 
 
 def _rows_now(pipeline: Pipeline, name: str) -> str:

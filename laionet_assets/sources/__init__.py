@@ -16,6 +16,7 @@ from laionet_assets.sources.discovery import (
     discover,
     filesystem_of,
     fingerprint,
+    look_at,
     part_name,
     resolve_path,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "filesystem_of",
     "fingerprint",
     "inspect_part",
+    "look_at",
     "pairs_sql",
     "pairs_view_sql",
     "part_name",

@@ -100,6 +100,17 @@ def discover(
     return [_part_file(source, part, filesystem, found[0], entries[found[0]]) for part, found in sorted(parts.items())]
 
 
+def look_at(file: PartFile, *, storage_options: Mapping[str, Any] | None = None) -> PartFile | None:
+    """The file of a part as it is now; None if it is gone."""
+    filesystem, inside = filesystem_of(file.path, storage_options=storage_options)
+    if _protocol(filesystem) != "file":
+        filesystem.invalidate_cache()
+    try:
+        return _part_file(file.source, file.part, filesystem, inside, filesystem.info(inside))
+    except FileNotFoundError:
+        return None
+
+
 def part_name(path: str) -> str:
     """Name of the part that a file is: the file's name without folder and format endings (part-00000.snappy.parquet is
     part-00000).

@@ -58,7 +58,7 @@ class _TableYml(_Strict):
     columns: dict[str, _ColumnYml]
     partitioned: bool = False
     materialized: Literal["table", "view"] = "table"
-    in_release: bool = True
+    in_snapshot: bool = True
     reads: list[str] = []
     expectations: list[dict[str, Any]] = []
     unit_tests: list[UnitTest] = []
@@ -229,7 +229,7 @@ def _read_model(path: Path, macros: Mapping[str, Macro]) -> Model:
             columns=tuple(Column(key, column.type, column.description.strip()) for key, column in yml.columns.items()),
             is_partitioned=yml.partitioned,
             is_view=yml.materialized == "view",
-            is_in_release=yml.in_release,
+            is_in_snapshot=yml.in_snapshot,
         ),
         group=yml.group,
         path=path,

@@ -1,6 +1,6 @@
 """The lake of Parquet, the DuckDB connections over it, and the catalog of views.
 
 Belongs here: where a table's files lie, how a file is staged and published, how a connection sees the tables, the
-catalog and the release database. Does not belong here: what any table means. Nobody in this room knows Dagster but
+catalog and snapshots. Does not belong here: what any table means. Nobody in this room knows Dagster but
 `resource`.
 """

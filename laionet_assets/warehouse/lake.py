@@ -5,6 +5,7 @@ was there before; a killed process leaves a staged file that the next writer swe
 
     <root>/<schema>/<table>/data.parquet                                  a link to the generation that counts
     <root>/<schema>/<table>/.data.<digest of its bytes>.parquet           a generation: never written again
+    <root>/<schema>/<table>/.audit.json                                   what its audit found
     <root>/<schema>/<table>/source=<source>/part=<part>/data.parquet ...  the same for each part
 
 DuckDB opens a Parquet file once to plan a query and again to scan it. Who reads by the name of the generation
@@ -16,6 +17,7 @@ replaced by one put.
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import socket
 import tempfile
@@ -37,9 +39,11 @@ if TYPE_CHECKING:
 
 DATA_FILE = "data.parquet"
 REJECTED_FILE = ".rejected.parquet"
+NOTE_FILE = ".audit.json"
 SUPERSEDED_SECONDS = 86_400.0
 STAGED_SUFFIX = ".staged"
-_HOST = socket.gethostname().replace(".", "-")
+HOST = socket.gethostname().replace(".", "-")
+_STAGED = re.compile(rf"\.{DATA_FILE}\.(?P<host>[^.]+)\.(?P<process>\d+)\.[0-9a-f]{{8}}{STAGED_SUFFIX}(\.link)?")
 
 
 @dataclass(frozen=True)
@@ -83,13 +87,11 @@ class Lake:
 
     def parts(self, table: Table) -> list[PartKey]:
         """Published parts of a partitioned table, sorted."""
+        if self.is_local:
+            return sorted(map(PartKey.of_folder, _local_parts(self.folder(table))))
         self._forget_listings()
         found = self.filesystem.glob(f"{self.folder(table)}/source=*/part=*/{DATA_FILE}")
-        return sorted(
-            PartKey.of_folder("/".join(path.split("/")[-3:-1]))
-            for path in found
-            if not self.is_local or os.path.exists(path)
-        )
+        return sorted(PartKey.of_folder("/".join(path.split("/")[-3:-1])) for path in found)
 
     def exists(self, table: Table, part: PartKey | None = None) -> bool:
         """Whether the file is published."""
@@ -100,7 +102,7 @@ class Lake:
     def stage(self, table: Table, part: PartKey | None = None) -> Iterator[Staged]:
         """A local file to write to. It is gone at the end of the block unless `publish` or `reject` took it."""
         target = self.path(table, part)
-        name = f".{DATA_FILE}.{_HOST}.{os.getpid()}.{uuid.uuid4().hex[:8]}{STAGED_SUFFIX}"
+        name = f".{DATA_FILE}.{HOST}.{os.getpid()}.{uuid.uuid4().hex[:8]}{STAGED_SUFFIX}"
         if self.is_local:
             folder = Path(self.folder(table, part))
             folder.mkdir(parents=True, exist_ok=True)
@@ -152,6 +154,23 @@ class Lake:
                 for target in Path(self.root).glob(f"*/*/**/{DATA_FILE}"):
                     _forget_superseded(target, older_than=0)
 
+    def write_note(self, table: Table, part: PartKey | None, text: str) -> None:
+        """Keep a small text beside a published file, whole, in place of the one before."""
+        path = f"{self.folder(table, part)}/{NOTE_FILE}"
+        if not self.is_local:
+            self.filesystem.pipe_file(path, text.encode())
+            return
+        with self.stage(table, part) as staged:
+            staged.path.write_text(text, encoding="utf-8")
+            replace(staged.path, Path(path))
+
+    def read_note(self, table: Table, part: PartKey | None) -> str | None:
+        """The text kept beside a published file, None without one."""
+        try:
+            return self.filesystem.cat_file(f"{self.folder(table, part)}/{NOTE_FILE}").decode()
+        except FileNotFoundError:
+            return None
+
     @contextmanager
     def turn(self, name: str) -> Iterator[None]:
         """One process of this machine at a time for whatever `name` stands for."""
@@ -174,8 +193,8 @@ class Lake:
             return
         write_whole(Path(self.root) / name, lambda file: file.write(text.encode()))
 
-    def read_table(self, path: str) -> "pa.Table":
-        """All rows of a small Parquet file, by its path or URL.
+    def read_table(self, path: str, columns: Sequence[str] | None = None) -> "pa.Table":
+        """All rows of a small Parquet file, by its path or URL; without `columns`, with all of them.
 
         In the calling thread alone: reading a Python file in pyarrow's threads, as `pyarrow.parquet.read_table` does,
         now and then aborts a process that ends right after (a thread asks for the interpreter when it is gone).
@@ -183,7 +202,8 @@ class Lake:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        return pq.ParquetFile(pa.BufferReader(self.filesystem.cat_file(path))).read(use_threads=False)
+        file = pq.ParquetFile(pa.BufferReader(self.filesystem.cat_file(path)))
+        return file.read(columns, use_threads=False)
 
     def _forget_listings(self) -> None:
         if not self.is_local:
@@ -194,6 +214,22 @@ class Lake:
         if table.is_partitioned != (part is not None):
             expected = "one part at a time" if table.is_partitioned else "as a whole"
             raise ValueError(f"{table.name} is stored {expected}")
+
+
+def _local_parts(folder: str) -> Iterator[str]:
+    """The folders `source=.../part=...` of a table that have a published file."""
+    for source in _folders(folder, "source="):
+        for part in _folders(f"{folder}/{source}", "part="):
+            if os.path.exists(f"{folder}/{source}/{part}/{DATA_FILE}"):
+                yield f"{source}/{part}"
+
+
+def _folders(folder: str, prefix: str) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries if entry.name.startswith(prefix)]
+    except FileNotFoundError:
+        return []
 
 
 def _digest(text: str) -> str:
@@ -243,8 +279,8 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
 def _sweep(folder: Path) -> None:
     """Delete the staged files, and links, of processes of this host that are gone."""
     for path in _staged_files(folder):
-        host, process = path.name.removesuffix(".link").removesuffix(STAGED_SUFFIX).rsplit(".", 3)[-3:-1]
-        if host == _HOST and not is_alive(int(process)):
+        match = _STAGED.fullmatch(path.name)
+        if match and match["host"] == HOST and not is_alive(int(match["process"])):
             path.unlink(missing_ok=True)
 
 

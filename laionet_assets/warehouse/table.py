@@ -53,7 +53,7 @@ class Table:
     """A table of the warehouse, as documented.
 
     `grain` is the primary key: files are sorted by it. `is_view` says that the rows stay in the
-    sources and are read through a view.
+    sources and are read through a view. `is_in_snapshot` is false for vectors, which stay in the warehouse.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Table:
     columns: tuple[Column, ...]
     is_partitioned: bool = False
     is_view: bool = False
-    is_in_release: bool = True
+    is_in_snapshot: bool = True
 
     @property
     def schema(self) -> str:

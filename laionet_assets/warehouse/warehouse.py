@@ -6,7 +6,7 @@ connection views of just the files that a piece of work reads.
 
 import json
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,8 +118,11 @@ class Warehouse:
 
     def parts(self, name: str) -> list[PartKey]:
         """Parts of a partitioned table that can be read now, sorted."""
-        parts = self.lake.parts(self.table(name))
-        return [part for part in parts if self.sources is None or part.source in self.sources]
+        return [part for part in self.lake.parts(self.table(name)) if self._admits(part)]
+
+    def has_part(self, name: str, part: PartKey) -> bool:
+        """Whether this part of a partitioned table can be read now."""
+        return self._admits(part) and self.lake.exists(self.table(name), part)
 
     def set_aside(self) -> set[str]:
         """Sources whose parts are in the lake and that the settings no longer name."""
@@ -129,15 +132,13 @@ class Warehouse:
     def select(self, name: str, part: PartKey | None = None) -> str:
         """A SELECT over the published rows: of one part, or of all. Raises MissingTableError."""
         table = self.table(name)
-        if (table.is_partitioned and part and part not in self.parts(name)) or not self.is_published(name):
+        parts = self._published(table, part)
+        if not parts:
             where = f"{name} for the part {part.key}" if part else name
             raise MissingTableError(f"{where} is not there yet. Materialize it first: {how_to_make(name)}")
         if name in self.views:
             return self.views[name](self, [part] if part else None)
-        if part or not table.is_partitioned:
-            files = [self.lake.current(table, part)]
-        else:
-            files = [self.lake.current(table, each) for each in self.parts(name)]
+        files = [self.lake.current(table, each) for each in parts]
         return f"select * from read_parquet({literals(files)}, hive_partitioning = false)"
 
     def is_published(self, name: str) -> bool:
@@ -155,13 +156,14 @@ class Warehouse:
             connection.execute(f"create schema if not exists {identifier(table.schema)}")
             connection.execute(f"create or replace view {identifier(name)} as {select}")
 
-    def stamps(self, name: str) -> dict[PartKey | None, Stamp]:
-        """Stamps of every published file of a table, by part (None for a table that is not partitioned)."""
+    def stamps(self, name: str, part: PartKey | None = None) -> dict[PartKey | None, Stamp]:
+        """Stamps of every published file of a table, by part (None for a table that is not partitioned).
+
+        With `part`, of a partitioned table that part alone is looked at.
+        """
         table = self.table(name)
-        if not self.is_published(name):
-            return {}
-        parts: list[PartKey | None] = list(self.parts(name)) if table.is_partitioned else [None]
-        files = {self.lake.current(table, part): part for part in parts}
+        parts = self._published(table, part if table.is_partitioned else None)
+        files = {self.lake.current(table, each): each for each in parts}
         found = self.stamps_of_files(files)
         return {part: found[path] for path, part in files.items() if path in found}
 
@@ -182,16 +184,21 @@ class Warehouse:
                 _STAMPS[known] = _stamp_in(file)
         return _STAMPS[known]
 
+    def _admits(self, part: PartKey) -> bool:
+        return self.sources is None or part.source in self.sources
+
+    def _published(self, table: Table, part: PartKey | None) -> Sequence[PartKey | None]:
+        """The files of a table that can be read now: of `part`, of every part, or None for a whole table's one."""
+        if part is None and table.is_partitioned:
+            return self.parts(table.name)
+        is_there = self.has_part(table.name, part) if part else self.lake.exists(table)
+        return [part] if is_there else []
+
     @property
     def scratch(self) -> Path:
         """Local folder of unfinished work that can be taken up again."""
         lake = self.lake
         return Path(lake.root) / ".unfinished" if lake.is_local else self.docs.parent / ".unfinished"
-
-    @property
-    def release_path(self) -> str:
-        """The self-contained database at the end of the graph."""
-        return f"{self.lake.root}/release.duckdb"
 
     @property
     def catalog_path(self) -> str:
@@ -237,18 +244,6 @@ def digest(*values: str) -> str:
 
     joined = "\x00".join(values).encode()
     return hashlib.blake2b(joined, digest_size=8).hexdigest()
-
-
-def database_version(path: str) -> str | None:
-    """Version that a release database was stamped with, or None if it is not there."""
-    if "://" in path or not Path(path).is_file():
-        return None
-    connection = duckdb.connect(path, read_only=True)
-    try:
-        row = connection.execute("select version from main.release").fetchone()
-    finally:
-        connection.close()
-    return row[0] if row else None
 
 
 @contextmanager

@@ -19,16 +19,9 @@ published_labels as (
     select image_set, wnid, images from raw.published_labels where images is not null
 ),
 
-recipes as (
-    select * from raw.recipes
-),
-
-candidates as (
-    select matching, source, sample_id, wnid, classes, nsfw, punsafe from core.candidates
-),
-
-similarities as (
-    select encoder, source, sample_id, wnid, similarity from core.caption_similarity
+-- of recipes: what caption and source admit
+selected as (
+    select recipe, wnid, rows from core.selection_counts where is_selected and wnid <> '*'
 ),
 
 synsets as (
@@ -52,15 +45,9 @@ counting as (
 
 -- label lists: rows of a recipe before its rules on text in images and top k, and published ones
 listed as (
-    select r.recipe as label_list, c.wnid, count(*) as images
-    from candidates c
-    join recipes r using (matching)
-    join similarities s
-        on s.encoder = r.encoder and s.source = c.source and s.sample_id = c.sample_id and s.wnid = c.wnid
-    where r.recipe in (select weighted_by from image_sets)
-    and dropped_by(
-        c.classes, r.multi_label, c.nsfw, r.nsfw_tags, c.punsafe, r.max_punsafe, s.similarity, r.text_threshold
-    ) is null
+    select recipe as label_list, wnid, sum(rows)::bigint as images
+    from selected
+    where recipe in (select weighted_by from image_sets)
     group by all
     union all by name
     select p.image_set as label_list, coalesce(s.wnid, p.wnid) as wnid, sum(p.images)::bigint as images

@@ -1,71 +1,52 @@
 -- core.image_requests: one row per sample whose picture a recipe asks for
 with recipes as (
-    select * from raw.recipes
+    select recipe, matching, top_k, drop_text_in_image from raw.recipes
 ),
 
-candidates as (
-    select * from core.candidates
-),
-
-similarities as (
-    select encoder, source, sample_id, wnid, similarity from core.caption_similarity
-),
-
-removals as (
-    select kind, value from core.removals
+selection as (
+    select recipe, source, part, sample_id, wnid, similarity from core.selection where reason is null
 ),
 
 removed as (
-    select source, sample_id
-    from candidates
-    where source || '/' || sample_id in (select value from removals where kind = 'sample')
-    union
-    select source, sample_id from candidates where sha256(url) in (select value from removals where kind = 'url_hash')
+    select source, sample_id, true as is_removed from core.removed_samples
 ),
 
-judged as (
-    select
-        r.recipe,
-        r.top_k,
-        r.drop_text_in_image,
-        c.source,
-        c.part,
-        c.sample_id,
-        c.wnid,
-        c.url,
-        s.similarity,
-        g.sample_id is not null as is_removed,
-        dropped_by(
-            c.classes, r.multi_label, c.nsfw, r.nsfw_tags, c.punsafe, r.max_punsafe, s.similarity, r.text_threshold
-        ) as reason,
-    from candidates c
-    join recipes r using (matching)
-    join similarities s
-        on s.encoder = r.encoder and s.source = c.source and s.sample_id = c.sample_id and s.wnid = c.wnid
-    left join removed g on g.source = c.source and g.sample_id = c.sample_id
+addresses as (
+    select matching, source, sample_id, wnid, url from core.candidates
 ),
 
 -- the top k of all parts are among the top k of each; what was removed takes nobody's place
 ranked as (
     select
-        *,
+        s.recipe,
+        r.matching,
+        r.top_k,
+        r.drop_text_in_image,
+        s.source,
+        s.part,
+        s.sample_id,
+        s.wnid,
+        coalesce(g.is_removed, false) as is_removed,
         row_number() over (
-            partition by recipe, source, part, wnid, is_removed order by similarity desc, sample_id
+            partition by s.recipe, s.source, s.part, s.wnid, coalesce(g.is_removed, false)
+            order by s.similarity desc, s.sample_id
         ) as rank,
-    from judged
-    where reason is null
+    from selection as s
+    join recipes as r using (recipe)
+    left join removed as g using (source, sample_id)
 ),
 
 asked as (
     select
-        recipe,
-        source,
-        part,
-        sample_id,
-        case when not is_removed then url end as url,
-        is_removed,
-    from ranked
-    where top_k is null or drop_text_in_image or rank <= top_k
+        k.recipe,
+        k.source,
+        k.part,
+        k.sample_id,
+        case when not k.is_removed then a.url end as url,
+        k.is_removed,
+    from ranked as k
+    join addresses as a using (matching, source, sample_id, wnid)
+    where k.top_k is null or k.drop_text_in_image or k.rank <= k.top_k
 ),
 
 final as (

@@ -1,161 +1,38 @@
--- sql/marts/matching_gain.sql: one row per class: what profile "corrected" gains over "paper", what it loses, and why
+-- marts.matching_gain: one row per class: what profile "corrected" gains over "paper", what it loses, and why
 with synsets as (
-    select wnid, name, in_paper_list, paper_wnid from raw.synsets
+    select wnid, name, paper_wnid from raw.synsets
 ),
 
 lemmas as (
-    select matching, wnid, lemma, words, is_unique, is_matchable, shadowed_by from staging.lemmas
-),
-
--- without one of the profiles there is nothing to compare
-candidates as not materialized (
-    select matching, source, sample_id, wnid, classes, caption
-    from core.candidates
-    where 'paper' in $matchings and 'corrected' in $matchings
-),
-
-matches as not materialized (
-    select matching, source, sample_id, lemma, wnid from core.caption_matches
-),
-
--- each lemma under both profiles, by the taxonomy's wnid
-lemma_facts as (
-    select
-        s.wnid,
-        s.in_paper_list,
-        c.lemma,
-        p.is_unique as is_unique_paper,
-        p.is_matchable as is_matchable_paper,
-        len(p.shadowed_by) > 0 as is_shadowed,
-        coalesce(bool_or(p.is_unique) over (partition by s.wnid), false) as has_unique_lemma,
-        c.is_unique as is_unique_corrected,
-        bool_or(c.is_unique) over (partition by c.words) as has_owner,
-        c.is_matchable as is_matchable_corrected,
-    from lemmas as c
-    join synsets as s using (wnid)
-    left join lemmas as p on p.matching = 'paper' and p.wnid = s.paper_wnid and p.lemma = c.lemma
-    where c.matching = 'corrected'
+    select matching, wnid, is_matchable, shadowed_by from staging.lemmas
 ),
 
 reach as (
     select
-        wnid,
-        coalesce(bool_or(is_matchable_paper and not is_shadowed), false) as is_reachable_paper,
-        bool_or(is_matchable_corrected) as is_reachable_corrected,
-    from lemma_facts
-    group by wnid
+        s.wnid,
+        coalesce(
+            bool_or(l.is_matchable and len(l.shadowed_by) = 0) filter (l.matching = 'paper'), false
+        ) as is_reachable_paper,
+        bool_or(l.is_matchable) filter (l.matching = 'corrected') as is_reachable_corrected,
+    from synsets as s
+    join lemmas as l on l.wnid = case l.matching when 'paper' then s.paper_wnid else s.wnid end
+    group by s.wnid
 ),
 
-compared as (
-    select
-        source,
-        sample_id,
-        wnid,
-        coalesce(c.caption, p.caption) as caption,
-        p.wnid is not null as is_found_paper,
-        c.wnid is not null as is_found_corrected,
-        coalesce(p.classes = 1, false) as is_row_paper,
-        coalesce(c.classes = 1, false) as is_row_corrected,
-    from (from candidates where matching = 'paper') as p
-    full join (from candidates where matching = 'corrected') as c using (source, sample_id, wnid)
-    where is_row_paper or is_row_corrected
-),
-
--- the first reason that holds, of each lemma found; of several lemmas the one that paper came closest to finding
-gained as (
-    select
-        source,
-        sample_id,
-        wnid,
-        max(case
-            when not f.in_paper_list then 1
-            when not f.has_unique_lemma then 2
-            when not f.is_unique_paper then 3
-            when not f.is_matchable_paper then 4
-            when f.is_shadowed then 5
-            when is_found_paper then 6
-            when contains(' ' || lower(punctuation_to_spaces(caption)) || ' ', ' ' || lower(lemma) || ' ') then 7
-            else 8
-        end) as reason,
-    from compared
-    join matches as m using (source, sample_id, wnid)
-    join lemma_facts as f using (wnid, lemma)
-    where is_row_corrected and not is_row_paper and m.matching = 'corrected'
-    group by all
-),
-
-lost as (
-    select
-        c.source,
-        c.sample_id,
-        c.wnid,
-        max(case
-            when is_found_corrected then 1
-            when f.is_unique_corrected then 2
-            when f.has_owner then 3
-            else 4
-        end) as reason,
-    from compared as c
-    join synsets as s using (wnid)
-    join matches as m on m.source = c.source and m.sample_id = c.sample_id and m.wnid = s.paper_wnid
-    join lemma_facts as f on f.wnid = c.wnid and f.lemma = m.lemma
-    where is_row_paper and not is_row_corrected and m.matching = 'paper'
-    group by all
-),
-
-rows_counted as (
-    select
-        wnid,
-        count(*) filter (is_row_paper) as rows_paper,
-        count(*) filter (is_row_corrected) as rows_corrected,
-        count(*) filter (is_row_paper and is_row_corrected) as rows_kept,
-        count(*) filter (is_row_corrected and not is_row_paper) as rows_gained,
-        count(*) filter (is_row_paper and not is_row_corrected) as rows_lost,
-    from compared
-    group by wnid
-),
-
-gains_counted as (
-    select
-        wnid,
-        count(*) filter (reason = 1) as gained_not_in_paper_list,
-        count(*) filter (reason = 2) as gained_no_unique_lemma,
-        count(*) filter (reason = 3) as gained_shared_lemma,
-        count(*) filter (reason = 4) as gained_punctuation_in_lemma,
-        count(*) filter (reason = 5) as gained_shadowed,
-        count(*) filter (reason = 6) as gained_several_classes,
-        count(*) filter (reason = 7) as gained_case,
-        count(*) filter (reason = 8) as gained_spacing_or_punctuation_in_caption,
-    from gained
-    group by wnid
-),
-
-losses_counted as (
-    select
-        wnid,
-        count(*) filter (reason = 1) as lost_several_classes,
-        count(*) filter (reason = 2) as lost_inside_longer_lemma,
-        count(*) filter (reason = 3) as lost_lemma_of_another_class,
-        count(*) filter (reason = 4) as lost_ambiguous_lemma,
-    from lost
-    group by wnid
+counts as (
+    select wnid, sum(columns(* exclude (source, part, wnid)))::bigint from core.matching_counts group by wnid
 ),
 
 final as (
     select
         s.wnid,
         s.name,
-        is_reachable_paper,
-        is_reachable_corrected,
-        coalesce(columns(r.* exclude (wnid)), 0),
-        coalesce(columns(g.* exclude (wnid)), 0),
-        coalesce(columns(l.* exclude (wnid)), 0),
+        r.is_reachable_paper,
+        r.is_reachable_corrected,
+        coalesce(columns(c.* exclude (wnid)), 0),
     from synsets as s
-    join reach using (wnid)
-    left join rows_counted as r using (wnid)
-    left join gains_counted as g using (wnid)
-    left join losses_counted as l using (wnid)
-    where 'paper' in $matchings and 'corrected' in $matchings
+    join reach as r using (wnid)
+    left join counts as c using (wnid)
 )
 
 select * from final

@@ -3,47 +3,29 @@ with thresholds as (
     select (step / 100)::double as threshold from unnest(range(-100, 101)) as steps (step)
 ),
 
-labelled as (
-    select matching, source, sample_id, wnid, nsfw is not null and nsfw = 'UNLIKELY' as is_safe
-    from core.candidates
-    where classes = 1
-),
-
-similarities as (
-    select encoder, source, sample_id, wnid, similarity from core.caption_similarity
-),
-
-scored as (
-    select encoder, matching, wnid, similarity, is_safe
-    from labelled
-    join similarities using (source, sample_id, wnid)
-),
-
-rows_at as (
-    select encoder, matching, threshold, count(*) as n, count_if(is_safe) as n_safe
-    from scored
-    asof join thresholds on scored.similarity > thresholds.threshold
+counts as (
+    select encoder, matching, wnid, threshold, sum(rows) as rows, sum(safe_rows) as safe_rows,
+    from core.similarity_counts
     group by all
 ),
 
+rows_at as (
+    select encoder, matching, threshold, sum(rows) as n, sum(safe_rows) as n_safe from counts group by all
+),
+
+-- a class is covered up to the step of its most similar row
 best_of_class as (
-    select encoder, matching, wnid, max(similarity) as similarity, max(similarity) filter (is_safe) as safe_similarity
-    from scored
+    select encoder, matching, wnid, max(threshold) as best, max(threshold) filter (safe_rows > 0) as best_safe,
+    from counts
     group by all
 ),
 
 classes_at as (
-    select encoder, matching, threshold, count(*) as n
-    from best_of_class
-    asof join thresholds on best_of_class.similarity > thresholds.threshold
-    group by all
+    select encoder, matching, best as threshold, count(*) as n from best_of_class group by all
 ),
 
 safe_classes_at as (
-    select encoder, matching, threshold, count(*) as n
-    from best_of_class
-    asof join thresholds on best_of_class.safe_similarity > thresholds.threshold
-    group by all
+    select encoder, matching, best_safe as threshold, count(*) as n from best_of_class group by all
 ),
 
 final as (
@@ -55,11 +37,11 @@ final as (
         coalesce(sum(c.n) over w, 0)::bigint as classes,
         coalesce(sum(r.n_safe) over w, 0)::bigint as safe_rows,
         coalesce(sum(s.n) over w, 0)::bigint as safe_classes,
-    from (select distinct encoder, matching from scored) g
-    cross join thresholds t
-    left join rows_at r using (encoder, matching, threshold)
-    left join classes_at c using (encoder, matching, threshold)
-    left join safe_classes_at s using (encoder, matching, threshold)
+    from (select distinct encoder, matching from counts) as g
+    cross join thresholds as t
+    left join rows_at as r using (encoder, matching, threshold)
+    left join classes_at as c using (encoder, matching, threshold)
+    left join safe_classes_at as s using (encoder, matching, threshold)
     window w as (
         partition by g.encoder, g.matching order by t.threshold desc rows between unbounded preceding and current row
     )

@@ -186,8 +186,7 @@ def prepare_results(folder: Path, captions: Captions, images: int) -> None:
     )
     publish_rows(pipeline, "core.image_labels", labels)
     publish_rows(pipeline, "core.predictions", _PREDICTIONS.format(**known, labels=labels))
-    for name in ("core.candidates", "core.caption_similarity"):
-        publish_rows(pipeline, name, "select 1 as nothing limit 0", part)
+    publish_rows(pipeline, "core.selection_counts", "select 1 as nothing limit 0", part)
     make(pipeline, step_of(pipeline, "core.class_weights"))
 
 

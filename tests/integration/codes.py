@@ -9,8 +9,9 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
-from laionet_assets.assets.pipeline import build_pipeline
 from laionet_assets.assets.release import RELEASE, release_code, released_select
+
+from laionet_assets.assets.pipeline import build_pipeline
 from laionet_assets.assets.same_rows import ship, shipped_list
 from laionet_assets.assets.source_code import this_package
 from laionet_assets.assets.steps import Computation

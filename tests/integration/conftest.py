@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import duckdb
 import pytest
 from rich.console import Console
 
@@ -14,6 +15,8 @@ from laionet_assets.commands.running import run_pipeline
 from laionet_assets.sample import write_sample_part
 from laionet_assets.settings import load_settings
 from laionet_assets.warehouse.catalog import open_catalog
+from laionet_assets.warehouse.table import PartKey
+from laionet_assets.warehouse.warehouse import Warehouse
 
 CONFIG = """
 warehouse: {warehouse}
@@ -131,3 +134,16 @@ def project(bare_project: Project, base: Path) -> Project:
     for schema in ("raw", "staging", "core"):
         shutil.copytree(base / schema, bare_project.warehouse / schema)
     return bare_project
+
+
+def make_due(warehouse: Warehouse, part: PartKey) -> None:
+    """Set the clock of the published failures of a part back, keeping the stamps of the file."""
+    import pyarrow.parquet as pq
+
+    path = warehouse.lake.path(warehouse.table("core.images"), part)
+    table = pq.read_table(path)
+    with duckdb.connect() as connection:
+        connection.register("images", table)
+        columns = "* replace (next_attempt_at - interval 40 days as next_attempt_at)"
+        changed = connection.sql(f"select {columns} from images").to_arrow_table().cast(table.schema)
+    pq.write_table(changed.replace_schema_metadata(table.schema.metadata), path)

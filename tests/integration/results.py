@@ -36,8 +36,7 @@ INPUTS = (
     "raw.real_labels",
     "raw.recipes",
     "staging.queries",
-    "core.candidates",
-    "core.caption_similarity",
+    "core.selection_counts",
     "core.image_labels",
     "core.predictions",
 )

@@ -49,9 +49,31 @@ def test_run_sql_and_snapshot(bare_project: Project, tmp_path: Path) -> None:
 
     target = tmp_path / "copy.duckdb"
     assert laionet("snapshot", str(target), folder=project.folder).returncode == 0
-    connection = duckdb.connect(str(target), read_only=True)
-    assert connection.execute("select count(*) from raw.synsets").fetchall() == [(1000,)]
-    connection.close()
+    with duckdb.connect(str(target), read_only=True) as connection:
+        assert connection.execute("select count(*) from raw.synsets").fetchall() == [(1000,)]
+        assert connection.execute("select count(*) from core.candidates").fetchone()[0] > 0
+    told = laionet(
+        "snapshot", str(target), "--tables", "raw.*,staging.lemmas", "--tables", "raw.parts", folder=project.folder
+    )
+    assert told.returncode == 0, told.stderr
+    with duckdb.connect(str(target), read_only=True) as connection:
+        names = [row[0] for row in connection.execute("select table_name from snapshot order by all").fetchall()]
+    assert names == ["raw.parts", "raw.synsets", "staging.lemmas"]
+    (tmp_path / "notes.txt").write_text("my notes")
+    refusals = {
+        str(tmp_path / "notes.txt"): "is there and is no snapshot",
+        "s3://bucket/x.duckdb": "found the URL s3://bucket/x.duckdb, expected a local file",
+        "/proc/x": "/proc/x cannot be written",
+        "/dev/null": "/dev/null is there and is no snapshot",
+    }
+    for file, message in refusals.items():
+        refused = laionet("snapshot", file, folder=project.folder)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert message in refused.stderr and "Traceback" not in refused.stderr
+    assert (tmp_path / "notes.txt").read_text() == "my notes"
+    assert not (project.folder / "s3:").exists()
+    unknown = laionet("snapshot", str(target), "--tables", "core.*,nowhere", folder=project.folder)
+    assert unknown.returncode == 2 and "--tables 'nowhere' matches no table of a snapshot" in unknown.stderr
 
 
 def test_failures_are_told_by_exit_code_and_one_message(project: Project) -> None:

@@ -32,7 +32,7 @@ from laionet_assets.sample.server import SampleWebServer
 from laionet_assets.settings import load_settings
 from laionet_assets.sqlmodels.loader import load_project
 from laionet_assets.warehouse.table import PartKey
-from tests.integration.conftest import Project
+from tests.integration.conftest import Project, make_due
 from tests.unit.images.sets.test_webdataset import write_tar
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -54,8 +54,10 @@ UPSTREAM = (
     "raw.parts", "raw.pairs", "core.caption_matches", "core.candidates", "core.caption_embeddings",
     "core.caption_similarity",
 )  # fmt: skip
-STAGE = ("raw.recipes", "core.removals", "core.image_requests", "core.images")
-READERS = ("core.image_text", "core.names_in_images", "core.laionet")
+STAGE = (
+    "raw.recipes", "core.removals", "core.selection", "core.removed_samples", "core.image_requests", "core.images",
+)  # fmt: skip
+READERS = ("core.image_text", "core.names_in_images", "core.selection_seen", "core.laionet")
 """Tables made from images that need no model."""
 MARTS = ("marts.image_outcomes", "marts.removal_leftovers")
 WITH_MARTS = (*STAGE, *READERS, *MARTS)
@@ -236,7 +238,7 @@ def test_a_failure_is_tried_again_when_it_is_due_and_readers_follow_if_it_change
     failed = {key: row for key, row in stage.images().items() if row["next_attempt_at"] is not None}
     assert failed, "the web has failures that may pass"
     (part,) = {PartKey(row["source"], row["part"]) for row in list(failed.values())[:1]}
-    make_due(stage, part)
+    make_due(stage.pipeline.warehouse, part)
     due = {key for key, row in failed.items() if row["part"] == part.part}
     made = stage.make((*STAGE, *MARTS))
     assert made == [Task("core.images", part), *(Task(name, None) for name in MARTS)]
@@ -247,20 +249,6 @@ def test_a_failure_is_tried_again_when_it_is_due_and_readers_follow_if_it_change
         assert images[key]["error_class"] == failed[key]["error_class"]
         assert images[key]["next_attempt_at"] > failed[key]["next_attempt_at"]
     assert stage.make(WITH_MARTS) == []
-
-
-def make_due(stage: Stage, part: PartKey) -> None:
-    """Set the clock of the published failures of a part back, keeping the stamps of the file."""
-    import pyarrow.parquet as pq
-
-    warehouse = stage.pipeline.warehouse
-    path = warehouse.lake.path(warehouse.table("core.images"), part)
-    table = pq.read_table(path)
-    with duckdb.connect() as connection:
-        connection.register("images", table)
-        columns = "* replace (next_attempt_at - interval 40 days as next_attempt_at)"
-        changed = connection.sql(f"select {columns} from images").to_arrow_table().cast(table.schema)
-    pq.write_table(changed.replace_schema_metadata(table.schema.metadata), path)
 
 
 def test_a_lost_picture_is_fetched_again(stage: Stage) -> None:
@@ -282,7 +270,7 @@ def test_a_killed_fetch_goes_on_where_it_stood(prepared: Path, fetched: Path, tm
     to kill.
     """
     stage = stage_on(prepared, tmp_path)
-    stage.make(["raw.recipes", "core.removals", "core.image_requests"])
+    stage.make([name for name in STAGE if name != "core.images"])
     journal = stage.project.warehouse / "images" / PARTS[0].folder / ".journal.jsonl"
     command = [sys.executable, "-c", "from laionet_assets.cli import app; app()", "run", "--config"]
     arguments = [str(stage.project.config), "--select", 'key:"core/images"', "--parts", "part-00000"]
@@ -349,7 +337,7 @@ def test_removals_cascade_and_nothing_brings_it_back(stage: Stage, tmp_path: Pat
     named = {key for (key,) in stage.rows("select sample_id from core.names_in_images")}
     assert chosen and named and not samples & (chosen | named)
     urls = {images[key]["url"] for key in samples}
-    for table in ("images", "image_requests"):
+    for table in ("images", "image_requests", "selection_seen"):
         for path in (stage.project.warehouse / "core" / table).rglob("*.parquet"):
             with duckdb.connect() as connection:
                 assert not urls & {url for (url,) in connection.sql(f"select url from '{path}'").fetchall()}

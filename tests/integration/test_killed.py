@@ -25,7 +25,7 @@ MOMENTS = (
     "core/caption_embeddings/*/*/.data.parquet.*.staged",
     "core/caption_similarity/*/part=part-00000/data.parquet",
     "core/laionet/data.parquet",
-    ".release.duckdb.*.building",
+    ".laionet.duckdb.*.building",
 )
 
 READER = """

@@ -25,6 +25,7 @@ AFTER_RECIPES = {
     "core.class_weights",
     "marts.class_frequency",
     "marts.funnel",
+    "marts.threshold_sweep",
     "marts.class_recall",
     "marts.accuracy",
     "marts.accuracy_gap",
@@ -32,9 +33,9 @@ AFTER_RECIPES = {
     "marts.real_accuracy",
     "marts.image_outcomes",
     "marts.removal_leftovers",
-    "release",
 }
 IMAGES = {"core.image_requests", "core.images", "core.image_text", "core.names_in_images", "core.image_predictions"}
+SELECTION = {"core.selection", "core.selection_seen", "core.selection_counts", "core.similarity_counts"}
 PER_PART = {
     "raw.parts",
     "raw.pairs",
@@ -43,9 +44,12 @@ PER_PART = {
     "core.candidates",
     "core.caption_embeddings",
     "core.caption_similarity",
+    *SELECTION,
+    "core.removed_samples",
+    "core.matching_counts",
     *IMAGES,
 }
-AFTER_PARTS = AFTER_RECIPES - {"raw.recipes"} | {"marts.matching_gain", "marts.threshold_sweep"}
+AFTER_PARTS = AFTER_RECIPES - {"raw.recipes"} | {"marts.matching_gain"}
 
 
 def test_a_life_of_changes_each_costs_only_its_own_work(project: Project) -> None:
@@ -53,7 +57,6 @@ def test_a_life_of_changes_each_costs_only_its_own_work(project: Project) -> Non
     project.add_part(1)
     assert project.run() == 0, project.printed[-1]
     assert project.count("select count(distinct recipe) from core.laionet") == 2
-    assert (project.warehouse / "release.duckdb").exists()
     console = Console(width=200, record=True, file=io.StringIO())
     report(project.config, console=console)
     told = console.export_text()
@@ -72,7 +75,7 @@ def test_a_life_of_changes_each_costs_only_its_own_work(project: Project) -> Non
         "encoder: minilm, text_threshold: 0.7}\n  - {name: corrected",
     )
     assert project.run() == 0
-    assert project.made() == AFTER_RECIPES | {f"{name} web/part-0000{n}" for name in IMAGES for n in (0, 1)}
+    assert project.made() == AFTER_RECIPES | {f"{name} web/part-0000{n}" for name in IMAGES | SELECTION for n in (0, 1)}
     assert project.count("select count(*) from core.laionet where recipe = 'paper' and similarity <= 0.7") == 0
 
     before = project.files()
@@ -115,9 +118,9 @@ def test_whole_tables_are_not_made_of_tables_of_different_parts(project: Project
     project.add_part(0, rows=100)
     project.add_part(1, rows=100)
     assert project.run(select='key:"raw/parts" or key:"raw/recipes" or key:"core/removals"') == 0
-    assert project.run(select='+key:"core/names_in_images"', parts=["part-00001"]) == 0
+    assert project.run(select='+key:"core/selection_counts"', parts=["part-00001"]) == 0
     assert project.run(select='key:"core/laionet" or key:"marts/funnel"') == 1
-    assert "core.candidates lacks web/part-00000" in project.printed[-1]
+    assert "core.selection_seen lacks web/part-00000" in project.printed[-1]
     assert "marts/funnel/data.parquet" not in project.files()
 
 
@@ -200,6 +203,50 @@ def test_bad_settings_are_one_clear_error(project: Project, tmp_path: Path) -> N
     project.edit(f"path: {project.parts}", f"path: {tmp_path}/nowhere/*.parquet")
     with pytest.raises(UserError, match="nowhere"):
         project.run()
+
+
+def test_what_fails_keeps_back_what_reads_it_and_nothing_else(project: Project, tmp_path: Path) -> None:
+    """A hub that is down: captions are matched and counted all the same, and the summary says what is missing."""
+    project.add_part(0, rows=100)
+    broken = project.add_part(1, rows=100)
+    content = broken.read_bytes()
+    broken.write_bytes(b"PAR1 not at all")
+    weights = tmp_path / "no model"
+    weights.mkdir()
+    project.edit("MiniLM-L6-v2", f'MiniLM-L6-v2", weights: "{weights}')
+    wanted = '+key:"core/caption_similarity" or +key:"marts/class_frequency" or key:"raw/image_sets"'
+    assert project.run(select=wanted) == 1
+    printed = project.printed[-1]
+    made = project.files()
+    for name in ("raw.image_sets", "core.candidates web/part-00000", "core.caption_matches web/part-00000"):
+        assert name in project.made(), printed
+    assert "core/candidates/source=web/part=part-00000/data.parquet" in made
+    failed = {line.split(":")[0] for line in printed.splitlines() if line.startswith("failed ")}
+    embeddings = {"failed core.query_embeddings", "failed core.caption_embeddings web/part-00000"}
+    assert failed == {*embeddings, "failed raw.parts web/part-00001"}
+    told = " ".join(printed.split())
+    assert "not made core.caption_similarity (2 parts), core.image_requests (2 parts)" in told
+    assert "core.laionet, marts.class_frequency: read core.query_embeddings, which failed" in told
+    assert "core.candidates (1 part), core.caption_embeddings (1 part): read raw.parts, which failed" in told
+    assert "3 failed, 16 not made because of that, 5 made" in told
+    assert "core.laionet" not in project.made() and not (project.warehouse / "core/laionet").exists()
+
+    broken.write_bytes(content)
+    project.configure()
+    assert project.run(select=wanted) == 0, project.printed[-1]
+    assert not {name for name in project.made() if name.endswith("part-00000") and "embeddings" not in name} - {
+        f"{name} web/part-00000" for name in ("core.caption_similarity", *IMAGES)
+    }
+
+
+def test_force_makes_what_is_up_to_date(project: Project) -> None:
+    project.add_part(0, rows=100)
+    assert project.run(select='+key:"core/caption_matches"') == 0
+    assert project.run(select='+key:"core/caption_matches"') == 0
+    assert project.made() == set()
+    assert project.run(select='+key:"core/caption_matches"', force=True) == 0
+    assert {"raw.synsets", "core.caption_matches web/part-00000"} <= project.made()
+    assert "done 5 tables and parts made" in project.printed[-1]
 
 
 def test_a_failed_blocking_check_publishes_nothing(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,10 @@ recipes:
   - {{name: everything, matching: corrected, encoder: minilm, text_threshold: 0.5, drop_text_in_image: false}}
 """
 PART = PartKey("web", "part-00000")
-STAGES = ("core.image_text", "core.names_in_images", "core.laionet", "marts.funnel")
+STAGES = (
+    "core.image_text", "core.names_in_images", "core.selection_seen", "core.selection_counts", "core.laionet",
+    "marts.funnel",
+)  # fmt: skip
 HARP, HONEYCOMB, CLOCK, BALL, WEB_SITE = "n03495258", "n03530642", "n02708093", "n04254680", "n06359193"
 ALL = ("paper", "corrected", "everything")
 
@@ -144,7 +147,7 @@ class Web:
                 for each in self.samples
             ],
         )
-        self.make("raw.recipes")
+        self.make("raw.recipes", "core.selection", "core.removed_samples")
 
     def make(self, *names: str) -> list[str]:
         """Make tables as a run does. Returns what was logged."""
@@ -231,15 +234,15 @@ def test_recipes_that_do_not_look_at_text_forget_none_of_it(web: Web) -> None:
     assert len(texts) == 7
     careless = CONFIG.replace("drop_text_in_image: true", "drop_text_in_image: false")
     web.configure(careless)
-    assert web.make("raw.recipes", *STAGES[:3]) == []
+    assert web.make("raw.recipes", "core.selection", *STAGES) == []
     assert web.rows("from core.image_text") == texts
     assert 1 in web.laionet()["corrected"]
     web.configure(CONFIG)
-    assert web.make("raw.recipes", *STAGES[:3]) == []
+    assert web.make("raw.recipes", "core.selection", *STAGES) == []
     assert 1 not in web.laionet()["corrected"]
 
     web.configure(careless.replace('{{model: "rapidocr:fast"}}', "null"))
-    assert web.make("raw.recipes", *STAGES[:3]) == []
+    assert web.make("raw.recipes", "core.selection", *STAGES) == []
     assert web.rows("from core.image_text") == []
     assert web.rows("select distinct has_name_in_image from core.laionet") == [(None,)]
 

@@ -45,10 +45,16 @@ PER_PART = {
     "core/candidates",
     "core/caption_embeddings",
     "core/caption_similarity",
+    "core/matching_counts",
+    "core/similarity_counts",
+    "core/selection",
+    "core/removed_samples",
     "core/image_requests",
     "core/images",
     "core/image_text",
     "core/names_in_images",
+    "core/selection_seen",
+    "core/selection_counts",
     "core/image_predictions",
 }
 

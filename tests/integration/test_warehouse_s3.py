@@ -6,8 +6,9 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from laionet_assets.warehouse.catalog import refresh_catalog, write_release
+from laionet_assets.warehouse.catalog import refresh_catalog
 from laionet_assets.warehouse.resource import WarehouseResource
+from laionet_assets.warehouse.snapshot import write_snapshot
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Stamp, Warehouse
 from tests.unit.warehouse.conftest import ANIMALS, SIGHTINGS
@@ -41,7 +42,7 @@ def write(warehouse: Warehouse, name: str, select: str, part: PartKey | None, ve
         warehouse.lake.publish(staged)
 
 
-def test_write_read_version_catalog_and_release(warehouse: Warehouse, tmp_path: Path) -> None:
+def test_write_read_version_catalog_and_snapshot(warehouse: Warehouse, tmp_path: Path) -> None:
     assert warehouse.stamps("core.sightings") == {}
     write(warehouse, "core.sightings", "select 's' as source, 'a' as part, 1::int as n", A, "v1")
     write(warehouse, "core.sightings", "select 's' as source, 'b c' as part, 2::int as n", B, "v1")
@@ -56,14 +57,16 @@ def test_write_read_version_catalog_and_release(warehouse: Warehouse, tmp_path: 
     assert refresh_catalog(warehouse) is True
     filesystem = warehouse.lake.filesystem
     assert filesystem.exists(warehouse.catalog_path)
-    assert write_release(warehouse, warehouse.release_path, version="v") == {"core.sightings": 2, "raw.animals": 1}
+    assert warehouse.stamps("core.sightings", B) == {B: warehouse.stamps("core.sightings")[B]}
+    assert warehouse.has_part("core.sightings", B) and not warehouse.has_part("core.sightings", PartKey("s", "c"))
+    selects = {name: warehouse.select(name) for name in ("core.sightings", "raw.animals")}
+    assert write_snapshot(warehouse, str(tmp_path / "all.duckdb"), selects) == {"core.sightings": 2, "raw.animals": 1}
     names = sorted(path.split("/", 2)[2] for path in filesystem.find(warehouse.lake.root))
     assert names == [
         "core/sightings/source=s/part=a/data.parquet",
         "core/sightings/source=s/part=b%20c/data.parquet",
         "laionet.duckdb",
         "raw/animals/data.parquet",
-        "release.duckdb",
     ]
 
 

@@ -13,6 +13,7 @@ from laionet_assets.assets.images import (
     LEFTOVERS,
     REMOVALS,
     REQUESTS,
+    SELECTION_SEEN,
     _follow_removals,
     _looked_at_again,
     _traces_in,
@@ -25,6 +26,7 @@ from laionet_assets.images.fetch.policy import FetchPolicy
 from laionet_assets.images.removals import Removal, remove
 from laionet_assets.images.results import Result, removed, results_table
 from laionet_assets.settings import Settings, load_settings
+from laionet_assets.sqlmodels.check import create_empty
 from laionet_assets.sqlmodels.loader import load_project
 from laionet_assets.warehouse.lake import Lake
 from laionet_assets.warehouse.table import PartKey
@@ -79,28 +81,28 @@ def test_failures_are_due_only_where_pictures_are_fetched(made: dict[str, Step],
     due = Result(status="failed", error_class="timeout", url_hash="x", next_attempt_at=NOW - timedelta(seconds=1))
     later = Result(status="failed", error_class="timeout", url_hash="x", next_attempt_at=NOW + timedelta(hours=1))
     step, web = made[IMAGES], PartKey("web", "part-0")
-    assert not step.is_due(warehouse, PART), "nothing is published"
+    assert not step.due(warehouse, [PART, web]), "nothing is published"
     put_images(warehouse, later, Result(status="failed", error_class="http_404", url_hash="y"))
     put_images(warehouse, due, part=web)
-    assert not step.is_due(warehouse, PART)
-    assert not step.is_due(warehouse, web), "fetching is not enabled"
+    assert not step.due(warehouse, [PART, web]), "not yet, and fetching of the other is not enabled"
     put_images(warehouse, later, due)
-    assert step.is_due(warehouse, PART)
+    assert step.due(warehouse, [PART, web, PartKey("own", "not-there")]) == {PART}
+    assert not step.due(warehouse, [web])
 
 
-def test_a_tombstone_makes_every_part_stale_and_the_table_of_removals_due(
+def test_a_tombstone_makes_every_part_stale_and_the_table_of_removals_overtaken(
     made: dict[str, Step], settings: Settings, warehouse: Warehouse
 ) -> None:
-    assert not made[REMOVALS].is_due(warehouse, None), "not there: it is made anyhow"
+    assert not made[REMOVALS].is_overtaken(warehouse), "not there: it is made anyhow"
     assert make(warehouse, made[REMOVALS], None, log=lambda text: None).rows == 0
-    assert not made[REMOVALS].is_due(warehouse, None)
+    assert not made[REMOVALS].is_overtaken(warehouse)
     before = made[IMAGES].outside(warehouse, PART)
     remove(open_store(settings, warehouse), [Removal("sample", "own/1", "a wish")])
     assert made[IMAGES].outside(warehouse, PART) != before
-    assert made[REMOVALS].is_due(warehouse, None)
+    assert made[REMOVALS].is_overtaken(warehouse)
     first = warehouse.stamps(REMOVALS)[None]
     assert make(warehouse, made[REMOVALS], None, log=lambda text: None).rows == 1
-    assert not made[REMOVALS].is_due(warehouse, None)
+    assert not made[REMOVALS].is_overtaken(warehouse)
     after = warehouse.stamps(REMOVALS)[None]
     assert after.inputs == first.inputs and after.version != first.version, "what reads it follows"
 
@@ -108,7 +110,7 @@ def test_a_tombstone_makes_every_part_stale_and_the_table_of_removals_due(
 def test_removals_are_looked_for_in_all_that_is_follow_removals() -> None:
     found = _follow_removals(PROJECT)
     assert {REQUESTS, IMAGES, "core.set_images", "core.set_predictions"} <= set(found)
-    assert not {LEFTOVERS, REMOVALS, "core.candidates", "raw.parts"} & set(found)
+    assert not {LEFTOVERS, REMOVALS, "core.candidates", "core.selection", "raw.parts"} & set(found)
     readers = {name for name, model in PROJECT.models.items() if IMAGES in model.dependencies}
     assert readers - {LEFTOVERS} <= set(found)
 
@@ -121,6 +123,23 @@ def test_the_row_of_a_removed_sample_is_no_trace_but_its_address_is(warehouse: W
     with warehouse.connect() as connection:
         rows = connection.execute(f"select url, sha256, source, sample_id from ({select})").fetchall()
     assert sorted(rows, key=str) == [("http://a/1", "ab" * 32, "own", 1), (None, None, None, None)]
+
+
+def test_the_rows_that_core_selection_seen_drops_as_removed_are_no_trace(warehouse: Warehouse) -> None:
+    table = PROJECT.tables[SELECTION_SEEN]
+    with warehouse.connect() as connection:
+        create_empty(connection, table)
+        connection.execute(
+            f"insert into {SELECTION_SEEN} by name from (values ('own', 1, null, 'removed'), ('own', 2, 'u', null), "
+            "('own', 3, 'v', 'name_in_image')) t (source, sample_id, url, reason)"
+        )
+        with warehouse.lake.stage(table, PART) as staged:
+            select = f"select * from {SELECTION_SEEN}"
+            warehouse.write_sql(connection, staged.path, select, order_by=["sample_id"], version="")
+            warehouse.lake.publish(staged)
+        traces = _traces_in(warehouse, SELECTION_SEEN)
+        rows = connection.execute(f"select url, source, sample_id from ({traces})").fetchall()
+    assert rows == [(None, None, None), ("u", "own", 2), ("v", "own", 3)]
 
 
 def test_a_table_without_samples_or_contents_has_no_traces(warehouse: Warehouse) -> None:

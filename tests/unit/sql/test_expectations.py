@@ -51,14 +51,18 @@ SPOILT = {
         "classes_are_of_the_taxonomy",
     ): "update core.candidates set wnid = 'n02112837' where sample_id = 3",
     (
+        "core.matching_counts",
+        "rows_are_those_of_the_candidates",
+    ): "delete from core.matching_counts where rows_gained > 0",
+    ("core.matching_counts", "reasons_add_up"): "update core.matching_counts set gained_case = gained_case + 1",
+    (
         "marts.matching_gain",
         "paper_minus_lost_plus_gained_is_corrected",
     ): "update marts.matching_gain set rows_kept = rows_kept + 1",
-    ("marts.matching_gain", "reasons_add_up"): "update marts.matching_gain set gained_case = gained_case + 1",
     (
         "marts.matching_gain",
-        "rows_are_those_of_the_candidates",
-    ): "update marts.matching_gain set rows_paper = 7 where name = 'lion'",
+        "rows_are_those_of_the_parts",
+    ): "update marts.matching_gain set rows_kept = 7 where name = 'lion'",
     ("marts.matching_gain", "out_of_reach_is_never_found"): "update marts.matching_gain set is_reachable_paper = false",
 }
 TABLES = list(dict.fromkeys(table for table, _ in SPOILT))
@@ -74,7 +78,13 @@ def queries(table: str) -> dict[str, str]:
 def imagenet() -> Iterator[Database]:
     with database(load_synsets("imagenet-1k")) as db:
         db.put_captions(CAPTIONS)
-        for table in ("staging.queries", "core.caption_matches", "core.candidates", "marts.matching_gain"):
+        for table in (
+            "staging.queries",
+            "core.caption_matches",
+            "core.candidates",
+            "core.matching_counts",
+            "marts.matching_gain",
+        ):
             db.make(table)
         yield db
 

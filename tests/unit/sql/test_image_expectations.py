@@ -12,6 +12,9 @@ GOOD = [
     "insert into core.removals by name select 'sample' as kind, 's/4' as value, 'a wish' as reason",
     f"insert into core.removals by name select 'url_hash' as kind, {HASH['u4']} as value, 'a wish' as reason",
     f"insert into core.removals by name select 'sha256' as kind, {HASH['u3']} as value, 'a wish' as reason",
+    "insert into core.removed_samples select 's', 'p', 4",
+    "insert into core.selection by name select 'r' as recipe, 's' as source, 'p' as part, i as sample_id, 'n1' as wnid "
+    "from range(1, 5) t(i)",
     "insert into core.image_requests by name select 's' as source, 'p' as part, i as sample_id, ['r'] as recipes, "
     "i = 4 as is_removed, case when i < 4 then 'u' || i end as url from range(1, 5) t(i)",
     "insert into core.images by name select 's' as source, 'p' as part, i as sample_id, 'u' || i as url, "
@@ -24,7 +27,14 @@ GOOD = [
 ]
 SPOILT = {
     ("core.image_requests", "every_request_is_of_a_recipe"): "update core.image_requests set recipes = ['gone']",
-    ("core.image_requests", "no_address_of_what_was_removed"): "update core.image_requests set url = 'u4'",
+    (
+        "core.image_requests",
+        "what_was_removed_says_so_and_has_no_address",
+    ): "update core.image_requests set url = 'u4' where is_removed",
+    (
+        "core.image_requests",
+        "what_is_asked_for_is_selected",
+    ): "update core.selection set reason = 'below_threshold' where sample_id = 2",
     ("core.image_requests", "some_picture_is_asked_for"): "insert into raw.recipes by name select 'idle' as recipe",
     (
         "core.removals",

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import duckdb
 
-from laionet_assets.warehouse.catalog import refresh_catalog, write_release
+from laionet_assets.warehouse.catalog import refresh_catalog
 from laionet_assets.warehouse.table import PartKey
-from laionet_assets.warehouse.warehouse import Warehouse, database_version
+from laionet_assets.warehouse.warehouse import Warehouse
 from tests.unit.warehouse.conftest import Write
 
 A, B = PartKey("s", "a"), PartKey("s", "b")
@@ -129,15 +129,21 @@ def test_readers_in_a_tight_loop_block_no_one_and_see_whole_tables(warehouse: Wa
     assert published > 2
 
 
-def test_release_is_self_contained(warehouse: Warehouse, write: Write, tmp_path: Path) -> None:
+def test_of_what_is_not_looked_at_the_catalog_says_what_it_said(warehouse: Warehouse, write: Write) -> None:
+    assert refresh_catalog(warehouse, ["raw.animals"]) is True, "there is none: it says that nothing is published"
     write("raw.animals", "select 'cat' as animal, 4::int as legs")
     write("core.sightings", "select 's' as source, 'a' as part, 1::int as n", A)
-    target = str(tmp_path / "copy" / "release.duckdb")
-    assert write_release(warehouse, target, version="abc") == {"core.sightings": 1, "raw.animals": 1}
-    os.rename(warehouse.lake.root, warehouse.lake.root + ".moved")
-    assert rows(target, "from raw.animals") == [("cat", 4)]
-    assert rows(target, "select comment from duckdb_tables() where table_name = 'animals'") == [
-        ("One row per animal: it's a test.",)
-    ]
-    assert database_version(target) == "abc"
-    assert [path.name for path in Path(target).parent.iterdir()] == ["release.duckdb"]
+    path = warehouse.catalog_path
+    views = "select schema_name || '.' || view_name from duckdb_views() where not internal order by all"
+    assert refresh_catalog(warehouse, ["raw.animals"]) is True
+    assert rows(path, views) == [("raw.animals",)]
+    assert refresh_catalog(warehouse, ["core.sightings"]) is True
+    assert rows(path, views) == [("core.sightings",), ("raw.animals",)]
+    write("core.sightings", "select 's' as source, 'b' as part, 2::int as n", B)
+    assert refresh_catalog(warehouse, ["raw.animals"]) is False
+    assert rows(path, "select n from core.sightings") == [(1,)]
+    shutil.rmtree(f"{warehouse.lake.root}/raw")
+    assert refresh_catalog(warehouse, ["raw.animals"]) is True
+    assert rows(path, views) == [("core.sightings",)]
+    assert refresh_catalog(warehouse) is True
+    assert rows(path, "select n from core.sightings order by n") == [(1,), (2,)]

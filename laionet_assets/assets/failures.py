@@ -1,0 +1,78 @@
+"""How a step fails: what is retried, what the user is shown, and what is told of it later.
+
+Belongs here: errors on their way through Dagster. Does not belong here: raising them.
+"""
+
+from typing import Any
+
+import dagster as dg
+
+from laionet_assets.errors import UserError, cause_of
+
+MAX_RETRIES = 3
+RETRY_SECONDS = 10
+
+
+class user_errors_shown:
+    """What the user can mend fails the step with its one message, without retries."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> bool:
+        if isinstance(error, UserError):
+            raise dg.Failure(str(error), allow_retries=False) from error
+        return False
+
+
+class transient_faults_retried:
+    """Faults that may be gone in a moment (network, object storage) are retried after a pause; nothing else is."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> bool:
+        if error is not None and is_transient(error):
+            raise dg.RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=RETRY_SECONDS) from error
+        return False
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether an error comes from the network or the object store, by the error or one of its causes.
+
+    What the user has to mend never is, whatever caused it: a hub that cannot be reached is told at once.
+    """
+    seen: BaseException | None = error
+    found = False
+    while seen is not None:
+        if isinstance(seen, UserError):
+            return False
+        found = found or isinstance(seen, ConnectionError | TimeoutError) or _is_of_the_network(seen)
+        seen = cause_of(seen)
+    return found
+
+
+def failure_message(data: Any) -> str:
+    """What a failed step of a run says: the user's message alone, or the error with its causes and the traceback of the
+    last of them.
+    """
+    if data.user_failure_data is not None:
+        return str(data.user_failure_data.description)
+    errors = []
+    error = data.error
+    while error is not None:
+        errors.append(error)
+        error = error.cause
+    if not errors:
+        return "failed without a message"
+    own = [each.message.strip() for each in errors[:-1] if not (each.cls_name or "").startswith(_WRAPPERS)]
+    return "\n".join([*own, errors[-1].to_string()])
+
+
+_WRAPPERS = ("Dagster", "RetryRequested")
+"""Errors that Dagster wraps around those of a step."""
+
+
+def _is_of_the_network(error: BaseException) -> bool:
+    kind = type(error)
+    return kind.__module__.split(".")[0] in ("botocore", "aiohttp", "urllib3") and "NotFound" not in kind.__name__

@@ -1,0 +1,161 @@
+"""An asset: it is made, or returns at once if it is up to date, and tells of both."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from laionet_assets.assets import build, publishing
+from laionet_assets.assets.build import asset_key, build_asset, table_name
+from laionet_assets.assets.partitions import PARTS
+from laionet_assets.assets.steps import Step
+from laionet_assets.warehouse.catalog import open_catalog
+from laionet_assets.warehouse.resource import WarehouseResource
+from tests.unit.assets.world import A, B, World
+
+WARNED = """
+expectations:
+  - {type: unexpected_rows, name: small, severity: warning, query: "select n from {batch} where n > 1"}
+"""
+
+
+class Runs:
+    """Dagster runs of a world's assets, in one instance."""
+
+    def __init__(self, world: World, instance: dg.DagsterInstance) -> None:
+        self.world, self.instance = world, instance
+        instance.add_dynamic_partitions(PARTS.name or "", [A.key, B.key])
+
+    def make(self, *names: str, part: str | None = None, force: bool = False, steps: Sequence[Step] = ()) -> Any:
+        """A run of these tables."""
+        assets = [build_asset(step, lambda resource: self.world.warehouse) for step in steps or self.world.steps]
+        resource = WarehouseResource(root=str(self.world.warehouse.lake.root), docs="")
+        config = {"ops": {asset_key(name).to_python_identifier(): {"config": {"force": True}} for name in names}}
+        return dg.materialize(
+            assets,
+            selection=[asset_key(name) for name in names],
+            instance=self.instance,
+            resources={"warehouse": resource},
+            partition_key=part,
+            run_config=config if force else None,
+            raise_on_error=False,
+        )
+
+
+def told(result: Any) -> dict[str, Mapping[str, Any]]:
+    """Metadata of what a run materialized, by table."""
+    return {
+        table_name(event.asset_key): {key: value.value for key, value in event.materialization.metadata.items()}
+        for event in result.get_asset_materialization_events()
+    }
+
+
+def checks(result: Any) -> dict[tuple[str, str], bool]:
+    """Checks that a run reported, and whether they passed."""
+    return {(table_name(each.asset_key), each.check_name): each.passed for each in result.get_asset_check_evaluations()}
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Iterator[Runs]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield Runs(World(tmp_path), instance)
+
+
+def test_what_is_up_to_date_returns_at_once_and_says_so(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = runs.make("raw.base", "marts.other")
+    assert first.success
+    assert {name: each["status"] for name, each in told(first).items()} == {"raw.base": "made", "marts.other": "made"}
+    monkeypatch.setattr(publishing, "validate", None)  # nothing is audited, and nothing made
+    monkeypatch.setattr(build, "make", None)
+    again = runs.make("raw.base", "marts.other")
+    assert again.success
+    for name, metadata in told(again).items():
+        assert metadata["status"] == "up to date"
+        assert metadata["version"] == told(first)[name]["version"]
+        assert metadata["dagster/row_count"] == 1
+        assert metadata["size_bytes"] == told(first)[name]["size_bytes"]
+    assert checks(again) == checks(first) != {}
+    record = runs.instance.get_latest_data_version_record(asset_key("marts.other"))
+    assert record is not None and record.run_id == again.run_id
+
+
+def test_force_makes_it_again(runs: Runs) -> None:
+    assert runs.make("raw.base").success
+    assert told(runs.make("raw.base", force=True))["raw.base"]["status"] == "made"
+    assert told(runs.make("raw.base"))["raw.base"]["status"] == "up to date"
+
+
+def test_what_comes_after_something_up_to_date_is_made(runs: Runs) -> None:
+    assert runs.make("raw.base").success
+    both = runs.make("raw.base", "marts.other")
+    assert [(name, each["status"]) for name, each in told(both).items()] == [
+        ("raw.base", "up to date"), ("marts.other", "made")
+    ]  # fmt: skip
+    runs.world.base = "2"
+    assert {each["status"] for each in told(runs.make("raw.base", "marts.other")).values()} == {"made"}
+
+
+def test_a_part_is_judged_by_itself(runs: Runs) -> None:
+    assert runs.make("raw.base").success
+    assert runs.make("core.part", part=A.key).success
+    again = told(runs.make("core.part", part=A.key))["core.part"]
+    assert (again["status"], again["dagster/partition_row_count"]) == ("up to date", 1)
+    assert told(runs.make("core.part", part=B.key))["core.part"]["status"] == "made"
+    runs.world.contents[A] = "a2"
+    assert told(runs.make("core.part", part=A.key))["core.part"]["status"] == "made"
+    assert told(runs.make("core.part", part=B.key))["core.part"]["status"] == "up to date"
+
+
+def test_a_warning_stands_until_the_table_is_made_again(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    path = tmp_path / "sql" / "raw" / "base.yml"
+    path.write_text(path.read_text() + WARNED)
+    world = World(tmp_path)
+    world.base = "2"
+    with dg.DagsterInstance.ephemeral() as instance:
+        runs = Runs(world, instance)
+        first, again = runs.make("raw.base"), runs.make("raw.base")
+        assert checks(again) == checks(first)
+        assert checks(again)["raw.base", "small"] is False
+        (found,) = [each for each in again.get_asset_check_evaluations() if each.check_name == "small"]
+        assert found.severity == dg.AssetCheckSeverity.WARN and found.metadata["unexpected"].value == 1
+
+
+def test_an_older_warehouse_is_audited_once_as_it_is(runs: Runs) -> None:
+    assert runs.make("raw.base").success
+    note = Path(runs.world.warehouse.lake.root) / "raw" / "base" / ".audit.json"
+    note.unlink()
+    again = runs.make("raw.base")
+    assert told(again)["raw.base"]["status"] == "up to date"
+    assert all(checks(again).values()) and checks(again)
+    assert note.exists()
+
+
+def test_a_rule_that_what_is_published_breaks_is_no_reason_to_pass_it(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert Runs(world, instance).make("raw.base").success
+        path = tmp_path / "sql" / "raw" / "base.yml"
+        path.write_text(path.read_text() + WARNED.replace("warning", "critical").replace("n > 1", "n > 0"))
+        failed = Runs(World(tmp_path), instance).make("raw.base")
+        assert not failed.success
+        assert checks(failed)["raw.base", "small"] is False
+        with open_catalog(world.warehouse) as connection:
+            assert connection.execute("from raw.base").fetchall() == [(1,)]
+
+
+def test_a_look_at_the_outside_comes_first(runs: Runs) -> None:
+    looked = []
+
+    def look(warehouse: object, part: object) -> None:
+        looked.append(part)
+        runs.world.contents[A] = "a2"
+
+    steps = [replace(step, look=look) if step.name == "core.part" else step for step in runs.world.steps]
+    assert runs.make("raw.base").success
+    assert runs.make("core.part", part=A.key).success
+    assert told(runs.make("core.part", part=A.key, steps=steps))["core.part"]["status"] == "made"
+    assert looked == [A]

@@ -1,0 +1,255 @@
+"""Which runs the sensor and the schedule ask for: each once, past what failed, and not again what failed."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from laionet_assets.assets.build import asset_key, build_asset, table_name
+from laionet_assets.assets.partitions import PARTS
+from laionet_assets.assets.pipeline import Pipeline
+from laionet_assets.assets.planning import Task, stale_tasks
+from laionet_assets.assets.requesting import GROUP_TAG, Requests, requests_for
+from laionet_assets.assets.steps import Step
+from laionet_assets.errors import UserError
+from laionet_assets.warehouse.resource import WarehouseResource
+from tests.unit.assets.world import A, B, World
+
+BACK_AND_FORTH = {
+    "raw/base": (None, False),
+    "raw/hub": (None, False),
+    "core/part": ("select n + $more as n from raw.base", True),
+    "core/similar": ("select p.n from core.part p cross join raw.hub", True),
+    "core/all": ("select sum(n)::int as n from core.part", False),
+    "core/share": ("select n from core.part union select n + 100 from core.all", True),
+    "marts/total": ("select sum(n)::int as n from core.share", False),
+    "marts/similar": ("select sum(n)::int as n from core.similar", False),
+    "marts/alone": ("select n from raw.base", False),
+    "marts/both": ("select n from marts.alone union select n from core.all", False),
+}
+Asked = list[tuple[str | None, set[str]]]
+
+
+class Night:
+    """A world with a Dagster instance, and a daemon that does what it is asked for."""
+
+    def __init__(self, world: World, instance: dg.DagsterInstance) -> None:
+        self.world, self.instance = world, instance
+        self.broken: set[str] = set()
+        self.meanwhile: dict[str, Callable[[], None]] = {}
+        instance.add_dynamic_partitions(PARTS.name or "", [A.key, B.key])
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        def breaking(step: Step) -> Step:
+            def write(work: Any) -> None:
+                if step.name in self.broken:
+                    raise UserError(f"{step.name}: the hub cannot be reached")
+                if step.name in self.meanwhile:
+                    self.meanwhile[step.name]()
+                step.write(work)  # type: ignore[misc]
+
+            return replace(step, write=write)
+
+        return [breaking(step) for step in self.world.steps]
+
+    @property
+    def pipeline(self) -> Pipeline:
+        made = Pipeline(settings=None, project=self.world.project, steps=self.steps)  # type: ignore[arg-type]
+        made.__dict__["warehouse"] = self.world.warehouse
+        return made
+
+    def requests(self, **options: Any) -> Requests:
+        tasks = stale_tasks(self.world.warehouse, self.steps, [A, B])
+        return requests_for(self.pipeline, self.instance, tasks, **options)
+
+    def asked(self, **options: Any) -> Asked:
+        return told(self.requests(**options).runs)
+
+    @property
+    def job(self) -> dg.JobDefinition:
+        assets = [build_asset(step, lambda resource: self.world.warehouse) for step in self.steps]
+        resource = WarehouseResource(root=str(self.world.warehouse.lake.root), docs="")
+        defs = dg.Definitions(assets=assets, resources={"warehouse": resource}, executor=dg.in_process_executor)
+        return defs.resolve_implicit_global_asset_job_def()
+
+    def execute(self, request: dg.RunRequest) -> str:
+        """Run what was asked for. Returns the id of the run."""
+        done = self.job.execute_in_process(
+            instance=self.instance,
+            asset_selection=list(request.asset_selection or ()),
+            partition_key=request.partition_key,
+            tags=dict(request.tags),
+            raise_on_error=False,
+        )
+        return done.run_id
+
+    def tick(self) -> Asked:
+        """Ask once, and run what was asked for."""
+        runs = self.requests().runs
+        for request in runs:
+            self.execute(request)
+        return told(runs)
+
+    def start(
+        self, *names: str, part: str | None = None, status: dg.DagsterRunStatus, tags: Mapping[str, str] = {}
+    ) -> str:
+        """A run of somebody else, in this state."""
+        run = self.instance.create_run_for_job(
+            self.job,
+            status=status,
+            asset_selection=frozenset(asset_key(name) for name in names),
+            tags={**tags, **({"dagster/partition": part} if part else {})},
+        )
+        return run.run_id
+
+
+def told(runs: Sequence[dg.RunRequest]) -> Asked:
+    return [(run.partition_key, {table_name(key) for key in run.asset_selection or ()}) for run in runs]
+
+
+@pytest.fixture
+def night(tmp_path: Path) -> Iterator[Night]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield Night(World(tmp_path, BACK_AND_FORTH), instance)
+
+
+def test_it_goes_through_as_many_phases_as_there_are(night: Night) -> None:
+    asked = [night.tick() for _ in range(6)]
+    assert asked == [
+        [(None, {"raw.base", "raw.hub"})],
+        [(A.key, {"core.part", "core.similar"}), (B.key, {"core.part", "core.similar"}), (None, {"marts.alone"})],
+        [(None, {"core.all"}), (None, {"marts.similar"})],
+        [(A.key, {"core.share"}), (B.key, {"core.share"}), (None, {"marts.both"})],
+        [(None, {"marts.total"})],
+        [],
+    ]
+    assert night.requests().reason(night.instance) == "everything is up to date"
+    night.world.contents[B] = "b2"
+    assert night.asked() == [(B.key, {"core.part", "core.similar"})]
+
+
+def test_a_base_table_that_fails_keeps_back_what_needs_it_and_nothing_else(night: Night) -> None:
+    night.broken.add("raw.hub")
+    assert night.tick() == [(None, {"raw.base", "raw.hub"})]
+    asked = [night.tick() for _ in range(5)]
+    assert asked == [
+        [(A.key, {"core.part"}), (B.key, {"core.part"}), (None, {"marts.alone"})],
+        [(None, {"core.all"})],
+        [(A.key, {"core.share"}), (B.key, {"core.share"}), (None, {"marts.both"})],
+        [(None, {"marts.total"})],
+        [],
+    ]
+    found = night.requests()
+    ((run_id, kept_back),) = found.kept_back.items()
+    assert kept_back[0] == Task("raw.hub", None)
+    assert {task.name for task in kept_back} == {"raw.hub", "core.similar", "marts.similar"}
+    reason = found.reason(night.instance)
+    assert f"raw.hub failed in run {run_id[:8]}: raw.hub: the hub cannot be reached" in reason
+    assert "Nothing that it is made from has changed since" in reason
+    assert "Not made because of it: core.similar s/a, core.similar s/b, marts.similar" in reason
+    assert "laionet run --select 'key:\"raw/hub\"'" in reason
+
+
+def test_what_failed_is_asked_for_again_when_something_changed(night: Night) -> None:
+    night.broken.add("raw.hub")
+    while night.tick():
+        pass
+    runs = len(night.instance.get_runs())
+    for _ in range(3):
+        assert night.tick() == []
+    assert len(night.instance.get_runs()) == runs, "nothing is hammered"
+    night.broken.clear()
+    assert night.asked() == [], "that the hub is back is not seen"
+    night.world.base = "2"
+    assert night.tick() == [(None, {"raw.base", "raw.hub"})]
+    while night.tick():
+        pass
+    assert night.requests().reason(night.instance) == "everything is up to date"
+
+
+def test_only_what_failed_is_left_alone_not_the_run_that_it_was_in(night: Night) -> None:
+    night.broken.add("raw.hub")
+    night.tick()
+    Path(night.world.warehouse.lake.path(night.world.warehouse.table("raw.base"))).unlink()
+    assert night.tick() == [(None, {"raw.base"})]
+
+
+def test_a_night_later_what_failed_is_tried_again(night: Night) -> None:
+    night.broken.add("raw.hub")
+    while night.tick():
+        pass
+    failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE])
+    (failed_at,) = [record.end_time for record in night.instance.get_run_records(filters=failed)]
+    assert night.asked(failed_since=failed_at - 1) == []
+    assert night.asked(failed_since=failed_at + 1) == [(None, {"raw.hub"})]
+
+
+def test_a_run_that_was_cancelled_or_died_is_a_failure_of_all_that_it_left(night: Night) -> None:
+    (request,) = night.requests().runs
+    for status in (dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.FAILURE):
+        run_id = night.start("raw.base", "raw.hub", status=status, tags=request.tags)
+        found = night.requests()
+        assert found.runs == []
+        assert f"run {run_id[:8]} of raw.base, raw.hub" in found.reason(night.instance)
+        assert f": {status.value.lower()}. Nothing" in found.reason(night.instance)
+        assert set(found.kept_back) == {run_id}
+        night.instance.delete_run(run_id)
+    assert night.asked() == [(None, {"raw.base", "raw.hub"})]
+
+
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
+def test_what_a_run_under_way_makes_is_left_to_it(night: Night, status: dg.DagsterRunStatus) -> None:
+    run_id = night.start("raw.base", "raw.hub", status=status)
+    found = night.requests()
+    assert found.runs == []
+    assert found.reason(night.instance).startswith("raw.base, raw.hub, core.part s/a and ")
+    assert found.reason(night.instance).endswith(" more: left to the runs that are under way")
+    night.instance.delete_run(run_id)
+    night.tick()
+    night.start("core.part", part=A.key, status=status)
+    assert night.asked() == [(B.key, {"core.part", "core.similar"}), (None, {"marts.alone"})]
+
+
+def test_of_tables_over_all_parts_what_can_be_made_does_not_wait_for_the_rest(night: Night) -> None:
+    night.start("raw.base", status=dg.DagsterRunStatus.STARTED)
+    assert night.asked() == [(None, {"raw.hub"})]
+
+
+def test_what_a_run_under_way_has_made_already_keeps_nothing_waiting(night: Night) -> None:
+    meanwhile: list[Asked] = []
+    night.meanwhile["raw.hub"] = lambda: meanwhile.append(night.asked())
+    night.tick()
+    assert meanwhile == [[(None, {"marts.alone"})]], "raw.base is made, and raw.hub, which the parts need, is not"
+
+
+def test_what_reads_something_that_is_being_made_waits(night: Night) -> None:
+    for _ in range(2):
+        night.tick()
+    assert night.asked() == [(None, {"core.all"}), (None, {"marts.similar"})]
+    night.start("core.part", part=A.key, status=dg.DagsterRunStatus.STARTED)
+    assert night.asked() == [(None, {"marts.similar"})], "made again by force, say: what reads it would be made twice"
+
+
+def test_what_somebody_else_asks_for_is_left_to_them(night: Night) -> None:
+    night.tick()
+    found = night.requests(leave=[Task("core.part", A), Task("core.similar", A)])
+    assert told(found.runs) == [(B.key, {"core.part", "core.similar"}), (None, {"marts.alone"})]
+    assert {str(task) for task in found.waiting} == {
+        "core.all", "marts.similar", "core.share s/a", "core.share s/b", "marts.both", "marts.total"
+    }  # fmt: skip
+
+
+def test_asked_twice_before_a_run_it_has_the_same_key_and_later_another(night: Night) -> None:
+    (first,), (again,) = night.requests().runs, night.requests().runs
+    assert first.run_key == again.run_key
+    assert first.tags[GROUP_TAG] == "tables:0"
+    while night.tick():
+        pass
+    for name in ("raw.base", "raw.hub"):
+        Path(night.world.warehouse.lake.path(night.world.warehouse.table(name))).unlink()
+    (lost,) = night.requests().runs
+    assert lost.tags == first.tags and lost.run_key != first.run_key, "the same once more, and not refused for it"

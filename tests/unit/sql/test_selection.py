@@ -1,0 +1,152 @@
+"""From candidates to LAIONet, its funnel and the sweep of thresholds, against the plain-Python oracle."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.unit.sql.models import Database
+from tests.unit.sql.selection_reference import Recipe, Sample, World
+
+SETTINGS = settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+PROFILES, ENCODERS, WNIDS = ("paper", "corrected"), ("e", "f"), ("n1", "n2", "n3")
+PLACES = (("s", "a", 1), ("s", "a", 2), ("s", "a", 3), ("s", "b", 101), ("s", "b", 102), ("t", "a", 1), ("t", "a", 2))
+SIMILARITIES = (None, -0.2, 0.3, 0.30000001, 0.5, 0.55, 0.6)
+MADE = (
+    "core.removed_samples",
+    "core.selection",
+    "core.image_requests",
+    "core.selection_seen",
+    "core.selection_counts",
+    "core.similarity_counts",
+    "core.laionet",
+    "marts.funnel",
+    "marts.threshold_sweep",
+)
+
+
+def recipes(number: int) -> st.SearchStrategy[Recipe]:
+    """Settings of one recipe."""
+    return st.builds(
+        Recipe,
+        recipe=st.just(f"r{number}"),
+        matching=st.sampled_from(PROFILES),
+        encoder=st.sampled_from(ENCODERS),
+        text_threshold=st.sampled_from((-1.0, 0.3, 0.5)),
+        multi_label=st.sampled_from(("drop", "keep")),
+        nsfw_tags=st.sampled_from((("UNLIKELY",), ("UNLIKELY", "UNKNOWN"), ("UNSURE", "UNLIKELY"))),
+        max_punsafe=st.sampled_from((0.2, 0.45)),
+        top_k=st.sampled_from((None, 1, 2)),
+        drop_text_in_image=st.booleans(),
+    )
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> World:
+    """A few captions in a few parts, under one to three recipes."""
+    of_classes = st.lists(st.sampled_from(WNIDS), max_size=2, unique=True).map(tuple)
+    samples = [
+        Sample(
+            *place,
+            classes={profile: draw(of_classes) for profile in PROFILES},
+            nsfw=draw(st.sampled_from((None, "UNLIKELY", "UNSURE", "NSFW"))),
+            punsafe=draw(st.sampled_from((None, 0.2, 0.45, 0.46))),
+            url=draw(st.sampled_from((None, f"http://{place}"))),
+            is_removed=draw(st.sampled_from((False, False, True))),
+        )
+        for place in draw(st.permutations(PLACES))
+    ]
+    keys = sorted({(x.source, x.sample_id, wnid) for x in samples for found in x.classes.values() for wnid in found})
+    read = draw(st.lists(st.sampled_from(keys), unique=True)) if keys else []
+    pairs = len(samples) + draw(st.integers(0, 2))
+    return World(
+        recipes=[draw(recipes(number)) for number in range(draw(st.integers(1, 3)))],
+        samples=samples,
+        similarities={(e, key): draw(st.sampled_from(SIMILARITIES)) for e in ENCODERS for key in keys},
+        names={key: {profile: draw(st.booleans()) for profile in PROFILES} for key in read},
+        rows=pairs + draw(st.integers(0, 2)),
+        pairs=pairs,
+    )
+
+
+@pytest.fixture(scope="module")
+def db() -> Iterator[Database]:
+    opened = Database()
+    yield opened
+    opened.connection.close()
+
+
+def put(db: Database, name: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Make these all the rows of a table, in this order; columns that they lack are null."""
+    db.connection.execute(f"delete from {name}")
+    for row in rows:
+        marks = ", ".join("?" for _ in row)
+        db.connection.execute(f"insert into {name} ({', '.join(row)}) values ({marks})", list(row.values()))
+
+
+def fill(db: Database, world: World) -> None:
+    """Put what the models read, and make them."""
+    put(db, "raw.recipes", [vars(recipe) for recipe in world.recipes])
+    put(db, "raw.parts", [{"source": "s", "part": "a", "rows": world.rows, "pairs": world.pairs}])
+    kept = ("source", "part", "sample_id", "nsfw", "punsafe", "url")
+    candidates = [
+        {
+            **{name: getattr(sample, name) for name in kept},
+            "matching": profile,
+            "wnid": wnid,
+            "classes": len(found),
+            "caption": f"caption {sample.sample_id}",
+        }
+        for sample in world.samples
+        for profile, found in sample.classes.items()
+        for wnid in found
+    ]
+    put(db, "core.candidates", candidates)
+    similarities = [
+        {"encoder": encoder, "source": source, "sample_id": sample, "wnid": wnid, "similarity": similarity}
+        for (encoder, (source, sample, wnid)), similarity in world.similarities.items()
+    ]
+    put(db, "core.caption_similarity", similarities)
+    names = [
+        {"source": source, "sample_id": sample, "wnid": wnid, **{f"has_name_{p}": named[p] for p in PROFILES}}
+        for (source, sample, wnid), named in world.names.items()
+    ]
+    put(db, "core.names_in_images", names)
+    removed = [sample for sample in world.samples if sample.is_removed]
+    put(
+        db,
+        "core.removals",
+        [{"kind": "sample", "value": f"{x.source}/{x.sample_id}"} for x in removed if x.url is None]
+        + [{"kind": "url_hash", "value": db.rows("select sha256(?)", [x.url])[0][0]} for x in removed if x.url],
+    )
+    for table in MADE:
+        db.make(table)
+
+
+@SETTINGS
+@given(world=worlds())
+def test_every_table_is_what_the_rules_say(db: Database, world: World) -> None:
+    fill(db, world)
+    asked = db.rows("select source, sample_id, recipes, is_removed from core.image_requests")
+    assert {(source, sample): (recipes, gone) for source, sample, recipes, gone in asked} == world.requests()
+    for recipe in world.recipes:
+        chosen = db.rows("select source, sample_id, wnid, rank from core.laionet where recipe = ?", [recipe.recipe])
+        assert {row[:3]: row[3] for row in chosen} == world.laionet(recipe)
+        query = "select wnid, stage, rows_in, rows_out, dropped_by_reason from marts.funnel where recipe = ?"
+        found = {(*row, tuple(sorted(why.items()))) for *row, why in db.rows(query, [recipe.recipe])}
+        assert found == world.funnel(recipe)
+    columns = "encoder, matching, threshold, rows, classes, safe_rows, safe_classes"
+    swept = db.rows(f"select {columns} from marts.threshold_sweep")
+    for encoder, matching, threshold, *counts in swept:
+        assert tuple(counts) == world.sweep(encoder, matching, threshold), (encoder, matching, threshold)
+    covered = {(encoder, matching) for encoder, matching, *_ in swept}
+    for encoder in ENCODERS:
+        for matching in PROFILES:
+            assert ((encoder, matching) in covered) == (world.sweep(encoder, matching, -1)[0] > 0)

@@ -1,0 +1,183 @@
+"""The "rows that should not exist" of what is selected: none on good tables, some once a table is spoilt."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.unit.sql.models import Database, project
+
+RECIPES = """
+    select * from (values
+        ('paper', 'paper', 0.5, 'drop', ['UNLIKELY'], null, true),
+        ('corrected', 'corrected', 0.4, 'keep', ['UNLIKELY', 'UNKNOWN'], 1, false)
+    ) t (recipe, matching, text_threshold, multi_label, nsfw_tags, top_k, drop_text_in_image)
+"""
+# sample 1 names two classes; 2 is removed by its address, 3 has its class written in it, 4 is unsafe, 5 is not tagged
+CANDIDATES = """
+    select *, 's' as source, 'a' as part, 'u' || sample_id as url, 'c' || sample_id as caption from (values
+        (1, 'n00000001', 2, 'UNLIKELY', null),
+        (1, 'n00000002', 2, 'UNLIKELY', null),
+        (2, 'n00000001', 1, 'UNLIKELY', null),
+        (3, 'n00000001', 1, 'UNLIKELY', 0.45),
+        (4, 'n00000001', 1, 'UNLIKELY', 0.46),
+        (5, 'n00000001', 1, null, null),
+        (6, 'n00000001', 1, 'UNLIKELY', null),
+        (7, 'n00000002', 1, 'UNLIKELY', null)
+    ) t (sample_id, wnid, classes, nsfw, punsafe), (values ('paper'), ('corrected')) m (matching)
+"""
+GOOD = [
+    f"insert into raw.recipes by name select *, 'e' as encoder, 0.45 as max_punsafe from ({RECIPES})",
+    "insert into raw.synsets by name select unnest(['n00000001', 'n00000002', 'n00000003']) as wnid",
+    "insert into raw.parts by name select 's' as source, 'a' as part, 12 as rows, 10 as pairs",
+    f"insert into core.candidates by name {CANDIDATES}",
+    "insert into core.caption_similarity by name select distinct 'e' as encoder, source, part, sample_id, wnid, "
+    "case sample_id when 7 then 0.1 else 1 - sample_id / 20 end as similarity from core.candidates",
+    "insert into core.names_in_images by name select distinct source, part, sample_id, wnid, sample_id = 3 as "
+    "has_name_paper, sample_id = 3 as has_name_corrected from core.candidates",
+    "insert into core.removals by name select 'url_hash' as kind, sha256('u2') as value, 'a wish' as reason",
+    "insert into core.removals by name select 'sample' as kind, 's/99' as value, 'a wish' as reason",
+]
+MADE = (
+    "core.selection",
+    "core.removed_samples",
+    "core.selection_seen",
+    "core.selection_counts",
+    "core.similarity_counts",
+    "core.laionet",
+    "marts.class_frequency",
+    "marts.funnel",
+    "marts.threshold_sweep",
+)
+SPOILT = {
+    (
+        "core.selection",
+        "every_recipe_judges_every_candidate_of_its_profile",
+    ): "update core.selection set sample_id = 98 where sample_id = 7",
+    (
+        "core.selection",
+        "the_threshold_decides_what_nothing_before_does",
+    ): "update core.selection set reason = null where reason = 'below_threshold'",
+    (
+        "core.selection",
+        "what_is_selected_is_safe_and_of_one_class",
+    ): "update core.selection set reason = null where reason = 'punsafe'",
+    ("core.removed_samples", "it_is_what_removals_name"): "update core.removed_samples set sample_id = 3",
+    (
+        "core.selection_seen",
+        "seen_is_what_is_selected",
+    ): "update core.selection_seen set sample_id = 98 where sample_id = 6",
+    (
+        "core.selection_seen",
+        "what_was_removed_is_dropped_and_nothing_else_as_removed",
+    ): "update core.selection_seen set reason = null where reason = 'removed'",
+    (
+        "core.selection_seen",
+        "no_address_or_caption_of_what_was_removed",
+    ): "update core.selection_seen set caption = 'c' where reason = 'removed'",
+    (
+        "core.selection_seen",
+        "a_name_in_the_image_drops_where_the_recipe_says_so",
+    ): "update core.selection_seen set reason = null where reason = 'name_in_image'",
+    (
+        "core.selection_counts",
+        "rows_in_are_rows_out_and_dropped",
+    ): "update core.selection_counts set rows = rows + 1 where wnid = 'n00000001'",
+    (
+        "core.selection_counts",
+        "every_sample_is_counted_once",
+    ): "update core.selection_counts set rows = rows + 1 where wnid = '*'",
+    (
+        "core.similarity_counts",
+        "safe_rows_are_among_the_rows",
+    ): "update core.similarity_counts set safe_rows = rows + 1",
+    ("core.similarity_counts", "every_single_label_candidate_is_counted"): (
+        "delete from core.similarity_counts where wnid = 'n00000002' and matching = 'paper'"
+    ),
+    (
+        "core.laionet",
+        "similarity_is_above_the_threshold",
+    ): "update core.laionet set similarity = 0.5 where recipe = 'paper'",
+    (
+        "core.laionet",
+        "no_more_than_top_k_a_class",
+    ): "insert into core.laionet by name select * replace ('corrected' as recipe) from core.laionet",
+    (
+        "core.laionet",
+        "no_name_in_image_where_the_recipe_drops_it",
+    ): "update core.laionet set has_name_in_image = true where recipe = 'paper'",
+    ("core.laionet", "every_class_has_its_rows_up_to_top_k"): "delete from core.laionet where rank = 1",
+    ("core.laionet", "every_recipe_finds_something"): "delete from core.laionet where recipe = 'paper'",
+    (
+        "marts.class_frequency",
+        "frequencies_sum_to_one",
+    ): "update marts.class_frequency set relative_frequency = 0.1",
+    (
+        "marts.funnel",
+        "rows_in_equal_rows_out_plus_dropped",
+    ): "update marts.funnel set dropped_by_reason = map {'removed': 1} where stage = 'safe'",
+    ("marts.funnel", "no_count_is_negative"): "update marts.funnel set rows_dropped = -1",
+    (
+        "marts.funnel",
+        "every_stage_begins_where_the_last_ended",
+    ): "update marts.funnel set rows_in = rows_in + 1 where stage = 'similar'",
+    ("marts.funnel", "the_web_goes_in_whole"): "update raw.parts set rows = 13",
+    ("marts.funnel", "laionet_comes_out_whole"): "delete from core.laionet where rank = 1",
+    (
+        "marts.threshold_sweep",
+        "counts_never_rise_with_the_threshold",
+    ): "update marts.threshold_sweep set rows = 99 where threshold = 1",
+    (
+        "marts.threshold_sweep",
+        "safe_rows_are_among_the_rows",
+    ): "update marts.threshold_sweep set safe_rows = rows + 1",
+}
+TABLES = list(dict.fromkeys(table for table, _ in SPOILT))
+
+
+def queries(table: str) -> dict[str, str]:
+    """The `unexpected_rows` of a table, by name."""
+    rules = [rule for rule in project().models[table].expectations if rule["type"] == "unexpected_rows"]
+    return {rule["name"]: rule["query"].replace("{batch}", table) for rule in rules}
+
+
+@pytest.fixture(scope="module")
+def good() -> Iterator[Database]:
+    made = Database()
+    for statement in GOOD:
+        made.connection.execute(statement)
+    for table in MADE:
+        made.make(table)
+    yield made
+    made.connection.close()
+
+
+def test_the_good_tables_have_rows_of_every_reason(good: Database) -> None:
+    reasons = good.rows("select distinct reason from core.selection_counts order by 1")
+    assert reasons == [
+        ("below_threshold",),
+        ("name_in_image",),
+        ("none",),
+        ("nsfw_unknown",),
+        ("punsafe",),
+        ("removed",),
+        ("several_classes",),
+    ]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_good_tables_have_no_unexpected_rows(good: Database, table: str) -> None:
+    found = {name: good.rows(query) for name, query in queries(table).items()}
+    assert found == {name: [] for name in found}
+
+
+@pytest.mark.parametrize(("table", "name"), SPOILT, ids=[f"{table}-{name}" for table, name in SPOILT])
+def test_a_spoilt_table_has_unexpected_rows(good: Database, table: str, name: str) -> None:
+    good.connection.execute("begin")
+    good.connection.execute(SPOILT[table, name])
+    found = good.rows(queries(table)[name])
+    good.connection.execute("rollback")
+    assert found
+
+
+def test_every_query_is_spoilt_once() -> None:
+    assert {(table, name) for table in TABLES for name in queries(table)} == SPOILT.keys()
