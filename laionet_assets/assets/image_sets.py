@@ -20,7 +20,8 @@ from laionet_assets.assets.steps import Computation, Step, Work
 from laionet_assets.errors import UserError
 from laionet_assets.images.results import REMOVED
 from laionet_assets.images.sets import ImageItem, ImageSet, open_image_set
-from laionet_assets.pictures.admission import Profile, admit
+from laionet_assets.pictures.admission import MAX_PIXELS, Profile, admit
+from laionet_assets.pictures.inspection import inspect
 from laionet_assets.settings import ImageSetSettings, Settings, SettingsError
 from laionet_assets.sqlmodels.loader import Project
 from laionet_assets.taxonomy import load_synsets
@@ -191,6 +192,7 @@ class _Judgement:
     rejected_because: str | None
     conversions: tuple[str, ...]
     error: str | None
+    phash: int | None
 
 
 @dataclass(frozen=True)
@@ -273,11 +275,11 @@ def _look(
     try:
         data = item.read()
     except OSError as error:
-        unread = _Judgement(None, None, None, False, NOT_READ, (), f"{type(error).__name__}: {error}")
+        unread = _Judgement(None, None, None, False, NOT_READ, (), f"{type(error).__name__}: {error}", None)
         return _Row(item.image_id, item.wnid, None, None, unread)
     sha256 = hashlib.sha256(data).hexdigest()
     if sha256 in removed:
-        judgement = _Judgement(None, None, None, False, REMOVED, (), f"removed: {removed[sha256]}")
+        judgement = _Judgement(None, None, None, False, REMOVED, (), f"removed: {removed[sha256]}", None)
         return _Row(item.image_id, item.wnid, None, None, judgement)
     judgement = known.get((profile, sha256)) or _judge(data, profile)
     return _Row(item.image_id, item.wnid, sha256, len(data), judgement)
@@ -301,22 +303,23 @@ def _judge(data: bytes, profile: Profile) -> _Judgement:
         rejected_because=found.reason,
         conversions=found.conversions,
         error=None if found.is_admitted else found.detail,
+        phash=inspect(data, min_pixels=1, max_pixels=MAX_PIXELS).phash,
     )
 
 
 def _published_judgements(work: Work) -> dict[tuple[str, str], _Judgement]:
     """Judgements of the published table by admission and content, if they are of the same code of admission."""
     warehouse, table = work.warehouse, work.model.table
-    if not warehouse.lake.exists(table):
+    if not warehouse.lake.exists(table) or work.was_edited(ADMISSION):
         return {}
     rows = work.connection.execute(
-        "select admission, sha256, mode, width, height, is_admitted, rejected_because, conversions, error "
+        "select admission, sha256, mode, width, height, is_admitted, rejected_because, conversions, error, phash "
         f"from ({warehouse.select(table.name)}) where sha256 is not null and admission_version = ?",
         [work.labels[ADMISSION]],
     ).fetchall()
     return {
-        (admission, sha256): _Judgement(mode, width, height, is_admitted, reason, tuple(conversions), error)
-        for admission, sha256, mode, width, height, is_admitted, reason, conversions, error in rows
+        (admission, sha256): _Judgement(mode, width, height, is_admitted, reason, tuple(conversions), error, phash)
+        for admission, sha256, mode, width, height, is_admitted, reason, conversions, error, phash in rows
     }
 
 
@@ -340,6 +343,7 @@ def _table(name: str, admission: str, version: str, rows: Sequence[_Row]) -> "pa
             "rejected_because": pa.array([one.rejected_because for one in judgements], pa.string()),
             "conversions": pa.array([list(one.conversions) for one in judgements], pa.list_(pa.string())),
             "error": pa.array([one.error for one in judgements], pa.string()),
+            "phash": pa.array([one.phash for one in judgements], pa.uint64()),
         }
     )
 

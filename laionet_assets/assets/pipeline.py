@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from laionet_assets.assets import (
+    embeddings,
     image_sets,
     images,
     ingestion,
@@ -57,7 +58,7 @@ def build_pipeline(settings: Settings, *, project: Project | None = None) -> Pip
     """
     project = project or load_project()
     python_steps: dict[str, Step] = {}
-    for stage in (ingestion, taxonomy, similarity, recipes, images, text, image_sets, predictions, results):
+    for stage in (ingestion, taxonomy, similarity, recipes, images, text, image_sets, predictions, embeddings, results):
         python_steps.update(stage.steps(settings, project))
     steps = []
     for model in project.in_order():

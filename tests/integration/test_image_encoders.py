@@ -224,4 +224,4 @@ def test_vectors_do_not_depend_on_workers_or_what_else_is_in_the_stream() -> Non
     for first, second in zip(one[:-1], several[:-1], strict=True):
         np.testing.assert_array_equal(first.results[0], second.results[0])
         assert first.results[0].dtype == np.float32 and abs(np.linalg.norm(first.results[0]) - 1) < 1e-6
-    assert "not_an_image" in one[-1].results[0].reason
+    assert "not a picture" in one[-1].results[0].reason
