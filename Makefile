@@ -8,7 +8,7 @@ RIVAL := .venv-bench
 RIVAL_STAMP := $(RIVAL)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast ui bench img2dataset check lint clean
+.PHONY: help setup demo test test-slow test-fast ui bench img2dataset check lint clean
 
 help:  ## What there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -27,11 +27,14 @@ demo: $(STAMP)  ## A small synthetic web becomes LAIONet, and how models do on i
 	$(BIN)/laionet sql "select image_set, model, weighting, classes, accuracy, ci_low, ci_high from marts.accuracy where k = 1 order by weighting, model, image_set"
 	@echo "Synthetic pictures: the gap between curated and web pictures is drawn, not found. Next: make ui, or $(BIN)/laionet sql \"from marts.accuracy_gap\""
 
-test: $(STAMP)  ## All tests (those on real data where LAIONET_REAL_DATA names it)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+test: $(STAMP)  ## All tests but the slow ones (those on real data where LAIONET_REAL_DATA names it)
+	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+test-slow: $(STAMP)  ## The slow tests: whole taxonomies, minutes each
+	$(BIN)/python -m pytest -m slow
 
 test-fast: $(STAMP)  ## Unit tests alone
-	$(BIN)/python -m pytest tests/unit
+	$(BIN)/python -m pytest -m "not slow" tests/unit
 
 ui: $(STAMP)  ## The Dagster UI on http://127.0.0.1:3000
 	$(BIN)/laionet ui

@@ -128,6 +128,12 @@ class ImageSetSettings(ComparedSettings):
     admission: Matching = Field(
         "corrected", description="Which pictures take part: paper (RGB only) or corrected (other modes are converted)."
     )
+    selection_frequency: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="How often people chose its pictures when asked; of ImageNet-V2 0.73, 0.85 and 0.93.",
+    )
 
 
 class PublishedResultsSettings(ComparedSettings):
@@ -230,12 +236,14 @@ class DuckDBSettings(_Strict):
 class RefreshSettings(_Strict):
     """What runs by itself while `laionet ui` (or a Dagster daemon) is up."""
 
-    enabled: bool = Field(False, description="Sensor, schedule and automation start switched on.")
+    enabled: bool = Field(False, description="Sensors and schedule start switched on.")
     interval_seconds: int = Field(
-        30, ge=5, le=86_400, description="How often the sensor looks for new, changed, removed parts."
+        30, ge=5, le=86_400, description="How often the sensor looks for what is out of date."
     )
     nightly_cron: str = Field(
-        "*/15 3-5 * * *", description="When everything that is out of date is refreshed, one step a tick."
+        "*/15 3-5 * * *",
+        description="When fetches that are due and what failed are tried again, one phase a tick (with the sensor "
+        "switched off: all that is out of date).",
     )
 
 
@@ -261,6 +269,12 @@ class Settings(BaseSettings):
     images: ImagesSettings = ImagesSettings()
     ocr: OcrSettings | None = OcrSettings()
     recipes: tuple[RecipeSettings, ...] = Field(min_length=1)
+    checks: dict[str, dict[str, Literal["critical", "warning"]]] = Field(
+        default_factory=dict,
+        description="Severity of checks, by table and name: {core.candidates: {grain_is_unique: warning}}. A critical "
+        "one keeps its table from being published. Those that guard removals, block lists, clearance and opt-outs are "
+        "fixed.",
+    )
     duckdb: DuckDBSettings = DuckDBSettings()
     refresh: RefreshSettings = RefreshSettings()
     storage_options: dict[str, Any] = Field(
@@ -346,15 +360,11 @@ class Settings(BaseSettings):
 
     def unused_keys(self) -> list[str]:
         """What is set but not acted on by this version, one sentence each, for the user to see."""
-        notices = [
-            f"{key}: read and checked, but no table of this version uses it"
-            for key in ("image_encoders",)
-            if getattr(self, key)
+        return [
+            f"recipes[{i}].image_threshold: read and checked, but nothing is dropped by it in this version"
+            for i, recipe in enumerate(self.recipes)
+            if recipe.image_threshold is not None
         ]
-        for i, recipe in enumerate(self.recipes):
-            if recipe.image_threshold is not None:
-                notices.append(f"recipes[{i}].image_threshold: no image is embedded yet, so nothing is dropped")
-        return notices
 
 
 def find_config(path: str | Path | None = None) -> Path:

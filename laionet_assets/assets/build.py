@@ -15,7 +15,7 @@ from pydantic import Field
 from laionet_assets.assets.failures import transient_faults_retried, user_errors_shown
 from laionet_assets.assets.partitions import PARTS
 from laionet_assets.assets.planning import is_stale
-from laionet_assets.assets.publishing import Published, expectations_of, make, standing
+from laionet_assets.assets.publishing import Published, make, standing
 from laionet_assets.assets.steps import Step
 from laionet_assets.errors import UserError
 from laionet_assets.quality.checks import check_result, check_specs, describe_failures
@@ -76,7 +76,7 @@ def build_asset(step: Step, open_warehouse: OpenWarehouse, *, is_last: bool = Fa
         owners=list(model.owners),
         metadata=_definition_metadata(step),
         partitions_def=PARTS if step.is_partitioned else None,
-        check_specs=check_specs(key, expectations_of(model)),
+        check_specs=check_specs(key, model.expectations),
         pool=step.pool,
     )
     def table(context: dg.AssetExecutionContext, config: MakeConfig, warehouse: WarehouseResource) -> Iterator[Any]:

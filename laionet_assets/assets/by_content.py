@@ -10,7 +10,7 @@ taken from the published table or from chunks of a run that did not end.
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from laionet_assets.assets.contents import PICTURES, WANTED, Reader, want_part, want_sets
 from laionet_assets.assets.progress import progress_log
@@ -22,9 +22,6 @@ from laionet_assets.settings import Settings
 from laionet_assets.warehouse.checkpoint import Chunks
 from laionet_assets.warehouse.sql import identifier, literal
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 KNOWN = "known"
 """Temporary view made here: what is known of each content and model."""
 NOT_STORED = "the picture is not in the image store, or damaged there"
@@ -32,8 +29,6 @@ NOT_STORED = "the picture is not in the image store, or damaged there"
 CHUNK_PICTURES = 512
 """Pictures a chunk: a killed run loses at most so many. A multiple of every batch size, so that a run that was taken
 up again makes the same batches."""
-VECTOR_GROUP_ROWS = 16_384
-"""Rows of a row group in files with vectors."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +72,7 @@ def write_of_part(settings: Settings, results: Results, models: Sequence[Model],
     """A row, or several, for every content of the part's images and every model."""
     reader = want_part(settings, work)
     _make_missing(work, results, models, reader, not_made=NOT_STORED)
-    _write(
-        work,
+    work.write_rows(
         f"""
         select
             source,
@@ -100,8 +94,7 @@ def write_of_sets(settings: Settings, results: Results, models: Sequence[Model],
     """A row, or several, for every picture of the local sets, as the set's admission sees it, and every model."""
     reader = want_sets(settings, work)
     _make_missing(work, results, models, reader)
-    _write(
-        work,
+    work.write_rows(
         f"""
         with seen_by as (
             select *, unnest(if(profile = 'both', ['paper', 'corrected'], [profile])) as seen, true as is_known
@@ -147,15 +140,14 @@ def _make_missing(
 
 def _make_known(work: Work, results: Results, chunks: Chunks, not_made: str | None) -> None:
     """The view over chunks and published rows; a chunk has all of a content and model, so that it goes first."""
-    columns, types = ", ".join(results.names), _types(work, results)
-    empty = f"select {', '.join(f'null::{kind} as {name}' for name, kind in types.items())} where false"
-    table, part = work.model.table, work.part
-    published = work.warehouse.select(table.name, part) if work.warehouse.lake.exists(table, part) else empty
+    columns, table, part = ", ".join(results.names), work.model.table, work.part
+    is_published = work.warehouse.lake.exists(table, part)
+    published = work.warehouse.select(table.name, part) if is_published else table.no_rows
     is_known = f"error is distinct from {literal(not_made)}" if not_made else "true"
     work.connection.execute(f"""
         create or replace temp view {KNOWN} as
         with finished as (
-            select {columns} from ({chunks.select() or empty})
+            select {columns} from ({chunks.select() or table.no_rows})
         ),
         published as (
             select distinct {columns} from ({published})
@@ -219,48 +211,9 @@ def _make(
             done += 1
             progress(done, len(sha256s))
             if done % CHUNK_PICTURES == 0:
-                chunks.add(_table(work, results, rows))
+                chunks.add(work.typed(dict(zip(results.names, zip(*rows, strict=True), strict=True))))
                 rows = []
         rows.append((sha256, profile, identities[name], *values))
     if rows:
         progress(done + 1, len(sha256s))
-        chunks.add(_table(work, results, rows))
-
-
-def _types(work: Work, results: Results) -> dict[str, str]:
-    """DuckDB's types of the columns of what is known, as the table is documented."""
-    documented = {column.name: column.type for column in work.model.table.columns}
-    return {name: documented[name] for name in results.names}
-
-
-def _table(work: Work, results: Results, rows: Sequence[tuple[Any, ...]]) -> "pa.Table":
-    """Rows of a chunk."""
-    import pyarrow as pa
-
-    types = {name: _stored(kind) for name, kind in _types(work, results).items()}
-    columns = zip(*rows, strict=True)
-    arrays = [pa.array(column, kind) for column, kind in zip(columns, types.values(), strict=True)]
-    return pa.table(arrays, names=list(types))
-
-
-def _stored(kind: str) -> "pa.DataType":
-    """The type in files: vectors are kept in half precision."""
-    import pyarrow as pa
-
-    types = {"VARCHAR": pa.string(), "INTEGER": pa.int32(), "DOUBLE": pa.float64(), "FLOAT[]": pa.list_(pa.float16())}
-    return types[kind]
-
-
-def _write(work: Work, select: str) -> None:
-    """Write the rows, vectors in half precision, which DuckDB cannot write itself."""
-    vectors = [column.name for column in work.model.table.columns if column.type == "FLOAT[]"]
-    if not vectors:
-        work.write_select(select)
-        return
-    order = ", ".join(map(identifier, work.model.table.grain))
-    table = work.connection.sql(f"select * from ({select}) order by {order}").to_arrow_table()
-    for name in vectors:
-        place = table.column_names.index(name)
-        table = table.set_column(place, name, table[name].cast(_stored("FLOAT[]")))
-    others = [name for name in table.column_names if name not in vectors]
-    work.write_arrow(table, use_dictionary=others, row_group_size=VECTOR_GROUP_ROWS)
+        chunks.add(work.typed(dict(zip(results.names, zip(*rows, strict=True), strict=True))))

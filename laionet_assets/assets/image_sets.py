@@ -8,7 +8,7 @@ layout is read (`images.sets`), and predictions (`predictions`).
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from laionet_assets.assets.parts import sample_cache
 from laionet_assets.assets.progress import progress_log
-from laionet_assets.assets.steps import Computation, Step, Work
+from laionet_assets.assets.steps import Computation, Step, Work, write_given
 from laionet_assets.errors import UserError
 from laionet_assets.images.results import REMOVED
 from laionet_assets.images.sets import ImageItem, ImageSet, open_image_set
@@ -45,10 +45,13 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
     models = project.models
     rows = image_set_rows(settings)
     has_val = any(image_set.layout == "ilsvrc2012-val" for image_set in settings.image_sets)
-    chosen = [image_set.model_dump_json(exclude={"weighted_by", "classes"}) for image_set in settings.image_sets]
+    chosen = [
+        image_set.model_dump_json(exclude={"weighted_by", "classes", "selection_frequency"})
+        for image_set in settings.image_sets
+    ]
     return {
         "raw.image_sets": Step(
-            model=models["raw.image_sets"], settings=(repr(rows),), write=partial(_write_sets, rows)
+            model=models["raw.image_sets"], settings=(repr(rows),), write=partial(write_given, rows)
         ),
         "raw.real_labels": Step(
             model=models["raw.real_labels"],
@@ -69,12 +72,15 @@ def image_set_rows(settings: Settings) -> list[dict[str, Any]]:
     """The rows of raw.image_sets, in order of position."""
     first = settings.recipes[0].name
     nothing = {"layout": None, "admission": None, "zero_shot_missing": None, "has_class_list": False}
+    nothing |= {"selection_frequency": None}
     recipes = [
         nothing | {"image_set": one.name, "kind": "recipe", "admission": one.matching, "weighted_by": one.name}
         for one in settings.recipes
     ]
     local = [
-        nothing | {"image_set": one.name, "kind": "local", "layout": one.layout, "admission": one.admission}
+        nothing
+        | {"image_set": one.name, "kind": "local", "layout": one.layout, "admission": one.admission}
+        | {"selection_frequency": one.selection_frequency}
         for one in settings.image_sets
     ]
     published = [
@@ -150,35 +156,14 @@ def _fingerprints(settings: Settings, warehouse: Warehouse, part: PartKey | None
     return digest(*(f"{one.name}={state}" for one, state in zip(settings.image_sets, states, strict=True)))
 
 
-def _write_sets(rows: Sequence[Mapping[str, Any]], work: Work) -> None:
-    import pyarrow as pa
-
-    schema = pa.schema(
-        [
-            ("image_set", pa.string()),
-            ("position", pa.int32()),
-            ("kind", pa.string()),
-            ("layout", pa.string()),
-            ("admission", pa.string()),
-            ("weighted_by", pa.string()),
-            ("zero_shot_missing", pa.string()),
-            ("has_class_list", pa.bool_()),
-        ]
-    )
-    work.write_arrow(pa.Table.from_pylist(list(rows), schema=schema).sort_by("image_set"))
-
-
 def _write_real_labels(has_val: bool, work: Work) -> None:
-    import pyarrow as pa
-
     from laionet_assets.predictors.real import real_labels
 
     wnids = [synset.wnid for synset in load_synsets("imagenet-1k")]
     labels = real_labels() if has_val else []
     rows = sorted({(number, wnids[label]) for number, of_image in enumerate(labels, 1) for label in of_image})
     work.log(f"{len(rows):,} labels" if has_val else "no local set has the layout ilsvrc2012-val: no labels needed")
-    numbers, names = zip(*rows, strict=True) if rows else ((), ())
-    work.write_arrow(pa.table({"image_number": pa.array(numbers, pa.int32()), "wnid": pa.array(names, pa.string())}))
+    work.write_rows([{"image_number": number, "wnid": wnid} for number, wnid in rows])
 
 
 @dataclass(frozen=True)
@@ -216,8 +201,7 @@ def _write_set_images(settings: Settings, work: Work) -> None:
         for image_set in sorted(settings.image_sets, key=lambda one: one.name)
         for table in _set_tables(settings, image_set, known, removed, work)
     ]
-    rows = pa.concat_tables([_table("", "", "", []), *tables])
-    work.write_arrow(rows.sort_by([("image_set", "ascending"), ("image_id", "ascending")]))
+    work.write_rows(pa.concat_tables(tables) if tables else [])
 
 
 def _set_tables(
@@ -246,11 +230,11 @@ def _set_tables(
         rows.append(row)
         done += 1
         if len(rows) == _ROWS:
-            yield _table(image_set.name, image_set.admission, work.labels[ADMISSION], rows)
+            yield work.typed(_columns(image_set.name, image_set.admission, work.labels[ADMISSION], rows))
             rows = []
         if done < total:
             progress(done, total)
-    yield _table(image_set.name, image_set.admission, work.labels[ADMISSION], rows)
+    yield work.typed(_columns(image_set.name, image_set.admission, work.labels[ADMISSION], rows))
     work.log(f"{image_set.name}: {done:,} pictures under {image_set.admission}; {_listed(outcomes)}")
     if conversions:
         work.log(f"{image_set.name}: conversions: {_listed(conversions)}")
@@ -323,29 +307,14 @@ def _published_judgements(work: Work) -> dict[tuple[str, str], _Judgement]:
     }
 
 
-def _table(name: str, admission: str, version: str, rows: Sequence[_Row]) -> "pa.Table":
-    import pyarrow as pa
-
-    judgements = [row.judgement for row in rows]
-    return pa.table(
-        {
-            "image_set": pa.array([name] * len(rows), pa.string()),
-            "image_id": pa.array([row.image_id for row in rows], pa.string()),
-            "wnid": pa.array([row.wnid for row in rows], pa.string()),
-            "sha256": pa.array([row.sha256 for row in rows], pa.string()),
-            "size_bytes": pa.array([row.size_bytes for row in rows], pa.int64()),
-            "mode": pa.array([one.mode for one in judgements], pa.string()),
-            "width": pa.array([one.width for one in judgements], pa.int32()),
-            "height": pa.array([one.height for one in judgements], pa.int32()),
-            "admission": pa.array([admission] * len(rows), pa.string()),
-            "admission_version": pa.array([version] * len(rows), pa.string()),
-            "is_admitted": pa.array([one.is_admitted for one in judgements], pa.bool_()),
-            "rejected_because": pa.array([one.rejected_because for one in judgements], pa.string()),
-            "conversions": pa.array([list(one.conversions) for one in judgements], pa.list_(pa.string())),
-            "error": pa.array([one.error for one in judgements], pa.string()),
-            "phash": pa.array([one.phash for one in judgements], pa.uint64()),
-        }
-    )
+def _columns(name: str, admission: str, version: str, rows: Sequence[_Row]) -> dict[str, list[Any]]:
+    return {
+        "image_set": [name] * len(rows),
+        "admission": [admission] * len(rows),
+        "admission_version": [version] * len(rows),
+        **{key: [getattr(row, key) for row in rows] for key in ("image_id", "wnid", "sha256", "size_bytes")},
+        **{field.name: [getattr(row.judgement, field.name) for row in rows] for field in fields(_Judgement)},
+    }
 
 
 def _listed(counts: Mapping[str, int]) -> str:

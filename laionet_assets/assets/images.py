@@ -6,7 +6,7 @@ an address (`images.harvest`), tombstones (`images.removals`), the files of pict
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -24,10 +24,9 @@ from laionet_assets.images.removals import (
     read_removals,
     remove,
     spread,
-    tombstones_table,
     url_hash,
 )
-from laionet_assets.images.results import STORE_FULL, Result, content_digest, results_table
+from laionet_assets.images.results import STORE_FULL, Result, content_digest, result_columns
 from laionet_assets.images.shards import PartBusyError
 from laionet_assets.images.store import ImageStore
 from laionet_assets.images.tombstones import read_tombstones, tombstones_digest
@@ -46,8 +45,8 @@ REMOVED_SAMPLES, SELECTION_SEEN = "core.removed_samples", "core.selection_seen"
 LEFTOVERS = "marts.removal_leftovers"
 INSPECTION = "inspection"
 """The computation of core.images: what is found out of the bytes of a picture."""
-_SAMPLE = {"source": "varchar", "sample_id": "bigint", "url": "varchar", "sha256": "varchar"}
-_CANDIDATE = "distinct source, sample_id, url, null::varchar as sha256"
+_SAMPLE = "source, sample_id, url, sha256"
+_CANDIDATE = "distinct source, sample_id, url, null as sha256"
 
 
 def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
@@ -131,7 +130,8 @@ def _write_removals(settings: Settings, listed: Path | None, work: Work) -> None
                 f"images of {', '.join(part.key for part in report.busy)} are being written by another process, so "
                 "what was removed of them is not deleted yet. Nothing of it comes back. Run again when it is done."
             )
-    work.write_arrow(tombstones_table(read_tombstones(store.lake)), content=tombstones_digest(store.lake))
+    tombstones = [asdict(tombstone) for tombstone in read_tombstones(store.lake)]
+    work.write_rows(tombstones, content=tombstones_digest(store.lake))
 
 
 def _every_image(warehouse: Warehouse) -> str:
@@ -140,8 +140,8 @@ def _every_image(warehouse: Warehouse) -> str:
 
     Read past the declared inputs: core.images reads core.removals, which comes first.
     """
-    selects = [f"select {', '.join(f'null::{kind} as {name}' for name, kind in _SAMPLE.items())} limit 0"]
-    for name, columns in ((IMAGES, "source, sample_id, url, sha256"), (CANDIDATES, _CANDIDATE)):
+    selects = [f"select {_SAMPLE} from ({warehouse.table(IMAGES).no_rows})"]
+    for name, columns in ((IMAGES, _SAMPLE), (CANDIDATES, _CANDIDATE)):
         table = warehouse.table(name)
         if files := [warehouse.lake.current(table, part) for part in warehouse.lake.parts(table)]:
             selects.append(f"select {columns} from read_parquet({literals(files)}, hive_partitioning = false)")
@@ -171,7 +171,7 @@ def _remove_addresses(store: ImageStore, work: Work, part: PartKey) -> None:
 
 
 def _write_images(settings: Settings, fetching: Fetching, work: Work) -> None:
-    part = _part(work)
+    part = work.part_key
     asked = _asked(work)
     store = open_store(settings, work.warehouse)
     _remove_addresses(store, work, part)
@@ -189,7 +189,7 @@ def _write_images(settings: Settings, fetching: Fetching, work: Work) -> None:
             now=datetime.now(UTC),
         )
     _clear_out(store, found)
-    work.write_arrow(results_table(part.source, part.part, found.rows), content=content_digest(found.rows))
+    work.write_rows(result_columns(part.source, part.part, found.rows), content=content_digest(found.rows))
 
 
 def _asked(work: Work) -> list[Asked]:
@@ -245,7 +245,7 @@ def _clear_out(store: ImageStore, found: Harvest) -> None:
 
 
 def _forget_journal(settings: Settings, work: Work) -> None:
-    with open_store(settings, work.warehouse).writer(_part(work)) as writer:
+    with open_store(settings, work.warehouse).writer(work.part_key) as writer:
         writer.forget_journal()
 
 
@@ -276,15 +276,9 @@ def _write_leftovers(settings: Settings, project: Project, work: Work) -> None:
         }
         found = leftovers(store, work.connection, relations)
         work.log(f"{len(relations)} tables and the image store looked through: {len(found):,} left")
-    _write_found(work, found)
-
-
-def _write_found(work: Work, found: Iterable[Leftover]) -> None:
-    import pyarrow as pa
-
-    rows = sorted((each.where, each.kind, each.value, each.count) for each in found)
-    schema = pa.schema([("place", pa.string()), ("kind", pa.string()), ("value", pa.string()), ("rows", pa.int64())])
-    work.write_arrow(pa.table([[row[i] for row in rows] for i in range(len(schema))], schema=schema))
+    work.write_rows(
+        [{"place": each.where, "kind": each.kind, "value": each.value, "rows": each.count} for each in found]
+    )
 
 
 def _forget_superseded(warehouse: Warehouse) -> None:
@@ -320,9 +314,3 @@ def _traces_in(warehouse: Warehouse, name: str) -> str | None:
         }.get(name, "false")
         columns += [f"case when not ({says_removed}) then {key} end as {key}" for key in ("source", "sample_id")]
     return f"select {', '.join(columns)} from ({warehouse.select(name)})" if columns else None
-
-
-def _part(work: Work) -> PartKey:
-    if work.part is None:
-        raise ValueError(f"{work.model.name} is made one part at a time")
-    return work.part

@@ -1,6 +1,7 @@
 """Stage sources: raw.parts, raw.quarantine, raw.pairs."""
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 
 from laionet_assets.assets.parts import RegisteredPart, load_register, look_again, registered_part
@@ -18,13 +19,13 @@ from laionet_assets.sources import (
     pairs_view_sql,
     quarantine_sql,
     read_records,
-    records_sql,
 )
 from laionet_assets.sqlmodels.loader import Project
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import SourceView, Warehouse
 
 PARTS_TABLE = "raw.parts"
+KEPT_RECORDS = 16
 _RECORDS: dict[tuple[Hashable, ...], Sequence[PartRecord]] = {}
 """The last records, by the SELECT that gave them and the stamps of its files."""
 
@@ -73,7 +74,7 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
 
 
 def _write_parts(sources: Mapping[str, SourceSettings], work: Work) -> None:
-    part = registered_part(work.warehouse, _part(work))
+    part = registered_part(work.warehouse, work.part_key)
     source = sources[part.source]
     record = inspect_part(
         work.connection,
@@ -83,13 +84,13 @@ def _write_parts(sources: Mapping[str, SourceSettings], work: Work) -> None:
         fingerprint=fingerprint(part.file, storage_options=source.storage_options),
     )
     work.log(f"{record.path}: {record.adapter}, {record.rows:,} rows, {record.quarantined:,} quarantined")
-    work.write_select(records_sql([record]))
+    work.write_rows([asdict(record)])
 
 
 def _write_quarantine(settings: Settings, work: Work) -> None:
     (record,) = read_records(work.connection)
     _assert_unchanged(settings, work.warehouse, record)
-    work.write_select(quarantine_sql(record))
+    work.write_rows(quarantine_sql(record) or [])
 
 
 def source_views(settings: Settings) -> Mapping[str, SourceView]:
@@ -97,9 +98,8 @@ def source_views(settings: Settings) -> Mapping[str, SourceView]:
 
     def pairs(warehouse: Warehouse, parts: Collection[PartKey] | None) -> str:
         register = load_register(warehouse)
-        records = _records(warehouse)
+        records = _records(warehouse) if parts is None else [_record(warehouse, part) for part in sorted(parts)]
         if parts is not None:
-            records = [record for record in records if PartKey(record.source, record.part) in parts]
             for record in records:
                 _assert_unchanged(settings, warehouse, record)
         present = [record for record in records if _is_readable(register, record)]
@@ -108,16 +108,23 @@ def source_views(settings: Settings) -> Mapping[str, SourceView]:
     return {"raw.pairs": pairs}
 
 
-def _records(warehouse: Warehouse) -> Sequence[PartRecord]:
-    """What raw.parts records; in a local lake read once a process, unless it changes."""
-    source = warehouse.select(PARTS_TABLE)
-    known = (source, *warehouse.stamps(PARTS_TABLE).values()) if warehouse.lake.is_local else None
+def _record(warehouse: Warehouse, part: PartKey) -> PartRecord:
+    """What raw.parts records of one part."""
+    (record,) = _records(warehouse, part)
+    return record
+
+
+def _records(warehouse: Warehouse, part: PartKey | None = None) -> Sequence[PartRecord]:
+    """What raw.parts records, of one part or of all; in a local lake read once a process, unless it changes."""
+    source = warehouse.select(PARTS_TABLE, part)
+    known = (source, *warehouse.stamps(PARTS_TABLE, part).values()) if warehouse.lake.is_local else None
     if known is not None and known in _RECORDS:
         return _RECORDS[known]
     with warehouse.connect() as connection:
         records = read_records(connection, f"({source})")
     if known is not None:
-        _RECORDS.clear()
+        if len(_RECORDS) >= KEPT_RECORDS:
+            _RECORDS.clear()
         _RECORDS[known] = records
     return records
 
@@ -133,12 +140,6 @@ def _assert_adapters(settings: Settings) -> None:
             problems.append(f"  sources[{i}].adapter: {error}")
     if problems:
         raise SettingsError(f"{settings.config_path}: {len(problems)} problem(s)\n" + "\n".join(problems))
-
-
-def _part(work: Work) -> PartKey:
-    if work.part is None:
-        raise ValueError(f"{work.model.name} is made one part at a time")
-    return work.part
 
 
 def _is_readable(register: Mapping[PartKey, RegisteredPart], record: PartRecord) -> bool:

@@ -16,6 +16,7 @@ from laionet_assets.sample import sample_web_folder
 from laionet_assets.settings import Settings, SourceSettings
 from laionet_assets.sources import PartFile, assign_ordinals, discover, look_at, part_number_of, resolve_path
 from laionet_assets.warehouse.catalog import refresh_catalog
+from laionet_assets.warehouse.rows import write_table
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Stamp, Warehouse
 
@@ -159,14 +160,8 @@ def retire_parts(warehouse: Warehouse, parts: Collection[PartKey]) -> dict[PartK
         emptied[part] = []
         for name, table in sorted(warehouse.tables.items()):
             if table.is_partitioned and not table.is_view and part in warehouse.lake.parts(table):
-                with warehouse.connect() as connection, warehouse.lake.stage(table, part) as staged:
-                    warehouse.write_sql(
-                        connection,
-                        staged.path,
-                        f"select * from ({warehouse.select(name, part)}) where false",
-                        order_by=table.grain,
-                        stamp=RETIRED,
-                    )
+                with warehouse.lake.stage(table, part) as staged:
+                    write_table(staged.path, table, [], stamps=RETIRED.metadata)
                     warehouse.lake.publish(staged)
                 emptied[part].append(name)
         with warehouse.lake.turn(REGISTER):

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from laionet_assets.assets import (
+    alikeness,
     embeddings,
     image_sets,
     images,
     ingestion,
+    matching,
     predictions,
     recipes,
     results,
@@ -18,9 +20,8 @@ from laionet_assets.assets import (
     taxonomy,
     text,
 )
-from laionet_assets.assets.parameters import SQL_PARAMETERS
 from laionet_assets.assets.steps import Step, sql_step
-from laionet_assets.settings import Settings
+from laionet_assets.settings import Settings, SettingsError
 from laionet_assets.sqlmodels.loader import Project, load_project
 from laionet_assets.sqlmodels.parse import SqlModelError
 from laionet_assets.warehouse.resource import WarehouseResource
@@ -56,14 +57,28 @@ def build_pipeline(settings: Settings, *, project: Project | None = None) -> Pip
 
     Raises UserError if a model, a source or an encoder of the settings cannot be used.
     """
-    project = project or load_project()
+    project = _with_checks(project or load_project(), settings)
     python_steps: dict[str, Step] = {}
-    for stage in (ingestion, taxonomy, similarity, recipes, images, text, image_sets, predictions, embeddings, results):
+    stages = (
+        ingestion,
+        taxonomy,
+        matching,
+        similarity,
+        recipes,
+        images,
+        text,
+        image_sets,
+        predictions,
+        embeddings,
+        alikeness,
+        results,
+    )
+    for stage in stages:
         python_steps.update(stage.steps(settings, project))
     steps = []
     for model in project.in_order():
         if model.select is not None:
-            steps.append(sql_step(project, model, SQL_PARAMETERS))
+            steps.append(sql_step(project, model))
         elif model.name in python_steps:
             steps.append(python_steps[model.name])
         else:
@@ -71,6 +86,15 @@ def build_pipeline(settings: Settings, *, project: Project | None = None) -> Pip
                 f"{model.documentation}: no SQL beside it, and no stage of laionet_assets/assets makes it"
             )
     return Pipeline(settings=settings, project=project, steps=tuple(steps))
+
+
+def _with_checks(project: Project, settings: Settings) -> Project:
+    """The project with the severities of the settings. Raises SettingsError listing all that are not possible."""
+    try:
+        return project.with_severities(settings.checks)
+    except SqlModelError as error:
+        problems = [f"  checks.{line}" for line in str(error).splitlines()]
+        raise SettingsError(f"{settings.config_path}: {len(problems)} problem(s)\n" + "\n".join(problems)) from None
 
 
 def warehouse_resource(settings: Settings) -> WarehouseResource:

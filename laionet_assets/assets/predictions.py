@@ -55,7 +55,14 @@ def predictor_specs(settings: Settings) -> Predictors:
     """The predictors of the settings. Raises SettingsError listing all that are not possible, by the path of their
     key.
     """
-    return list(zip(settings.predictors, named_models(settings, "predictors", PREDICTOR), strict=True))
+    specs = named_models(settings, "predictors", PREDICTOR, fault=_prompts_without_a_use)
+    return list(zip(settings.predictors, specs, strict=True))
+
+
+def _prompts_without_a_use(predictor: PredictorSettings, spec: ModelSpec) -> str | None:
+    if predictor.prompts == "query" or spec.provider == "open_clip":
+        return None
+    return f"prompts: found {predictor.prompts}, but {predictor.model} is not asked by prompts; take the key away"
 
 
 def _write_image_predictions(settings: Settings, specs: Predictors, work: Work) -> None:

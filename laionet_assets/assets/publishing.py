@@ -14,9 +14,8 @@ from laionet_assets.assets.audits import Audit, keep_audit, kept_audit
 from laionet_assets.assets.steps import Step, Work
 from laionet_assets.assets.versions import Versions
 from laionet_assets.quality.data_docs import DocsTarget
-from laionet_assets.quality.expectations import Expectation, grain_expectations, parse_expectations
 from laionet_assets.quality.validate import Outcome, validate
-from laionet_assets.sqlmodels.check import assert_columns, produced_columns
+from laionet_assets.sqlmodels.check import assert_columns, create_macros, produced_columns
 from laionet_assets.sqlmodels.loader import Model
 from laionet_assets.warehouse.catalog import refresh_catalog
 from laionet_assets.warehouse.sql import identifier, literals
@@ -41,18 +40,6 @@ class Published:
     size_bytes: int
     preview: str
     rejected: str | None = None
-
-
-def expectations_of(model: Model) -> tuple[Expectation, ...]:
-    """All expectations of a table: of its grain and of its yml.
-
-    The grain of a view over the sources is not checked: row numbers of a file are unique, and counting them costs as
-    much as the matching.
-    """
-    written = parse_expectations(model.expectations, columns=model.table.column_names, where=model.documentation)
-    if model.table.is_view:
-        return written
-    return (*grain_expectations(model.table.grain, where=model.documentation), *written)
 
 
 def make(warehouse: Warehouse, step: Step, part: PartKey | None, *, log: Callable[[str], None]) -> Published:
@@ -87,7 +74,7 @@ def make(warehouse: Warehouse, step: Step, part: PartKey | None, *, log: Callabl
         )
         if step.write is None:
             source = warehouse.views[step.name](warehouse, [part] if part else None)
-            work.write_select(f"select * from ({source}) limit 0")
+            work.write_rows([])
         else:
             step.write(work)
             source = f"select * from read_parquet({literals([str(staged.path)])}, hive_partitioning = false)"
@@ -108,7 +95,7 @@ def standing(warehouse: Warehouse, step: Step, part: PartKey | None) -> Publishe
 
     It is audited again, as it is, only if it was not yet audited by these rules.
     """
-    table, expectations = step.model.table, expectations_of(step.model)
+    table, expectations = step.model.table, step.model.expectations
     stamp = warehouse.stamps(step.name, part)[part]
     audit = kept_audit(warehouse, table, part, version=stamp.version, expectations=expectations)
     preview = ""
@@ -161,10 +148,11 @@ def _audit(
     Raises SqlModelError if the columns differ from the documented ones.
     """
     assert_columns(model.table, produced_columns(connection, source), where=model.documentation)
+    create_macros(connection, model.check_macros)
     connection.execute("create schema if not exists audit")
     connection.execute(f"create or replace view {identifier(AUDITED)} as {source}")
     docs = DocsTarget(warehouse.docs, model.name, part.key if part else None)
-    outcomes = validate(connection, AUDITED, expectations_of(model), suite=model.name, docs=docs)
+    outcomes = validate(connection, AUDITED, model.expectations, suite=model.name, docs=docs)
     (rows,) = connection.execute(f"select count(*) from {identifier(AUDITED)}").fetchone() or (0,)
     return outcomes, rows, preview_of(connection, AUDITED)
 

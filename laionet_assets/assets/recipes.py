@@ -1,9 +1,9 @@
 """Stage laionet: raw.recipes, the recipes of laionet.yaml as rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 
-from laionet_assets.assets.steps import Step, Work
+from laionet_assets.assets.steps import Step, write_given
 from laionet_assets.settings import Settings
 from laionet_assets.sqlmodels.loader import Project
 
@@ -27,24 +27,4 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
     ]
 
     model = project.models["raw.recipes"]
-    return {model.name: Step(model=model, settings=(repr(rows),), write=partial(_write, rows))}
-
-
-def _write(rows: Sequence[Mapping[str, object]], work: Work) -> None:
-    import pyarrow as pa
-
-    schema = pa.schema(
-        [
-            ("recipe", pa.string()),
-            ("position", pa.int32()),
-            ("matching", pa.string()),
-            ("encoder", pa.string()),
-            ("text_threshold", pa.float64()),
-            ("multi_label", pa.string()),
-            ("nsfw_tags", pa.list_(pa.string())),
-            ("max_punsafe", pa.float64()),
-            ("top_k", pa.int64()),
-            ("drop_text_in_image", pa.bool_()),
-        ]
-    )
-    work.write_arrow(pa.Table.from_pylist(list(rows), schema=schema).sort_by("recipe"))
+    return {model.name: Step(model=model, settings=(repr(rows),), write=partial(write_given, rows))}

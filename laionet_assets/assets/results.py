@@ -33,8 +33,9 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
     listed = {item.name: path for item, _, path in published if path is not None}
     counted = {item.name: path for item in _compared(settings) if (path := _path(settings, item.classes)) is not None}
     predictors = [
-        {"model": item.name, "position": position, "provider": item.model.partition(":")[0]}
+        {"model": item.name, "position": position, "provider": provider, "is_zero_shot": provider == ZERO_SHOT_PROVIDER}
         for position, item in enumerate(settings.predictors)
+        for provider in [item.model.partition(":")[0]]
     ]
     models = project.models
 
@@ -118,41 +119,24 @@ def _write_correctness(published: Sequence[tuple[PublishedResultsSettings, Path,
         PublishedResults(item.name, str(path), read_label_list(labels) if labels else None)
         for item, path, labels in published
     ]
-    work.write_select(published_select(work.connection, results))
+    work.write_rows(published_select(work.connection, results))
 
 
 def _write_label_counts(lists: Mapping[str, Path], work: Work) -> None:
-    import pyarrow as pa
-
     from laionet_assets.stats import label_counts, read_label_list
 
-    schema = pa.schema([("image_set", pa.string()), ("wnid", pa.string()), ("images", pa.int64())])
-    tables = [label_counts(name, read_label_list(path)) for name, path in lists.items()]
-    work.write_arrow(pa.concat_tables([schema.empty_table(), *tables]))
+    work.write_rows([row for name, path in lists.items() for row in label_counts(name, read_label_list(path))])
 
 
 def _write_classes(lists: Mapping[str, Path], work: Work) -> None:
-    import pyarrow as pa
-
     from laionet_assets.stats import read_label_list
 
-    rows = [
-        {"image_set": name, "wnid": wnid}
-        for name, path in lists.items()
-        for wnid in sorted(read_label_list(path).wnids)
-    ]
-    schema = pa.schema([("image_set", pa.string()), ("wnid", pa.string())])
-    work.write_arrow(pa.Table.from_pylist(rows, schema=schema))
+    listed = {name: read_label_list(path).wnids for name, path in lists.items()}
+    work.write_rows([{"image_set": name, "wnid": wnid} for name, wnids in listed.items() for wnid in wnids])
 
 
 def _write_predictors(predictors: Sequence[Mapping[str, object]], work: Work) -> None:
-    import pyarrow as pa
-
-    rows = [{**row, "is_zero_shot": row["provider"] == ZERO_SHOT_PROVIDER} for row in predictors]
-    schema = pa.schema(
-        [("model", pa.string()), ("position", pa.int32()), ("provider", pa.string()), ("is_zero_shot", pa.bool_())]
-    )
-    work.write_arrow(pa.Table.from_pylist(rows, schema=schema).sort_by("model"))
+    work.write_rows([{**row, "is_zero_shot": row["provider"] == ZERO_SHOT_PROVIDER} for row in predictors])
 
 
 def _write_gaps(work: Work) -> None:
@@ -163,4 +147,4 @@ def _write_gaps(work: Work) -> None:
     weights = work.connection.sql(
         "select image_set, weighting, wnid, label_list, weight from core.class_weights"
     ).to_arrow_table()
-    work.write_arrow(accuracy_gaps(recalls, weights))
+    work.write_rows(accuracy_gaps(recalls, weights))

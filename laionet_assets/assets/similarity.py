@@ -57,6 +57,8 @@ def encoder_specs(settings: Settings) -> list[ModelSpec]:
 
 
 def _write_queries(specs: Sequence[ModelSpec], templates: Mapping[str, str], work: Work) -> None:
+    import pyarrow as pa
+
     tables = []
     for spec in sorted(specs, key=lambda spec: spec.name):
         queries = work.connection.sql(
@@ -65,10 +67,12 @@ def _write_queries(specs: Sequence[ModelSpec], templates: Mapping[str, str], wor
         ).to_arrow_table()
         ids = queries.select(["wnid", "template", "query"])
         tables.append(_embedded(labelled(spec, work), ids, queries["query"], work))
-    _write(work, tables)
+    work.write_rows(pa.concat_tables(tables))
 
 
 def _write_captions(specs: Sequence[ModelSpec], work: Work) -> None:
+    import pyarrow as pa
+
     captions = work.connection.sql(
         "select source, part, caption_id, any_value(caption) as caption from core.candidates group by all order by all"
     ).to_arrow_table()
@@ -77,7 +81,7 @@ def _write_captions(specs: Sequence[ModelSpec], work: Work) -> None:
         _embedded(labelled(spec, work), ids, captions["caption"], work, checkpoint=work.checkpoint)
         for spec in sorted(specs, key=lambda spec: spec.name)
     ]
-    _write(work, tables)
+    work.write_rows(pa.concat_tables(tables))
 
 
 def _embedded(spec: ModelSpec, ids: Any, texts: Any, work: Work, *, checkpoint: Path | None = None) -> Any:
@@ -92,11 +96,3 @@ def _embedded(spec: ModelSpec, ids: Any, texts: Any, work: Work, *, checkpoint: 
         progress=progress_log(work.log, f"texts embedded by {spec.name}"),
         checkpoint=checkpoint,
     )
-
-
-def _write(work: Work, tables: Sequence[Any]) -> None:
-    import pyarrow as pa
-
-    from laionet_assets.encoders.embeddings import PARQUET_OPTIONS
-
-    work.write_arrow(pa.concat_tables(tables), **PARQUET_OPTIONS)

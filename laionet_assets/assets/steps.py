@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, S
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
@@ -18,8 +18,12 @@ from laionet_assets.models.spec import ModelSpec
 from laionet_assets.sqlmodels.check import create_macros
 from laionet_assets.sqlmodels.loader import Model, Project
 from laionet_assets.warehouse.checkpoint import remove_checkpoint
+from laionet_assets.warehouse.rows import Rows, as_documented, write_select, write_table
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Stamp, Warehouse, digest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -27,8 +31,8 @@ class Work:
     """One table, or one part of it, being made.
 
     `connection` is private to the work and sees the tables that the step reads (of the same part, where they are
-    partitioned). `write_select` and `write_arrow` write the staged file. `stamp` says what it is made from and by;
-    `labels` are those that the step's computations go by in the rows, `known_labels` those of the published rows.
+    partitioned). `write_rows` writes the staged file. `stamp` says what it is made from and by; `labels` are those that
+    the step's computations go by in the rows, `known_labels` those of the published rows.
     """
 
     warehouse: Warehouse
@@ -41,29 +45,23 @@ class Work:
     labels: Mapping[str, str] = field(default_factory=dict)
     known_labels: Mapping[str, str] = field(default_factory=dict)
 
-    def write_select(self, select: str, parameters: Mapping[str, Any] | None = None) -> None:
-        """Write the rows of a SELECT, sorted by the grain."""
-        self.warehouse.write_sql(
-            self.connection,
-            self.staged,
-            select,
-            order_by=self.model.table.grain,
-            stamp=self.stamp,
-            parameters=parameters,
-        )
-
-    def write_arrow(self, table: Any, *, content: str | None = None, **options: Any) -> None:
-        """Write a pyarrow Table as it is (its rows are in the order of the grain already), with pyarrow's writer
-        options.
+    def write_rows(self, rows: str | Rows, *, content: str | None = None) -> None:
+        """Write rows, cast and sorted as the table is documented: those of a SELECT, or columns by name, or mappings,
+        one a row.
 
         `content` is a digest of what later steps read of the rows, for rows that the same input does not decide (what
-        the web answered): it becomes part of the file's version, so that later steps follow when it changes.
+        the web answered): it becomes part of the file's version, so that later steps follow when it changes. Raises
+        RowsError if the rows have not the documented columns.
         """
-        import pyarrow.parquet as pq
+        stamps = self.stamp.with_content(content).metadata
+        if isinstance(rows, str):
+            write_select(self.connection, self.staged, self.model.table, rows, stamps=stamps)
+        else:
+            write_table(self.staged, self.model.table, rows, stamps=stamps)
 
-        stamp = self.stamp.with_content(content)
-        stamped = table.replace_schema_metadata({**(table.schema.metadata or {}), **stamp.metadata})
-        pq.write_table(stamped, self.staged, **{"compression": "zstd", **options})
+    def typed(self, columns: Mapping[str, Any]) -> "pa.Table":
+        """Some columns of the table, by name, as a pyarrow Table of their documented types."""
+        return as_documented(self.model.table, columns, names=columns.keys())
 
     def published(self) -> Any:
         """The rows published before as a pyarrow Table, None without: what they have need not be made again."""
@@ -79,6 +77,13 @@ class Work:
         return self.known_labels.get(computation, self.labels[computation]) != self.labels[computation]
 
     @property
+    def part_key(self) -> PartKey:
+        """The part that is being made. Raises ValueError for a table that is not partitioned."""
+        if self.part is None:
+            raise ValueError(f"{self.model.name} is not made one part at a time")
+        return self.part
+
+    @property
     def checkpoint(self) -> Path:
         """Folder of finished chunks of this work, on this machine: after a kill, the next run goes on with them."""
         return self.warehouse.scratch / self.model.name / (self.part.folder if self.part else "")
@@ -87,6 +92,11 @@ class Work:
 def forget_checkpoint(work: Work) -> None:
     """Remove the finished chunks of a piece of work, once it is published."""
     remove_checkpoint(work.checkpoint)
+
+
+def write_given(rows: Sequence[Mapping[str, Any]], work: Work) -> None:
+    """Write rows that the settings say: `Step.write` of a table that is made of nothing else."""
+    work.write_rows(rows)
 
 
 def same_for_all_parts(part: PartKey | None) -> None:
@@ -136,11 +146,11 @@ class Step:
     """How a table is made: `write(work)` writes its staged file (None for a view over the sources).
 
     The rows depend on the source of `write` (a function at the top level of a module, or a `partial` of one) and of
-    `makers`, functions and classes that it does not reach by name; `computations` are set apart from it. `sql_code`
-    takes the place of that source where SQL makes the table. `settings` are those that the rows depend on, as texts;
-    `outside(warehouse, part)` names what they depend on outside the tables (the content of a source file); of parts
-    with the same `outside_by(part)` it says the same, and is asked once a plan. `adapters(warehouse, part)` are
-    computations that the part chooses.
+    `makers`, functions and classes that it does not reach by name; `computations` are set apart from it. `macros` is
+    the digest of the SQL macros that it uses. `sql_code` takes the place of all that where SQL makes the table.
+    `settings` are those that the rows depend on, as texts; `outside(warehouse, part)` names what they depend on outside
+    the tables (the content of a source file); of parts with the same `outside_by(part)` it says the same, and is asked
+    once a plan. `adapters(warehouse, part)` are computations that the part chooses.
 
     `look(warehouse, part)` comes before an asset that is asked for decides whether it is up to date: it brings what is
     remembered of the outside (the register of parts) to what is there now.
@@ -156,6 +166,7 @@ class Step:
     write: Callable[[Work], None] | None
     makers: Sequence[Any] = ()
     computations: Sequence[Computation] = ()
+    macros: str | None = None
     sql_code: str | None = None
     settings: tuple[str, ...] = ()
     outside: Callable[[Warehouse, PartKey | None], str] = lambda warehouse, part: ""
@@ -184,7 +195,7 @@ class Step:
     @property
     def code_version(self) -> str:
         """All that the rows depend on of code and settings, as one text."""
-        return digest(self.code, *(each.digest for each in self.computations), *self.settings)
+        return digest(self.code, self.macros or "", *(each.digest for each in self.computations), *self.settings)
 
     @property
     def name(self) -> str:
@@ -195,17 +206,16 @@ class Step:
         return self.model.table.is_partitioned
 
 
-def sql_step(project: Project, model: Model, parameters: Mapping[str, Any]) -> Step:
+def sql_step(project: Project, model: Model) -> Step:
     """The step of a SQL model."""
-    chosen = {name: parameters[name] for name in sorted(model.reads.parameters)}
 
     def write(work: Work) -> None:
         create_macros(work.connection, project.macros_of(model))
-        work.write_select(model.select or "", chosen)
+        work.write_rows(model.select or "")
 
     return Step(
         model=model,
         write=write,
-        sql_code=project.code_version(model, parameters),
+        sql_code=project.code_version(model),
         kinds=frozenset({"duckdb", "sql"}),
     )

@@ -1,13 +1,14 @@
 """Stage taxonomy: raw.synsets."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 from laionet_assets.assets.steps import Step, Work
 from laionet_assets.settings import Settings
 from laionet_assets.sqlmodels.loader import Project
-from laionet_assets.taxonomy import load_synsets, synsets_table
+from laionet_assets.taxonomy import load_synsets
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Warehouse, digest
 
@@ -25,6 +26,6 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
 
 
 def _write(taxonomy: str, work: Work) -> None:
-    table = synsets_table(load_synsets(taxonomy))
-    work.log(f"{table.num_rows} classes of {taxonomy}")
-    work.write_arrow(table.sort_by("wnid"))
+    synsets = load_synsets(taxonomy)
+    work.log(f"{len(synsets)} classes of {taxonomy}")
+    work.write_rows([asdict(synset) for synset in synsets])

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -82,7 +83,11 @@ def _write_texts(settings: Settings, spec: ModelSpec | None, work: Work) -> None
         recognizer = labelled(spec, work)
         read = _read(recognizer, wanted, open_store(settings, work.warehouse), known, work)
         texts = _by(recognizer_identity(recognizer), known) | read
-    _write(work, [texts[sha256] for sha256 in sorted(texts)])
+    rows = [texts[sha256] for sha256 in sorted(texts)]
+    work.write_rows(
+        [{"source": work.part_key.source, "part": work.part_key.part, **asdict(text)} for text in rows],
+        content=digest(*(f"{text.sha256} {text.text!r}" for text in rows)),
+    )
 
 
 def _read(
@@ -115,15 +120,3 @@ def _pictures(store: "ImageStore", sha256s: Sequence[str]) -> Iterator[tuple[str
     """Contents and their bytes, or why there are none."""
     for sha256, found in store.contents(sha256s):
         yield sha256, found if isinstance(found, bytes) else str(found)
-
-
-def _write(work: Work, texts: Sequence["PictureText"]) -> None:
-    import pyarrow as pa
-
-    from laionet_assets.ocr.texts import texts_table
-
-    table = texts_table(texts)
-    for name in ("part", "source"):
-        value = getattr(work.part, name)
-        table = table.add_column(0, name, pa.array([value] * len(texts), pa.string()))
-    work.write_arrow(table, content=digest(*(f"{text.sha256} {text.text!r}" for text in texts)))

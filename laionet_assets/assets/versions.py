@@ -119,7 +119,8 @@ class Versions:
     def _digests(self, step: Step, part: PartKey | None) -> dict[str, str]:
         """Digests of all code that a step makes a file by, by name."""
         computations = (*step.computations, *step.adapters(self._warehouse, part))
-        return {step.name: step.code, **{each.name: each.digest for each in computations}}
+        macros = {f"macros of {step.name}": step.macros} if step.macros is not None else {}
+        return {step.name: step.code, **macros, **{each.name: each.digest for each in computations}}
 
     def _reads(self, step: Step, part: PartKey | None) -> list[str]:
         return [f"{name}={self.of(name, part)}" for name in sorted(step.model.reads.tables)]

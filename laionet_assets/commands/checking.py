@@ -6,13 +6,12 @@ from pathlib import Path
 import dagster as dg
 from rich.console import Console
 
-from laionet_assets.assets.parameters import SQL_PARAMETERS
 from laionet_assets.assets.pipeline import Pipeline, build_pipeline
-from laionet_assets.assets.publishing import expectations_of
 from laionet_assets.definitions import build_defs
 from laionet_assets.errors import UserError
+from laionet_assets.quality.expectations import GRAIN_CHECKS
 from laionet_assets.settings import load_settings
-from laionet_assets.sqlmodels.check import check_columns
+from laionet_assets.sqlmodels.check import check_columns, check_expectations
 from laionet_assets.sqlmodels.loader import Project, load_project
 from laionet_assets.sqlmodels.unit import run_unit_test
 
@@ -55,11 +54,15 @@ def run_checks(config: Path | None) -> int:
         defs = build_defs(pipeline[0].settings, pipeline=pipeline[0])
         dg.Definitions.validate_loadable(defs)
         dg_assets = len(defs.resolve_asset_graph().get_all_asset_keys())
-        return f"{dg_assets} assets, {sum(len(expectations_of(step.model)) for step in pipeline[0].steps)} checks", []
+        return f"{dg_assets} assets, {sum(len(step.model.expectations) for step in pipeline[0].steps)} checks", []
 
     def columns_step() -> tuple[str, Sequence[str]]:
         columns = sum(len(model.table.columns) for model in project[0].models.values())
-        return f"{columns} documented columns against those the SQL produces", check_columns(project[0], SQL_PARAMETERS)
+        return f"{columns} documented columns against those the SQL produces", check_columns(project[0])
+
+    def expectations_step() -> tuple[str, Sequence[str]]:
+        checks = sum(len(model.expectations) for model in project[0].models.values())
+        return f"{checks} checks asked of tables without rows", check_expectations(project[0])
 
     def documentation_step() -> tuple[str, Sequence[str]]:
         return "grain, description and owner of every table", documentation_gaps(project[0])
@@ -69,7 +72,7 @@ def run_checks(config: Path | None) -> int:
         problems = [
             f"{model.documentation}: {test.name}: {difference}"
             for model, test in tests
-            for difference in run_unit_test(project[0], model, test, SQL_PARAMETERS)
+            for difference in run_unit_test(project[0], model, test)
         ]
         untested = [
             f"{model.documentation}: no unit test"
@@ -82,6 +85,7 @@ def run_checks(config: Path | None) -> int:
     step("models", models_step)
     if project:
         step("columns", columns_step)
+        step("expectations", expectations_step)
         step("documentation", documentation_step)
         step("unit tests", unit_tests_step)
         if not failed:
@@ -97,6 +101,6 @@ def documentation_gaps(project: Project) -> list[str]:
             problems.append(f"{model.documentation}: description: begin with the grain, `One row per ...`")
         if not model.owners:
             problems.append(f"{model.documentation}: owners: nobody")
-        if not model.expectations:
+        if all(expectation.name in GRAIN_CHECKS for expectation in model.expectations):
             problems.append(f"{model.documentation}: expectations: none")
     return problems

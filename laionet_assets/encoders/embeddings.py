@@ -8,7 +8,6 @@ most 1.2e-4). Not here: reading texts, writing and publishing tables.
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,20 +18,6 @@ from laionet_assets.models.spec import ModelSpec
 from laionet_assets.models.text_encoder import Progress, TextEncoder, load_text_encoder
 from laionet_assets.warehouse.checkpoint import chunk_name
 from laionet_assets.warehouse.lake import write_whole
-
-EMBEDDING_TYPE = pa.list_(pa.float16())
-"""Lists, not fixed-size lists: encoders of different dimensions share a column. DuckDB reads it as FLOAT[]."""
-
-PARQUET_OPTIONS: dict[str, Any] = {
-    "compression": "zstd",
-    "row_group_size": 16_384,
-    "use_dictionary": ["encoder", "model", "source", "part", "wnid", "template", "query"],
-}
-"""Options of `pyarrow.parquet.write_table` for embeddings: no dictionary for the vectors.
-
-Measured for 100,000 x 384: 0.58 cpu-s to write, 0.20 to read in DuckDB, 71 MB. Not byte_stream_split: DuckDB 2.0 cannot
-read half precision written so.
-"""
 
 CHUNK_TEXTS = 16_384
 """Texts embedded at a time, the unit of a checkpoint."""
@@ -148,17 +133,16 @@ def _within(progress: Progress | None, start: int, total: int) -> Progress | Non
 
 
 def _lists(vectors: np.ndarray) -> pa.ChunkedArray:
-    """A matrix as a column of lists."""
+    """A matrix as a column of lists, so that encoders of different dimensions share it."""
     rows, dimension = vectors.shape
-    chunks = [vectors[start : start + _LIST_ROWS] for start in range(0, rows, _LIST_ROWS)]
+    chunks = [vectors[start : start + _LIST_ROWS] for start in range(0, max(rows, 1), _LIST_ROWS)]
     return pa.chunked_array(
         [
             pa.ListArray.from_arrays(
                 pa.array(np.arange(len(chunk) + 1, dtype=np.int32) * dimension), pa.array(chunk.reshape(-1))
             )
             for chunk in chunks
-        ],
-        EMBEDDING_TYPE,
+        ]
     )
 
 

@@ -24,7 +24,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -156,20 +156,11 @@ def read_removals(path: Path) -> list[Removal]:
 
 
 def tombstones_table(tombstones: Iterable[Tombstone]) -> "pa.Table":
-    """The rows of core.removals, one a tombstone."""
+    """Tombstones as rows, one a tombstone."""
     import pyarrow as pa
 
-    schema = pa.schema(
-        [
-            ("kind", pa.string()),
-            ("value", pa.string()),
-            ("reason", pa.string()),
-            ("is_requested", pa.bool_()),
-            ("removed_at", pa.timestamp("us", tz="UTC")),
-        ]
-    )
     rows = list(tombstones)
-    return pa.table([[getattr(row, name) for row in rows] for name in schema.names], schema=schema)
+    return pa.table({field.name: [getattr(row, field.name) for row in rows] for field in fields(Tombstone)})
 
 
 def spread(

@@ -8,13 +8,10 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from laionet_assets.images.fetch.outcomes import FetchOutcome, Status
 from laionet_assets.images.fetch.policy import FetchPolicy
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 REMOVED = "removed"
 NOT_FETCHED = "not_fetched"
@@ -142,29 +139,16 @@ def deciding_setting(error_class: str | None, detail: str | None, policy: FetchP
     return None
 
 
-def results_table(source: str, part: str, results: Iterable[tuple[int, str | None, Result]]) -> "pa.Table":
-    """The rows of core.images: (sample_id, url, result) in the order given, with the key in front."""
-    import pyarrow as pa
-
+def result_columns(source: str, part: str, results: Iterable[tuple[int, str | None, Result]]) -> dict[str, list[Any]]:
+    """The columns of core.images: of (sample_id, url, result) in the order given, with the key in front."""
     rows = list(results)
-    columns: dict[str, Any] = {
-        "source": pa.array([source] * len(rows), pa.string()),
-        "part": pa.array([part] * len(rows), pa.string()),
-        "sample_id": pa.array([sample_id for sample_id, _, _ in rows], pa.int64()),
-        "url": pa.array([url if result.has_address else None for _, url, result in rows], pa.string()),
+    return {
+        "source": [source] * len(rows),
+        "part": [part] * len(rows),
+        "sample_id": [sample_id for sample_id, _, _ in rows],
+        "url": [url if result.has_address else None for _, url, result in rows],
+        **{name: [getattr(result, name) for _, _, result in rows] for name in _NAMES},
     }
-    kinds = {
-        **dict.fromkeys(("http_status", "attempts", "redirects", "width", "height"), pa.int32()),
-        **dict.fromkeys(_TIMES, pa.timestamp("us", tz="UTC")),
-        **dict.fromkeys(("is_animated", "is_uncleared"), pa.bool_()),
-        "size_bytes": pa.int64(),
-        "phash": pa.uint64(),
-        "seconds": pa.float64(),
-    }
-    for name in _NAMES:
-        values = [getattr(result, name) for _, _, result in rows]
-        columns[name] = pa.array(values, kinds.get(name, pa.string()))
-    return pa.table(columns)
 
 
 def content_digest(results: Iterable[tuple[int, str | None, Result]]) -> str:

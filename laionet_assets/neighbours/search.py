@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 RECALL = 0.98
 """Share of the truly nearest that a search is meant to find."""
 
+CANDIDATES = (50, 200, 800)
+"""How many vectors that their codes make likely are compared themselves, for each that is wanted: as many as needed."""
+
 _SAME = 1e-5
 
 Vectors = NDArray[np.floating[Any]]
@@ -37,20 +40,28 @@ class Neighbours:
     similarity: NDArray[np.float32]
 
 
-def nearest(
-    pieces: Iterable["faiss.IndexIVFScalarQuantizer"], queries: Vectors, *, probes: int, k: int = 1
-) -> Neighbours:
-    """The k nearest vectors of all pieces for each query, looking into the `probes` nearest cells.
+@dataclass(frozen=True)
+class Effort:
+    """How far a search looks: into how many cells, and among how many likely vectors for each that is wanted."""
 
-    `queries`: shape (queries, dimension). The result is that of one index of all pieces' vectors.
+    probes: int
+    candidates: int = CANDIDATES[0]
+
+
+def nearest(pieces: "Iterable[faiss.Index]", queries: Vectors, effort: Effort, *, k: int = 1) -> Neighbours:
+    """The k nearest vectors of all pieces for each query, as far as `effort` looks in each piece.
+
+    `queries`: shape (queries, dimension). Of several vectors that are the same, any may be found.
     """
     import faiss
 
     wanted = np.ascontiguousarray(queries, dtype=np.float32)
+    cells = faiss.SearchParametersIVF()
+    cells.nprobe = effort.probes
+    looking = faiss.IndexRefineSearchParameters(k_factor=effort.candidates, base_index_params=cells)
     best = _none(len(wanted), k)
     for position, piece in enumerate(pieces):
-        looked = faiss.SearchParametersIVF(nprobe=min(probes, piece.nlist))
-        similarity, ids = piece.search(wanted, k, params=looked)
+        similarity, ids = piece.search(wanted, k, params=looking)
         best = _merged(best, position, ids, similarity)
     return best
 
@@ -87,36 +98,42 @@ def recall(found: Neighbours, exact: Neighbours) -> float:
     return float(np.minimum(hits, is_there.sum(axis=1)).sum() / is_there.sum())
 
 
-def choose_probes(
-    open_pieces: Callable[[], Iterable["faiss.IndexIVFScalarQuantizer"]],
+def choose_effort(
+    open_pieces: "Callable[[], Iterable[faiss.Index]]",
     queries: Vectors,
     exact: Neighbours,
     *,
     cells: int,
     target: float = RECALL,
-) -> tuple[int, float]:
-    """The fewest cells to look into so that recall is at least `target` for these queries, and the recall then.
+) -> tuple[Effort, float]:
+    """The least effort whose recall is at least `target` for these queries, and the recall then.
 
-    `open_pieces` opens the pieces anew for each try; `exact`: the queries' true neighbours, of as many as are wanted.
-    Recall is taken to rise with the cells: they are doubled until it suffices, then halved in.
+    `open_pieces` opens the pieces anew for each try; `exact`: the queries' true neighbours, as many of each as are
+    wanted. The fewest of CANDIDATES that suffice where every cell is looked into, then the fewest cells: recall is
+    taken to rise with them, so they are doubled until it suffices, then halved in. Where nothing suffices, the greatest
+    effort.
     """
-    k = exact.ids.shape[1]
 
-    def measured(probes: int) -> float:
-        return recall(nearest(open_pieces(), queries, probes=probes, k=k), exact)
+    def measured(effort: Effort) -> float:
+        return recall(nearest(open_pieces(), queries, effort, k=exact.ids.shape[1]), exact)
 
-    low, high, reached = 0, 1, measured(1)
-    while reached < target and high < cells:
+    for candidates in CANDIDATES:
+        reached = measured(Effort(cells, candidates))
+        if reached >= target:
+            break
+    else:
+        return Effort(cells, candidates), reached
+    low, high = 0, 1
+    while (here := measured(Effort(high, candidates))) < target and high < cells:
         low, high = high, min(2 * high, cells)
-        reached = measured(high)
+    reached = here
     while high - low > 1:
         middle = (low + high) // 2
-        here = measured(middle)
-        if here >= target:
+        if (here := measured(Effort(middle, candidates))) >= target:
             high, reached = middle, here
         else:
             low = middle
-    return high, reached
+    return Effort(high, candidates), reached
 
 
 def _none(queries: int, k: int) -> Neighbours:

@@ -9,6 +9,12 @@ from html.entities import html5
 from typing import Literal
 
 _ASCII_PUNCTUATION = str.maketrans(string.punctuation, " " * len(string.punctuation))
+_SIGNS = "\ufe0e\ufe0f\u115f\u1160\u3164\uffa0"
+_IGNORED = (
+    (0xAD, 0xAD), (0x34F, 0x34F), (0x61C, 0x61C), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x200C, 0x200F),
+    (0x202A, 0x202E), (0x2060, 0x206F), (0xFE00, 0xFE0D), (0xFEFF, 0xFEFF), (0xFFF0, 0xFFF8), (0x1BCA0, 0x1BCA3),
+    (0x1D173, 0x1D17A), (0xE0000, 0xE0FFF),
+)  # fmt: skip
 _ENTITIES = "amp apos bdquo laquo ldquo lsaquo lsquo nbsp quot raquo rdquo rsaquo rsquo sbquo"
 
 
@@ -31,10 +37,25 @@ def class_name_in_text(text: str | None, lemmas: Sequence[str], *, rule: Literal
 
 
 def fold(text: str) -> str:
-    """Words (letters, marks, numbers of Unicode) in lower case, parted by one space; as the SQL macro `fold_words`."""
-    blanked = _entities().sub(" ", text)
-    words = "".join(c if unicodedata.category(c)[0] in "LMN" else " " for c in blanked)
-    return " ".join("".join(c.lower()[0] for c in word) for word in words.split())
+    """Words in lower case, parted by one space; as the SQL macro `fold_words`, which says what is read in which way."""
+    folded = [""]
+    for character in _entities().sub(" ", text):
+        kind = _kind(character)
+        if kind == "letter" or (kind == "mark" and folded[-1]):
+            folded[-1] += character.lower()[0]
+        elif kind != "ignored" and folded[-1]:
+            folded.append("")
+    return " ".join(folded).rstrip()
+
+
+@lru_cache(maxsize=4096)
+def _kind(character: str) -> Literal["letter", "mark", "ignored", "separator"]:
+    category = unicodedata.category(character)
+    if character in _SIGNS or category == "Me":
+        return "separator"
+    if any(first <= ord(character) <= last for first, last in _IGNORED):
+        return "ignored"
+    return {"L": "letter", "N": "letter", "M": "mark"}.get(category[0], "separator")
 
 
 @lru_cache(maxsize=1)

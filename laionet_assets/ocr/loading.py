@@ -24,6 +24,8 @@ def parse_recognizer(
             raise spec.error(f"RapidOCR has no profile {spec.model!r}; known are {', '.join(RAPID_PROFILES)}")
         if spec.revision or spec.weights:
             raise spec.error("its models come with the package; name neither revision nor weights")
+        if spec.device not in ("auto", "cpu"):
+            raise spec.error(f"found device {spec.device}, but it runs on the processor alone; take the key away")
     return spec
 
 

@@ -81,25 +81,8 @@ def read_missing(
     return found
 
 
-def texts_table(texts: Iterable[PictureText]) -> "pa.Table":
-    """The columns of `PictureText`, a row a text."""
-    import pyarrow as pa
-
-    schema = pa.schema(
-        [
-            ("sha256", pa.string()),
-            ("recognizer", pa.string()),
-            ("text", pa.string()),
-            ("boxes", pa.int32()),
-            ("confidence", pa.float64()),
-            ("error", pa.string()),
-        ]
-    )
-    return pa.Table.from_pylist([asdict(text) for text in texts], schema=schema)
-
-
 def texts_of(table: "pa.Table") -> dict[str, PictureText]:
-    """The texts in a table with (at least) the columns of `texts_table`, by content."""
+    """The texts in a table with (at least) the columns of a `PictureText`, by content."""
     columns = list(PictureText.__slots__)
     return {row["sha256"]: PictureText(**row) for row in table.select(columns).to_pylist()}
 
@@ -136,9 +119,10 @@ def _counted(
 
 
 def _write(chunk: Sequence[PictureText], handle: BinaryIO) -> None:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    pq.write_table(texts_table(chunk), handle)
+    pq.write_table(pa.Table.from_pylist([asdict(text) for text in chunk]), handle)
 
 
 def _saved(checkpoint: Path | None) -> Iterator[PictureText]:

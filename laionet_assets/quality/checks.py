@@ -32,13 +32,22 @@ def check_specs(
         dg.AssetCheckSpec(
             name=expectation.name,
             asset=asset_key,
-            description="\n\n".join(filter(None, [expectation.description, f"`{expectation.rule()}`"])),
+            description=_spec_description(expectation),
             blocking=expectation.is_critical,
-            metadata={"type": expectation.type, "severity": expectation.severity, "written in": expectation.where},
+            metadata={
+                "type": expectation.type,
+                "severity": expectation.severity_in_words,
+                "written in": expectation.where,
+            },
             partitions_def=partitions_def,
         )
         for expectation in expectations
     ]
+
+
+def _spec_description(expectation: Expectation) -> str:
+    chosen = f"Severity: {expectation.severity_in_words}." if expectation.written_severity else ""
+    return "\n\n".join(filter(None, [expectation.description, chosen, f"`{expectation.rule()}`"]))
 
 
 def check_result(
@@ -49,7 +58,11 @@ def check_result(
     expectation = outcome.expectation
     metadata: dict[str, Any] = {
         "expectation": dg.MetadataValue.json(
-            {"type": expectation.type, "kwargs": _json(expectation.kwargs), "severity": expectation.severity}
+            {
+                "type": expectation.type,
+                "kwargs": _json(expectation.kwargs),
+                "severity": expectation.severity_in_words,
+            }
         ),
         "partition": partition,
         "rows": outcome.rows,
@@ -98,6 +111,8 @@ def _paragraph(outcome: Outcome) -> list[str]:
     expectation = outcome.expectation
     first, *more = _finding(outcome).splitlines()
     lines = [f"  {expectation.severity.upper()} {expectation.name}: {first}"]
+    if expectation.written_severity:
+        lines.append(f"    severity: {expectation.severity_in_words}")
     lines += [f"      {line}" for line in more if line.strip()]
     if expectation.description:
         lines.append(f"    meaning: {expectation.description}")

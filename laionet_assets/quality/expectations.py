@@ -10,7 +10,7 @@ import importlib.util
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -23,10 +23,12 @@ UNEXPECTED_ROWS = "unexpected_rows"
 BATCH = "{batch}"
 GRAIN_IS_UNIQUE = "grain_is_unique"
 GRAIN_IS_NOT_NULL = "grain_is_not_null"
+GRAIN_CHECKS = (GRAIN_IS_NOT_NULL, GRAIN_IS_UNIQUE)
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-_KEYS = {"type", "name", "severity", "description", "kwargs"}
-_UNEXPECTED_ROWS_KEYS = {"type", "name", "severity", "description", "query"}
+_COMMON_KEYS = {"type", "name", "severity", "description", "protects"}
+_KEYS = {*_COMMON_KEYS, "kwargs"}
+_UNEXPECTED_ROWS_KEYS = {*_COMMON_KEYS, "query"}
 _COLUMN_KWARGS = ("column", "column_A", "column_B")
 
 
@@ -41,7 +43,9 @@ class Expectation:
     name: of the check; lower snake case, unique within the table. type: a Great Expectations name (`expect_...`), or
     `unexpected_rows`: every row that the query returns breaks the rule. kwargs: as Great Expectations takes them; for
     `unexpected_rows` the one key `query`, whose `{batch}` stands for the table. severity: `critical` stops the table
-    from being published, `warning` does not. where: the place where the rule is written, for messages.
+    from being published, `warning` does not. written_severity: that of the yml, where the settings chose another.
+    protects: what depends on it (removals, block lists ...), for rules whose severity nobody may choose. where: the
+    place where the rule is written, for messages.
     """
 
     name: str
@@ -49,11 +53,19 @@ class Expectation:
     kwargs: Mapping[str, Any]
     severity: Severity = "critical"
     description: str = ""
+    written_severity: Severity | None = None
+    protects: str = ""
     where: str = field(default="", compare=False)
 
     @property
     def is_critical(self) -> bool:
         return self.severity == "critical"
+
+    @property
+    def severity_in_words(self) -> str:
+        """The severity; where the settings chose it, with that of the yml: `warning (laionet.yaml; was critical)`."""
+        chosen = f" (laionet.yaml; was {self.written_severity})" if self.written_severity else ""
+        return f"{self.severity}{chosen}"
 
     def rule(self) -> str:
         """The rule as one line: `type(key=value, ...)`, or the query with its white space folded."""
@@ -122,6 +134,25 @@ def grain_expectations(grain: Sequence[str], *, where: str = "") -> tuple[Expect
     )
 
 
+def with_severities(
+    expectations: Sequence[Expectation], chosen: Mapping[str, Severity]
+) -> tuple[tuple[Expectation, ...], list[str]]:
+    """Expectations with the severities that a user chose by name, and what cannot be done, one sentence each that
+    begins with the name."""
+    known = {expectation.name: expectation for expectation in expectations}
+    problems = []
+    for name, severity in chosen.items():
+        if name not in known:
+            problems.append(f"{name}: no such check; expected one of: {', '.join(sorted(known))}")
+        elif known[name].protects and severity != known[name].severity:
+            problems.append(
+                f"{name}: found {severity}, but it stays {known[name].severity}: it protects {known[name].protects}"
+            )
+        elif severity != known[name].severity:
+            known[name] = replace(known[name], severity=severity, written_severity=known[name].severity)
+    return tuple(known.values()), problems
+
+
 @cache
 def known_types() -> frozenset[str]:
     """Names of the expectations that the installed Great Expectations ships, read from its folder without importing
@@ -157,6 +188,7 @@ def _expectation(entry: Mapping[str, Any], *, where: str) -> Expectation:
         kwargs=kwargs,
         severity=entry.get("severity", "critical"),
         description=" ".join(str(entry.get("description") or "").split()),
+        protects=entry.get("protects") or "",
         where=where,
     )
 
@@ -178,6 +210,8 @@ def _mistakes(entry: object, *, columns: Collection[str]) -> Iterator[str]:
         yield f"unknown type {type_!r}{_suggestion(type_, {*known_types(), UNEXPECTED_ROWS})}"
     if (severity := entry.get("severity", "critical")) not in get_args(Severity):
         yield f"unknown severity {severity!r}; expected {' or '.join(get_args(Severity))}"
+    if not isinstance(entry.get("protects", ""), str):
+        yield f"`protects` must say in words what depends on the rule, found {_kind(entry['protects'])}"
     yield from _name_mistakes(entry)
     if is_query:
         yield from _query_mistakes(entry)
@@ -192,7 +226,7 @@ def _name_mistakes(entry: Mapping[str, Any]) -> Iterator[str]:
             yield f"{UNEXPECTED_ROWS} needs a `name` that says what holds when no row comes back"
     elif not isinstance(name, str) or not _NAME.fullmatch(name):
         yield f"name {name!r} must be lower snake case, such as in_equals_out"
-    elif name in (GRAIN_IS_UNIQUE, GRAIN_IS_NOT_NULL):
+    elif name in GRAIN_CHECKS:
         yield f"name {name!r} is taken by the check of the table's grain; choose another or drop the entry"
 
 

@@ -280,7 +280,7 @@ def _build(expectation: Expectation) -> GXExpectation:
     kwargs = dict(expectation.kwargs)
     if expectation.type == UNEXPECTED_ROWS:
         kwargs = {"unexpected_rows_query": kwargs["query"]}
-    about = f"{expectation.name} ({expectation.severity})"
+    about = f"{expectation.name} ({expectation.severity_in_words})"
     notes = f"{about}: {expectation.description}" if expectation.description else about
     common = {"severity": expectation.severity, "meta": {"name": expectation.name}, "notes": [notes]}
     try:

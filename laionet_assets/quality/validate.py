@@ -130,7 +130,9 @@ def _document(run: "SuiteRun", found: Sequence[Mapping[str, Any]], *, docs: Docs
     now = datetime.now(UTC)
     failed = [each["expectation"] for each in found if not each["passed"]]
     critical = sum(expectation.is_critical for expectation in failed)
-    rules = [(each["expectation"].name, each["expectation"].severity, each["expectation"].rule()) for each in found]
+    rules = [
+        (each["expectation"].name, each["expectation"].severity_in_words, each["expectation"].rule()) for each in found
+    ]
     return publish(
         docs,
         suite=run.suite.name,

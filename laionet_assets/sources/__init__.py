@@ -28,7 +28,6 @@ from laionet_assets.sources.parts import (
     detect_adapter,
     inspect_part,
     read_records,
-    records_sql,
 )
 from laionet_assets.sources.reading import pairs_sql, pairs_view_sql, quarantine_sql
 
@@ -54,6 +53,5 @@ __all__ = [
     "part_number_of",
     "quarantine_sql",
     "read_records",
-    "records_sql",
     "resolve_path",
 ]

@@ -6,7 +6,7 @@ part (`reading`).
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 
 import duckdb
 
@@ -16,7 +16,7 @@ from laionet_assets.sources.discovery import PartFile
 from laionet_assets.sources.errors import SourceError
 from laionet_assets.sources.formats import PARQUET, SourceColumn, format_of, reading
 from laionet_assets.sources.resolution import Resolution, choose, resolve
-from laionet_assets.warehouse.sql import identifier, literal
+from laionet_assets.warehouse.sql import identifier
 
 SAMPLES_PER_PART = 100_000_000
 MAX_ORDINAL = 2**63 // SAMPLES_PER_PART - 1
@@ -61,25 +61,6 @@ class PartRecord:
     @property
     def first_sample_id(self) -> int:
         return self.ordinal * SAMPLES_PER_PART
-
-
-RECORD_TYPES: Mapping[str, str] = {
-    "source": "VARCHAR",
-    "part": "VARCHAR",
-    "ordinal": "BIGINT",
-    "path": "VARCHAR",
-    "adapter": "VARCHAR",
-    "source_columns": 'STRUCT("name" VARCHAR, "type" VARCHAR)[]',
-    "size_bytes": "BIGINT",
-    "signature": "VARCHAR",
-    "fingerprint": "VARCHAR",
-    "rows": "BIGINT",
-    "pairs": "BIGINT",
-    "quarantined": "BIGINT",
-    "captions_missing": "BIGINT",
-    "breaches": "STRUCT(reason VARCHAR, samples BIGINT)[]",
-}
-"""Columns of raw.parts."""
 
 
 def assign_ordinals(
@@ -175,28 +156,14 @@ def check_row_count(rows: int, *, path: str) -> None:
         )
 
 
-def records_sql(records: Sequence[PartRecord]) -> str:
-    """A SELECT of rows of raw.parts, sorted by source and part."""
-    typed = ", ".join(
-        f"cast({identifier(name)} as {kind}) as {identifier(name)}" for name, kind in RECORD_TYPES.items()
-    )
-    if not records:
-        nulls = ", ".join(f"cast(null as {kind}) as {identifier(name)}" for name, kind in RECORD_TYPES.items())
-        return f"select {nulls} where false"
-    ordered = sorted(records, key=lambda record: (record.source, record.part))
-    rows = ",\n".join(
-        f"({', '.join(_sql(getattr(record, field.name)) for field in fields(record))})" for record in ordered
-    )
-    return f"select {typed} from (values\n{rows}) t({', '.join(map(identifier, RECORD_TYPES))})"
-
-
 def read_records(connection: duckdb.DuckDBPyConnection, relation: str = "raw.parts") -> list[PartRecord]:
     """Rows of raw.parts, or of another relation (a table, a view, a table function) with its columns, sorted by source
     and part.
     """
-    names = ", ".join(map(identifier, RECORD_TYPES))
-    rows = connection.execute(f"select {names} from {relation} order by source, part").fetchall()
-    return [_record(dict(zip(RECORD_TYPES, row, strict=True))) for row in rows]
+    names = [field.name for field in fields(PartRecord)]
+    columns = ", ".join(map(identifier, names))
+    rows = connection.execute(f"select {columns} from {relation} order by source, part").fetchall()
+    return [_record(dict(zip(names, row, strict=True))) for row in rows]
 
 
 def _record(row: Mapping[str, object]) -> PartRecord:
@@ -211,14 +178,3 @@ def _columns(connection: duckdb.DuckDBPyConnection, path: str) -> tuple[SourceCo
     if form is None:
         raise SourceError(f"{path}: found a file of another format, expected .parquet, .tsv or .csv")
     return form.describe(connection, path)
-
-
-def _sql(value: object) -> str:
-    if isinstance(value, str):
-        return literal(value)
-    if isinstance(value, tuple):
-        return f"[{', '.join(_sql(each) for each in value)}]"
-    if isinstance(value, SourceColumn | Breach):
-        pairs = zip((field.name for field in fields(value)), astuple(value), strict=True)
-        return "{" + ", ".join(f"{literal(name)}: {_sql(each)}" for name, each in pairs) + "}"
-    return str(value)

@@ -19,12 +19,8 @@ from laionet_assets.sources.parts import PartRecord
 from laionet_assets.sources.resolution import Resolution
 from laionet_assets.warehouse.sql import literal
 
-KEY_TYPES = {"source": "VARCHAR", "part": "VARCHAR", "sample_id": "BIGINT"}
-PAIR_TYPES = {**KEY_TYPES, **COLUMN_TYPES}
-"""Columns of raw.pairs."""
-
-QUARANTINE_TYPES = {**KEY_TYPES, "reason": "VARCHAR", "value": "VARCHAR", "caption": "VARCHAR", "url": "VARCHAR"}
-"""Columns of raw.quarantine."""
+PAIR_TYPES = {"source": "VARCHAR", "part": "VARCHAR", "sample_id": "BIGINT", **COLUMN_TYPES}
+"""What a reader of the sources gets: the columns that a row of any format becomes."""
 
 SHOWN_CHARACTERS = 200
 _PLACE = "laionet_place"
@@ -38,14 +34,14 @@ def pairs_sql(record: PartRecord) -> str:
     return _pairs(record, resolution, part=literal(record.part), sample_id=sample_id, relation=relation)
 
 
-def quarantine_sql(record: PartRecord) -> str:
+def quarantine_sql(record: PartRecord) -> str | None:
     """A SELECT of one row a quarantined sample of the part and reason, in the columns of raw.quarantine; texts are cut
-    to 200 characters.
+    to 200 characters. None if no sample is.
     """
     resolution = record.resolution
     broken = _broken(record, resolution)
     if not broken:
-        return _nothing(QUARANTINE_TYPES)
+        return None
     breaches = ", ".join(
         f"case when not {bound.holds(resolution)} then "
         f"{{'reason': {literal(bound.reason)}, 'value': {_cut(bound.value(resolution))}}} end"
@@ -69,7 +65,9 @@ def pairs_view_sql(records: Iterable[PartRecord]) -> str:
     """
     ordered = sorted(records, key=_kind)
     selects = [select for _, kin in groupby(ordered, key=_kind) for select in _selects(list(kin))]
-    return "\nunion all\n".join(selects) or _nothing(PAIR_TYPES)
+    return "\nunion all\n".join(selects) or (
+        f"select {', '.join(f'null::{kind} as {name}' for name, kind in PAIR_TYPES.items())} where false"
+    )
 
 
 def _kind(record: PartRecord) -> tuple[Any, ...]:
@@ -111,7 +109,3 @@ def _within(bounds: Sequence[Bound], resolution: Resolution) -> str:
 
 def _cut(text: str) -> str:
     return f"left({text}, {SHOWN_CHARACTERS})"
-
-
-def _nothing(types: dict[str, str]) -> str:
-    return f"select {', '.join(f'null::{kind} as {name}' for name, kind in types.items())} where false"

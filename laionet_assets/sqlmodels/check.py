@@ -1,23 +1,26 @@
-"""Static checks of the models: do they bind, and do they produce the columns that they document.
+"""Static checks of the models: do they bind, do they produce the columns that they document, can their checks run.
 
-Every model is bound on a DuckDB that holds every table empty, with its documented columns: no data is needed.
+Everything is bound on a DuckDB that holds every table empty, with its documented columns: no data is needed.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import re
+from collections.abc import Sequence
 
 import duckdb
 
+from laionet_assets.quality.validate import validate
 from laionet_assets.sqlmodels.loader import Macro, Model, Project
 from laionet_assets.sqlmodels.parse import SqlModelError
 from laionet_assets.warehouse.sql import identifier
 from laionet_assets.warehouse.table import Table
 
+_CREATE = re.compile(r"create\s+(or\s+replace\s+)?macro", re.IGNORECASE)
+
 
 def create_macros(connection: duckdb.DuckDBPyConnection, macros: Sequence[Macro]) -> None:
-    """Create macros in the order given."""
+    """Create macros in the order given, in place of any of these names."""
     for macro in macros:
-        connection.execute(macro.statement)
+        connection.execute(_CREATE.sub("create or replace macro", macro.statement, count=1))
 
 
 def create_empty(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
@@ -27,11 +30,9 @@ def create_empty(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
     connection.execute(f"create or replace table {identifier(table.name)} ({columns})")
 
 
-def produced_columns(
-    connection: duckdb.DuckDBPyConnection, select: str, parameters: Mapping[str, Any] | None = None
-) -> list[tuple[str, str]]:
+def produced_columns(connection: duckdb.DuckDBPyConnection, select: str) -> list[tuple[str, str]]:
     """Names and types of the columns of a SELECT, as DuckDB binds it."""
-    rows = connection.execute(f"describe {select}", dict(parameters) if parameters else None).fetchall()
+    rows = connection.execute(f"describe {select}").fetchall()
     return [(row[0], row[1]) for row in rows]
 
 
@@ -60,35 +61,42 @@ def assert_columns(table: Table, produced: Sequence[tuple[str, str]], *, where: 
         raise SqlModelError("\n".join(f"{where}: {problem}" for problem in problems))
 
 
-def check_columns(project: Project, parameters: Mapping[str, Any]) -> list[str]:
+def check_columns(project: Project) -> list[str]:
     """Bind every SQL model against its documented inputs. Returns all problems, each with its file."""
     problems: list[str] = []
-    connection = duckdb.connect(":memory:")
-    try:
-        for model in project.models.values():
-            if model.table.columns:
-                create_empty(connection, model.table)
+    with duckdb.connect(":memory:") as connection:
+        create_all_empty(connection, project)
         for model in project.in_order():
-            if model.select is None:
-                continue
-            problems += _check_model(connection, project, model, parameters)
-    finally:
-        connection.close()
+            if model.select is not None:
+                problems += _check_model(connection, project, model)
     return problems
 
 
-def _check_model(
-    connection: duckdb.DuckDBPyConnection, project: Project, model: Model, parameters: Mapping[str, Any]
-) -> list[str]:
-    unknown = sorted(model.reads.parameters - parameters.keys())
-    if unknown:
-        return [f"{model.documentation}: parameters without a value: {', '.join('$' + name for name in unknown)}"]
-    chosen = {name: parameters[name] for name in model.reads.parameters}
+def check_expectations(project: Project) -> list[str]:
+    """Ask every check of its table without rows. Returns those that cannot run, each with its place."""
+    problems: list[str] = []
+    with duckdb.connect(":memory:") as connection:
+        create_all_empty(connection, project)
+        for model in project.in_order():
+            create_macros(connection, model.check_macros)
+            problems += [
+                f"{outcome.expectation.where} ({outcome.expectation.name}): {' '.join(outcome.error.split())}"
+                for outcome in validate(connection, model.name, model.expectations, suite=model.name)
+                if outcome.error
+            ]
+    return problems
+
+
+def create_all_empty(connection: duckdb.DuckDBPyConnection, project: Project) -> None:
+    """Create every table of a project without rows."""
+    for model in project.models.values():
+        create_empty(connection, model.table)
+
+
+def _check_model(connection: duckdb.DuckDBPyConnection, project: Project, model: Model) -> list[str]:
     try:
-        for macro in project.macros_of(model):
-            connection.execute(f"drop macro if exists {identifier(macro.name)}")
-            connection.execute(macro.statement)
-        produced = produced_columns(connection, model.select or "", chosen)
+        create_macros(connection, project.macros_of(model))
+        produced = produced_columns(connection, model.select or "")
     except duckdb.Error as error:
         return [f"{model.path.with_suffix('.sql').name}: {error}"]
     return [f"{model.documentation}: {problem}" for problem in column_differences(model.table, produced)]

@@ -6,8 +6,8 @@ sql/<schema>/<table>.sql    one bare SELECT (absent where Python makes the table
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,16 @@ from typing import Any, Literal
 import duckdb
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from laionet_assets.errors import UserError
+from laionet_assets.quality.expectations import (
+    BATCH,
+    UNEXPECTED_ROWS,
+    Expectation,
+    Severity,
+    grain_expectations,
+    parse_expectations,
+    with_severities,
+)
 from laionet_assets.sqlmodels.parse import Reads, Saying, SqlModelError, reads, saying
 from laionet_assets.warehouse.table import Column, Table
 from laionet_assets.warehouse.warehouse import digest
@@ -26,6 +36,9 @@ _MACRO = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
+_BATCH_TABLE = "audit.batch"
+_HALVES = ("FLOAT", "FLOAT[]")
+"""Types that files may hold in half precision."""
 
 
 class _Strict(BaseModel):
@@ -35,6 +48,7 @@ class _Strict(BaseModel):
 class _ColumnYml(_Strict):
     type: str
     description: str = Field(min_length=1)
+    precision: Literal["half"] | None = None
 
 
 class UnitTest(_Strict):
@@ -45,7 +59,6 @@ class UnitTest(_Strict):
 
     name: str
     description: str = ""
-    params: dict[str, Any] = {}
     given: dict[str, list[dict[str, Any]]]
     where: str = "true"
     expect: list[dict[str, Any]]
@@ -55,11 +68,12 @@ class _TableYml(_Strict):
     description: str = Field(min_length=1)
     group: str
     grain: list[str]
-    columns: dict[str, _ColumnYml]
+    columns: dict[str, _ColumnYml] = Field(min_length=1)
     partitioned: bool = False
     materialized: Literal["table", "view"] = "table"
     in_snapshot: bool = True
     reads: list[str] = []
+    protects: str = ""
     expectations: list[dict[str, Any]] = []
     unit_tests: list[UnitTest] = []
     owners: list[str] = ["team:laionet"]
@@ -75,14 +89,19 @@ class Macro:
 
 @dataclass(frozen=True)
 class Model:
-    """A table of the warehouse with everything its files say. `select` is None where Python makes the table."""
+    """A table of the warehouse with everything its files say. `select` is None where Python makes the table.
+
+    `reads` is what its rows are made from, `checks_read` what the queries of its expectations look at besides them.
+    """
 
     table: Table
     group: str
     path: Path
     select: str | None
     reads: Reads
-    expectations: tuple[Mapping[str, Any], ...]
+    checks_read: Reads
+    check_macros: tuple[Macro, ...]
+    expectations: tuple[Expectation, ...]
     unit_tests: tuple[UnitTest, ...]
     owners: tuple[str, ...]
     documentation: str
@@ -93,8 +112,8 @@ class Model:
 
     @property
     def dependencies(self) -> frozenset[str]:
-        """Tables that it reads."""
-        return self.reads.tables
+        """Tables that must be there before it is made and audited."""
+        return self.reads.tables | self.checks_read.tables
 
 
 @dataclass(frozen=True)
@@ -111,28 +130,39 @@ class Project:
         return {name: model.table for name, model in self.models.items()}
 
     def macros_of(self, model: Model) -> list[Macro]:
-        """Macros that a model uses, directly or through other macros, in the order they must be created in."""
-        used: dict[str, Macro] = {}
+        """Macros that a model's SELECT uses, directly or through other macros, in the order to create them in."""
+        return _used_macros(model.reads.functions, self.macros)
 
-        def visit(text_reads: Reads) -> None:
-            for name in sorted(text_reads.functions & self.macros.keys() - used.keys()):
-                macro = self.macros[name]
-                visit(_macro_reads(macro, where=str(self.folder / "macros")))
-                used.setdefault(name, macro)
+    def code_version(self, model: Model) -> str:
+        """What the rows depend on besides the tables read: what the SQL and its macros say, grain and columns.
 
-        visit(model.reads)
-        return list(used.values())
-
-    def code_version(self, model: Model, parameters: Mapping[str, Any]) -> str:
-        """What the rows depend on besides the tables read: what the SQL and its macros say, parameters, grain and
-        columns. Two digests with a slash between them, of the two forms of `Saying`: SQL says the same as other SQL if
-        one of them is equal.
+        Two digests with a slash between them, of the two forms of `Saying`: SQL says the same as other SQL if one of
+        them is equal.
         """
-        chosen = {name: parameters[name] for name in sorted(model.reads.parameters)}
         said = [saying(model.select or "", where=model.documentation)]
         said += [each for macro in self.macros_of(model) for each in _macro_says(macro)]
-        rest = (repr(chosen), *model.table.layout)
-        return f"{digest(*(each.tree for each in said), *rest)}/{digest(*(each.text for each in said), *rest)}"
+        return _digest(said, *model.table.layout)
+
+    def macros_version(self, names: Sequence[str]) -> str:
+        """What macros say that Python uses, as `code_version` has it."""
+        return _digest([each for name in names for each in _macro_says(self.macros[name])])
+
+    def with_severities(self, chosen: Mapping[str, Mapping[str, Severity]]) -> "Project":
+        """The project with severities that a user chose, by table and name of the check.
+
+        Raises SqlModelError listing every table or check that there is not, and every check whose severity is fixed.
+        """
+        models, problems = dict(self.models), []
+        for name, severities in chosen.items():
+            if name not in models:
+                problems.append(f"{name}: no such table; expected one of: {', '.join(sorted(models))}")
+                continue
+            expectations, mistakes = with_severities(models[name].expectations, severities)
+            problems += [f"{name}.{mistake}" for mistake in mistakes]
+            models[name] = replace(models[name], expectations=expectations)
+        if problems:
+            raise SqlModelError("\n".join(problems))
+        return replace(self, models=models)
 
     def in_order(self) -> list[Model]:
         """Models, each after those that it reads. Raises SqlModelError on a cycle."""
@@ -176,7 +206,7 @@ def load_project(folder: Path | None = None) -> Project:
     for path in sorted(folder.glob("*/*.yml")):
         try:
             model = _read_model(path, macros)
-        except SqlModelError as error:
+        except UserError as error:
             problems.append(str(error))
             continue
         models[model.name] = model
@@ -207,6 +237,9 @@ def _read_model(path: Path, macros: Mapping[str, Macro]) -> Model:
     except ValidationError as error:
         found = [f"{'.'.join(str(step) for step in item['loc'])}: {item['msg']}" for item in error.errors()]
         raise SqlModelError("\n".join(f"{where}: {problem}" for problem in found)) from None
+    halves = [name for name, column in yml.columns.items() if column.precision and column.type not in _HALVES]
+    if halves:
+        raise SqlModelError(f"{where}: precision: {', '.join(halves)}: half is for {' and '.join(_HALVES)} alone")
     strangers = [name for name in yml.grain if name not in yml.columns]
     if strangers:
         raise SqlModelError(f"{where}: grain: {', '.join(strangers)} is not among the columns")
@@ -216,17 +249,22 @@ def _read_model(path: Path, macros: Mapping[str, Macro]) -> Model:
     select = sql_path.read_text(encoding="utf-8").strip() if sql_path.exists() else None
     if select is not None and yml.reads:
         raise SqlModelError(f"{where}: reads: only for tables made by Python; the SQL says what it reads")
-    found = reads(select, where=f"{path.parent.name}/{sql_path.name}") if select is not None else None
-    tables = found.tables if found else frozenset(yml.reads)
-    for name in (found.functions if found else frozenset()) & macros.keys():
-        tables |= _macro_reads(macros[name], where=where).tables
+    if select is None:
+        found = Reads(tables=frozenset(yml.reads), functions=frozenset())
+    else:
+        found = _with_macros(reads(select, where=f"{path.parent.name}/{sql_path.name}"), macros)
     name = f"{path.parent.name}.{path.stem}"
+    expectations = _expectations(yml, where=where)
+    checks_read = _with_macros(_checks_read(name, expectations), macros)
     return Model(
         table=Table(
             name=name,
             description=yml.description.strip(),
             grain=tuple(yml.grain),
-            columns=tuple(Column(key, column.type, column.description.strip()) for key, column in yml.columns.items()),
+            columns=tuple(
+                Column(key, column.type, column.description.strip(), is_half=column.precision == "half")
+                for key, column in yml.columns.items()
+            ),
             is_partitioned=yml.partitioned,
             is_view=yml.materialized == "view",
             is_in_snapshot=yml.in_snapshot,
@@ -234,16 +272,59 @@ def _read_model(path: Path, macros: Mapping[str, Macro]) -> Model:
         group=yml.group,
         path=path,
         select=select,
-        reads=Reads(
-            tables=tables,
-            parameters=found.parameters if found else frozenset(),
-            functions=found.functions if found else frozenset(),
-        ),
-        expectations=tuple(yml.expectations),
+        reads=found,
+        checks_read=checks_read,
+        check_macros=tuple(_used_macros(checks_read.functions, macros)),
+        expectations=expectations,
         unit_tests=tuple(yml.unit_tests),
         owners=tuple(yml.owners),
         documentation=where,
     )
+
+
+def _expectations(yml: _TableYml, *, where: str) -> tuple[Expectation, ...]:
+    """All expectations of a table: of its grain and those written.
+
+    The grain of a view over the sources is not checked: row numbers of a file are unique, and counting them costs as
+    much as the matching.
+    """
+    written = parse_expectations(yml.expectations, columns=yml.columns, where=where)
+    grain = grain_expectations(yml.grain, where=where) if yml.materialized == "table" else ()
+    return tuple(replace(each, protects=each.protects or yml.protects) for each in (*grain, *written))
+
+
+def _used_macros(functions: Collection[str], macros: Mapping[str, Macro]) -> list[Macro]:
+    """Macros among functions, and those that they use in turn, each after what it uses."""
+    used: dict[str, Macro] = {}
+
+    def visit(names: Collection[str]) -> None:
+        for name in sorted(set(names) & macros.keys() - used.keys()):
+            visit(_macro_reads(macros[name]).functions)
+            used.setdefault(name, macros[name])
+
+    visit(functions)
+    return list(used.values())
+
+
+def _with_macros(found: Reads, macros: Mapping[str, Macro]) -> Reads:
+    """With the tables that the macros read."""
+    inside = [_macro_reads(macro).tables for macro in _used_macros(found.functions, macros)]
+    return Reads(tables=found.tables.union(*inside), functions=found.functions)
+
+
+def _checks_read(name: str, expectations: Sequence[Expectation]) -> Reads:
+    """What the queries of a table's expectations read, besides the table itself."""
+    tables: set[str] = set()
+    functions: set[str] = set()
+    for expectation in expectations:
+        if expectation.type == UNEXPECTED_ROWS:
+            where = f"{expectation.where} ({expectation.name})"
+            found = reads(expectation.kwargs["query"].replace(BATCH, _BATCH_TABLE), where=where)
+            if name in found.tables:
+                raise SqlModelError(f"{where}: reads {name}; call the table under audit {BATCH}")
+            tables |= found.tables - {_BATCH_TABLE}
+            functions |= found.functions
+    return Reads(tables=frozenset(tables), functions=frozenset(functions))
 
 
 def _read_macros(path: Path, problems: list[str]) -> Sequence[Macro]:
@@ -263,9 +344,13 @@ def _read_macros(path: Path, problems: list[str]) -> Sequence[Macro]:
     return macros
 
 
-def _macro_reads(macro: Macro, *, where: str) -> Reads:
+def _macro_reads(macro: Macro) -> Reads:
     """What the body of a macro names."""
-    return reads(_macro_select(macro), where=f"{where}: macro {macro.name}")
+    return reads(_macro_select(macro), where=f"macro {macro.name}")
+
+
+def _digest(said: Sequence[Saying], *rest: str) -> str:
+    return f"{digest(*(each.tree for each in said), *rest)}/{digest(*(each.text for each in said), *rest)}"
 
 
 def _macro_says(macro: Macro) -> list[Saying]:

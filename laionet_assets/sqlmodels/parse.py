@@ -30,10 +30,9 @@ class SqlModelError(UserError):
 
 @dataclass(frozen=True)
 class Reads:
-    """What a SELECT names: schema-qualified tables, `$name` parameters, functions (macros among them)."""
+    """What a SELECT names: schema-qualified tables, functions (macros among them)."""
 
     tables: frozenset[str]
-    parameters: frozenset[str]
     functions: frozenset[str]
 
 
@@ -57,10 +56,10 @@ def _parser() -> duckdb.DuckDBPyConnection:
 
 @lru_cache(maxsize=512)
 def reads(select: str, *, where: str) -> Reads:
-    """Tables, parameters and functions that one SELECT names.
+    """Tables and functions that one SELECT names.
 
-    Raises SqlModelError if it does not parse, is not exactly one SELECT, or names a table without its schema; `where`
-    is the file.
+    Raises SqlModelError if it does not parse, is not exactly one SELECT, names a table without its schema, or has a
+    parameter; `where` is the file.
     """
     statements = json.loads(_serialized(select, where=where))["statements"]
     if len(statements) != 1:
@@ -76,9 +75,12 @@ def reads(select: str, *, where: str) -> Reads:
                 bare.add(node["table_name"])
     if bare:
         raise SqlModelError(f"{where}: tables without a schema: {', '.join(sorted(bare))}; write <schema>.<table>")
+    if parameters := {f"${node['identifier']}" for node in nodes if node.get("class") == "PARAMETER"}:
+        raise SqlModelError(
+            f"{where}: parameters: {', '.join(sorted(parameters))}; nothing gives them a value: read it from a table"
+        )
     return Reads(
         tables=frozenset(tables),
-        parameters=frozenset(node["identifier"] for node in nodes if node.get("class") == "PARAMETER"),
         functions=frozenset(node["function_name"] for node in nodes if node.get("class") == "FUNCTION"),
     )
 

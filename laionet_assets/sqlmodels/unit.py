@@ -11,7 +11,7 @@ from laionet_assets.sqlmodels.parse import SqlModelError
 from laionet_assets.warehouse.sql import identifier
 
 
-def run_unit_test(project: Project, model: Model, test: UnitTest, parameters: Mapping[str, Any]) -> list[str]:
+def run_unit_test(project: Project, model: Model, test: UnitTest) -> list[str]:
     """Run one unit test of a model; returns the differences, none when it passes.
 
     Columns that the test does not name are null in `given` and not compared in `expect`. Rows are compared as a
@@ -28,17 +28,13 @@ def run_unit_test(project: Project, model: Model, test: UnitTest, parameters: Ma
             for row in test.given.get(name, []):
                 _insert(connection, project.models[name], row, where)
         create_macros(connection, project.macros_of(model))
-        values = {**parameters, **test.params}
-        chosen = {name: values[name] for name in model.reads.parameters}
         connection.execute(f"create schema if not exists {identifier(model.table.schema)}")
         create_empty(connection, model.table)
         columns = sorted({name for row in test.expect for name in row}, key=model.table.column_names.index)
         if not columns:
             columns = list(model.table.column_names)
         selected = ", ".join(identifier(name) for name in columns)
-        found = connection.execute(
-            f"select {selected} from ({model.select}\n) where {test.where}", chosen or None
-        ).fetchall()
+        found = connection.execute(f"select {selected} from ({model.select}\n) where {test.where}").fetchall()
         for row in test.expect:
             full = {name: row.get(name) for name in columns}
             _insert(connection, model, full, where)

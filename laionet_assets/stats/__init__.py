@@ -1,8 +1,11 @@
-"""Statistics of recalls and accuracies that are not SQL, and the import of published results.
+"""Statistics that are not SQL, as pure functions of arrays, and the import of published results.
 
-Here: intervals and their combination (`intervals`), the bootstrap over classes (`bootstrap`), accuracy gaps between
-image sets (`gaps`), published result files (`published`) and label lists (`label_lists`). Not here: recalls and
-accuracies themselves, which are SQL (`sql/core/correctness` to `sql/marts/accuracy`), and predicting (`predictors`).
+Intervals and resampling: `intervals`, `bootstrap`, `sampling` (seeded choices), `correlations`. Accuracies: `gaps`,
+`robustness`. How alike images are: `similarity` (of a class), `intra_class` (rows of a mart), `duplicates`,
+`comparison` (of two sets), `cross_set`, `probe`. Images, captions and classes: `image_to_class`, `text_rank`,
+`caption_terms`, `noise`. Experiments: `arms`, `frontier`. Verdicts: `claims`. Published files: `published`,
+`label_lists`. Not here: recalls and accuracies themselves, which are SQL (`sql/core/correctness` to
+`sql/marts/accuracy`), embedding and predicting, and where arrays come from.
 """
 
 from laionet_assets.stats.gaps import accuracy_gaps

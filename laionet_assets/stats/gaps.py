@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 EQUAL, LAION = "equal", "laion"
-GRAIN = ("image_set", "other_image_set", "model", "k", "weighting")
 
 
 @dataclass(frozen=True)
@@ -40,30 +39,18 @@ class _ImageSet:
 
 def accuracy_gaps(
     recalls: "pa.Table", weights: "pa.Table", *, resamples: int = RESAMPLES, seed: int = SEED
-) -> "pa.Table":
-    """The rows of marts.accuracy_gap, sorted by its grain: every ordered pair of image sets that share classes.
+) -> list[dict[str, Any]]:
+    """The rows of marts.accuracy_gap: every ordered pair of image sets that share classes.
 
     `recalls` has the columns image_set, model, k, wnid, recall and se of marts.class_recall; `weights` image_set,
     weighting, wnid, label_list and weight of core.class_weights. The same rows, in any order, give the same result.
     """
-    import pyarrow as pa
-
     columns, image_sets = _image_sets(recalls, weights)
-    rows = [
+    return [
         row
         for one, other in combinations(image_sets, 2)
         for row in _both_ways(one, other, columns, resamples=resamples, seed=seed)
     ]
-    schema = pa.schema(
-        [
-            *((name, pa.int32() if name == "k" else pa.string()) for name in (*GRAIN, "label_list")),
-            ("classes", pa.int64()),
-            *((name, pa.float64()) for name in ("accuracy", "other_accuracy", "gap", "se", "ci_low", "ci_high")),
-            *((name, pa.float64()) for name in ("bootstrap_se", "bootstrap_low", "bootstrap_high")),
-            ("resamples", pa.int32()),
-        ]
-    )
-    return pa.Table.from_pylist(rows, schema=schema).sort_by([(name, "ascending") for name in GRAIN])
 
 
 def _both_ways(

@@ -12,12 +12,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from laionet_assets.errors import UserError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 _WNID = re.compile(r"n\d{8}")
 _EXPECTED = (
@@ -51,19 +48,13 @@ def read_label_list(path: Path) -> LabelList:
     return _label_list(data, where=str(path))
 
 
-def label_counts(image_set: str, labels: LabelList) -> "pa.Table":
-    """The rows of raw.published_labels: images of each class, 0 without any, null where the list has classes alone."""
-    import pyarrow as pa
-
-    wnids = sorted(labels.wnids)
-    counts = [None if labels.images is None else len(labels.images[wnid]) for wnid in wnids]
-    return pa.table(
-        {
-            "image_set": pa.array([image_set] * len(wnids), pa.string()),
-            "wnid": pa.array(wnids, pa.string()),
-            "images": pa.array(counts, pa.int64()),
-        }
-    )
+def label_counts(image_set: str, labels: LabelList) -> list[dict[str, Any]]:
+    """The rows of raw.published_labels: images of each class, 0 without any, None where the list has classes alone."""
+    images = labels.images
+    return [
+        {"image_set": image_set, "wnid": wnid, "images": None if images is None else len(images[wnid])}
+        for wnid in sorted(labels.wnids)
+    ]
 
 
 def _label_list(data: object, *, where: str) -> LabelList:

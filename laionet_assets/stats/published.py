@@ -228,12 +228,7 @@ def _is_zero_shot(model: str) -> bool:
 
 
 def _nothing() -> str:
-    types = {"is_zero_shot": "boolean", "is_known_to_others": "boolean", "has_name_in_text": "boolean"}
-    columns = ", ".join(
-        f"null::{types.get(name) or ('boolean' if name.startswith('top_') else 'varchar')} as {name}"
-        for name in _COLUMNS.split(", ")
-    )
-    return f"select {columns} limit 0"
+    return f"select {_COLUMNS} from (select {', '.join(f'null as {name}' for name in _COLUMNS.split(', '))}) limit 0"
 
 
 def _quoted(column: str) -> str:

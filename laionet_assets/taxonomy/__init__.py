@@ -4,6 +4,6 @@ Belongs here: reading a taxonomy into synsets, and which of them the paper's lis
 lemmas are matched (`sql/staging/lemmas.sql`), how queries are worded (`sql/staging/queries.sql`).
 """
 
-from laionet_assets.taxonomy.synsets import Synset, TaxonomyError, load_synsets, synsets_table
+from laionet_assets.taxonomy.synsets import Synset, TaxonomyError, load_synsets
 
-__all__ = ["Synset", "TaxonomyError", "load_synsets", "synsets_table"]
+__all__ = ["Synset", "TaxonomyError", "load_synsets"]

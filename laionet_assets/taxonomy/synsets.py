@@ -10,12 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from laionet_assets.errors import UserError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 IMAGENET_1K = "imagenet-1k"
 _BUNDLED = {IMAGENET_1K: "imagenet_synsets.txt", "imagenet-21k": "imagenet21k_goog_synsets.txt"}
@@ -35,7 +31,7 @@ class TaxonomyError(UserError):
 
 @dataclass(frozen=True)
 class Synset:
-    """One class.
+    """One class, a row of raw.synsets.
 
     `position` counts from 0 in the order of the taxonomy. `class_index` is ImageNet-1k's, 0 to 999 by sorted wnid, None
     outside it. `name` is the first lemma in lower case. `paper_wnid` is the wnid in the paper's list, None outside it.
@@ -67,25 +63,6 @@ def load_synsets(taxonomy: str) -> list[Synset]:
         _synset(wnid, position, class_index.get(wnid), tuple(lemmas[wnid].split(", ")), definitions[wnid])
         for position, wnid in enumerate(wnids)
     ]
-
-
-def synsets_table(synsets: Sequence[Synset]) -> "pa.Table":
-    """The rows of raw.synsets, one a synset, columns named and typed as in sql/raw/synsets.yml."""
-    import pyarrow as pa
-
-    schema = pa.schema(
-        [
-            ("wnid", pa.string()),
-            ("position", pa.int32()),
-            ("class_index", pa.int32()),
-            ("name", pa.string()),
-            ("lemmas", pa.list_(pa.string())),
-            ("definition", pa.string()),
-            ("in_paper_list", pa.bool_()),
-            ("paper_wnid", pa.string()),
-        ]
-    )
-    return pa.table([[getattr(synset, name) for synset in synsets] for name in schema.names], schema=schema)
 
 
 def _synset(wnid: str, position: int, class_index: int | None, lemmas: tuple[str, ...], definition: str) -> Synset:

@@ -82,8 +82,7 @@ class Lake:
     def current(self, table: Table, part: PartKey | None = None) -> str:
         """Path or URL of the published file by a name that will never have other bytes (on object storage: `path`)."""
         path = self.path(table, part)
-        generation = _generation(Path(path)) if self.is_local else None
-        return str(generation) if generation else path
+        return (_generation(path) if self.is_local else None) or path
 
     def parts(self, table: Table) -> list[PartKey]:
         """Published parts of a partitioned table, sorted."""
@@ -124,9 +123,9 @@ class Lake:
             target = Path(staged.target)
             generation = target.with_name(f".data.{_content_digest(staged.path)}.parquet")
             with self.turn("publish"):
-                before = _generation(target)
+                before = _generation(staged.target)
                 replace(staged.path, generation)
-                if before is not None and before != generation:
+                if before is not None and before != str(generation):
                     os.utime(before)
                 link = target.with_name(f"{staged.path.name}.link")
                 link.symlink_to(generation.name)
@@ -251,19 +250,19 @@ def _content_digest(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
 
 
-def _generation(target: Path) -> Path | None:
+def _generation(target: str) -> str | None:
     """The file that a link leads to; None where there is no link."""
     try:
-        return target.with_name(os.readlink(target))
+        return os.path.join(os.path.dirname(target), os.readlink(target))
     except OSError:
         return None
 
 
 def _forget_superseded(target: Path, *, older_than: float) -> None:
     """Delete the generations beside a link that it does not lead to, superseded before that many seconds."""
-    current = _generation(target)
+    current = _generation(str(target))
     for path in target.parent.glob(".data.*.parquet"):
-        if path != current and time.time() - path.stat().st_mtime >= older_than:
+        if str(path) != current and time.time() - path.stat().st_mtime >= older_than:
             path.unlink(missing_ok=True)
 
 

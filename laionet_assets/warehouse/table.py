@@ -6,6 +6,8 @@ Belongs here: the description of a table and of a part. The yml that it is read 
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
+from laionet_assets.warehouse.sql import identifier
+
 
 @dataclass(frozen=True, order=True)
 class PartKey:
@@ -41,11 +43,14 @@ class PartKey:
 
 @dataclass(frozen=True)
 class Column:
-    """A documented column. `type` is DuckDB's name of the type, as `describe` prints it."""
+    """A documented column. `type` is DuckDB's name of the type, as `describe` prints it; with `is_half`, files hold its
+    numbers in half precision.
+    """
 
     name: str
     type: str
     description: str
+    is_half: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,12 @@ class Table:
     @property
     def schema(self) -> str:
         return self.name.split(".")[0]
+
+    @property
+    def no_rows(self) -> str:
+        """A SELECT of the documented columns without rows."""
+        columns = ", ".join(f"null::{column.type} as {identifier(column.name)}" for column in self.columns)
+        return f"select {columns} where false"
 
     @property
     def column_names(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ import duckdb
 
 from laionet_assets.errors import UserError
 from laionet_assets.warehouse.lake import Lake
-from laionet_assets.warehouse.sql import identifier, literal, literals
+from laionet_assets.warehouse.sql import identifier, literals
 from laionet_assets.warehouse.table import PartKey, Table
 
 VERSION_KEY = "laionet_version"
@@ -204,25 +204,6 @@ class Warehouse:
     def catalog_path(self) -> str:
         """The database of views that anyone may open read-only at any time."""
         return f"{self.lake.root}/laionet.duckdb"
-
-    def write_sql(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        path: Path,
-        select: str,
-        *,
-        order_by: Collection[str],
-        stamp: Stamp,
-        parameters: Mapping[str, object] | None = None,
-    ) -> None:
-        """Write the rows of `select`, sorted, to a local Parquet file with this stamp."""
-        order = ", ".join(identifier(name) for name in order_by)
-        ordered = f"select * from ({select}\n)" + (f" order by {order}" if order else "")
-        stamps = ", ".join(f"{key}: {literal(value)}" for key, value in stamp.metadata.items())
-        connection.execute(
-            f"copy ({ordered}) to {literal(str(path))} (format parquet, compression zstd, kv_metadata {{{stamps}}})",
-            dict(parameters) if parameters else None,
-        )
 
 
 def _stamp_in(file: BinaryIO) -> Stamp | None:

@@ -2,7 +2,7 @@
 five million rows needs in memory.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,8 @@ from tests.bench.workspace import (
     write_config,
 )
 
-PROFILES = (("paper",), ("corrected",), ("paper", "corrected"))
 WANTED_RATIO = 150
-WANTED_CPU_SECONDS = 3.0
+WANTED_FLOORS = 15
 WANTED_BYTES = 3_000_000_000
 PART = "part-00000.snappy.parquet"
 MATCHES = "core.caption_matches"
@@ -34,7 +33,7 @@ MATCHES = "core.caption_matches"
 
 @dataclass(frozen=True)
 class Loops:
-    """The published loop, in cpu-seconds a caption, and whether it found what the SQL found on those captions."""
+    """The published loop, in cpu-seconds a caption, and whether it found what we found on those captions."""
 
     published: float
     padded_once: float
@@ -50,71 +49,64 @@ def matching(options: Options) -> Section:
     repeats = 1 if options.quick else 3
     folder = options.folder / "matching"
     apart(prepare_part, folder, options.captions, rows)
-    made: dict[Sequence[str], Made] = {}
-    for matchings in reversed(PROFILES):  # the table of "paper" stays, to be compared with the loop
-        made[matchings] = apart(make_matches, folder, matchings, repeats).value
+    made: Made = apart(make_matches, folder, repeats).value
     loops: Loops = apart(loop, folder, options.captions, sample, repeats).value
     floor: Cost = apart(read_texts, folder, repeats).value
     millions = rows / 1e6
     floor_cpu = floor.cpu_seconds / millions
-    published = loops.published * 1e6
-    lines = [
-        (
-            " + ".join(matchings),
-            number(each.path.cpu_seconds / millions),
-            number(each.checks.cpu_seconds / millions),
-            number(each.path.wall_seconds / millions),
-            times(published / (each.path.cpu_seconds / millions)) if len(matchings) == 1 else "",
-            times(each.path.cpu_seconds / millions / floor_cpu),
-            number(each.rows / millions, digits=6),
-        )
-        for matchings, each in ((matchings, made[matchings]) for matchings in PROFILES)
-    ]
-    paper = made["paper",].path.cpu_seconds / millions
-    kind = loops.padded_once * 1e6
+    ours = made.path.cpu_seconds / millions
+    published, kind = loops.published * 1e6, loops.padded_once * 1e6
     return Section(
         title="Matching",
         body=[
             f"One part of {rows:,} captions ({options.captions.description}). {HOW}\n\nMeasured: a step of a run, from"
-            " the Parquet file of the part to the published file of core.caption_matches (bind, SQL, sort by the"
-            f" grain, zstd Parquet, column check, row count, preview, rename, catalog), best of {repeats}. Published"
-            f" way: rows of a data frame one after the other, 1,825 lemmas each, on {loops.captions:,} of the same"
-            " captions, scaled; without reading a file, and without the process pool. Floor: DuckDB reads and decodes"
-            " TEXT, `select sum(length(TEXT))`.",
+            " the Parquet file of the part to the published file of core.caption_matches, both profiles (read, find,"
+            " sort by the grain, zstd Parquet, column check, row count, preview, rename, catalog), best of"
+            f" {repeats}. Published way, which has `paper` alone: rows of a data frame one after the other, 1,825"
+            f" lemmas each, on {loops.captions:,} of the same captions, scaled; without reading a file, and without the"
+            " process pool. Floor: DuckDB reads and decodes TEXT, `select sum(length(TEXT))`.",
             Table(
                 (
-                    "profile",
+                    "way",
                     "cpu-s a million",
                     "checks, cpu-s",
                     "wall s",
-                    "published / ours",
+                    "published / this",
                     "x floor",
                     "matches a million",
                 ),
                 [
-                    *lines,
+                    (
+                        "ours, `paper` and `corrected`",
+                        number(ours),
+                        number(made.checks.cpu_seconds / millions),
+                        number(made.path.wall_seconds / millions),
+                        times(published / ours),
+                        times(ours / floor_cpu),
+                        number(made.rows / millions, digits=6),
+                    ),
                     ("published loop (`paper`)", number(published), "", "", "1 x", times(published / floor_cpu), ""),
                     ("the loop, lemmas padded once", number(kind), "", "", "", times(kind / floor_cpu), ""),
                     ("floor", number(floor_cpu), "", number(floor.wall_seconds / millions), "", "1 x", ""),
                 ],
             ),
             f"On these {loops.captions:,} captions the loop found {loops.found:,} pairs of caption and lemma, and the"
-            f" published table has {'exactly the same' if loops.is_same else '**others**'}. Against the loop in its"
-            " kindest form (plain strings, every lemma padded once, not at each test as published), `paper` is"
-            f" {times(kind / paper)} as fast.",
+            f" published table has {'exactly the same' if loops.is_same else '**others**'} under `paper`. Against the"
+            " loop in its kindest form (plain strings, every lemma padded once, not at each test as published), both"
+            f" profiles together are {times(kind / ours)} as fast.",
         ],
         targets=[
             Target(
-                "matching, one profile (`paper`), against the published loop",
+                "matching, both profiles, against the published loop (`paper` alone)",
                 f">= {WANTED_RATIO} x",
-                times(published / paper),
-                published / paper >= WANTED_RATIO,
+                times(published / ours),
+                published / ours >= WANTED_RATIO,
             ),
             Target(
-                "matching, one profile (`paper`), cpu-s a million captions",
-                f"<= {WANTED_CPU_SECONDS:.0f}",
-                number(paper),
-                paper <= WANTED_CPU_SECONDS,
+                "matching, both profiles, against reading the captions",
+                f"<= {WANTED_FLOORS} x",
+                times(ours / floor_cpu),
+                ours / floor_cpu <= WANTED_FLOORS,
             ),
         ],
     )
@@ -168,11 +160,11 @@ def prepare_part(folder: Path, captions: Captions, rows: int) -> None:
     prepare(pipeline, [*TAXONOMY, *INGESTION], part)
 
 
-def make_matches(folder: Path, matchings: Sequence[str], repeats: int) -> Made:
+def make_matches(folder: Path, repeats: int) -> Made:
     """Make core.caption_matches; the repetition whose path took the fewest cpu-seconds."""
     pipeline = open_pipeline(folder / "laionet.yaml")
     (part,) = parts_of(pipeline)
-    step = step_of(pipeline, MATCHES, matchings=matchings)
+    step = step_of(pipeline, MATCHES)
     return min((make(pipeline, step, part) for _ in range(repeats)), key=lambda made: made.path.cpu_seconds)
 
 

@@ -14,9 +14,10 @@ import yaml
 from laionet_assets.assets import publishing
 from laionet_assets.assets.parts import sync_parts
 from laionet_assets.assets.pipeline import Pipeline, build_pipeline
-from laionet_assets.assets.steps import Step, sql_step
+from laionet_assets.assets.steps import Step
 from laionet_assets.quality.checks import describe_failures
 from laionet_assets.settings import load_settings
+from laionet_assets.warehouse.rows import write_select
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Stamp
 from tests.bench.measure import Cost, stopwatch
@@ -70,10 +71,8 @@ def parts_of(pipeline: Pipeline) -> list[PartKey]:
     return list(sync_parts(pipeline.settings, pipeline.warehouse).present)
 
 
-def step_of(pipeline: Pipeline, name: str, *, matchings: Sequence[str] | None = None) -> Step:
-    """The step of a table; of core.caption_matches, with other matching profiles than the pipeline's."""
-    if matchings is not None:
-        return sql_step(pipeline.project, pipeline.project.models[name], {"matchings": list(matchings)})
+def step_of(pipeline: Pipeline, name: str) -> Step:
+    """The step of a table."""
     return next(step for step in pipeline.steps if step.name == name)
 
 
@@ -101,10 +100,8 @@ def make(pipeline: Pipeline, step: Step, part: PartKey | None = None) -> Made:
 def publish_unchecked(pipeline: Pipeline, name: str, select: str, part: PartKey | None = None) -> None:
     """Publish the rows of a SELECT as a table's, without its checks: the input of a later step, made for a benchmark."""
     warehouse, table = pipeline.warehouse, pipeline.project.tables[name]
-    columns = ", ".join(f"{column.name}::{column.type} as {column.name}" for column in table.columns)
     with warehouse.connect() as connection, warehouse.lake.stage(table, part) as staged:
-        rows = f"select {columns} from ({select})"
-        warehouse.write_sql(connection, staged.path, rows, order_by=table.grain, stamp=Stamp.of("bench"))
+        write_select(connection, staged.path, table, select, stamps=Stamp.of("bench").metadata)
         warehouse.lake.publish(staged)
 
 

@@ -1,18 +1,17 @@
 """All code that makes rows, by name: of every table made by Python, of every computation, adapter and provider.
 
-python -m tests.integration.codes                                     what each code covers: source.txt
-python -m tests.integration.codes --because "files moved" [CODE ...]  declare that codes (all, without names) make
-                                                                      the same rows in every warehouse
+python -m tests.integration.codes
+    writes what each code covers to source.txt, and prints which codes are not declared to make what cd80978 made
+python -m tests.integration.codes --because "files moved" CODE ...
+    declares that codes make the same rows in every warehouse (with --all: every code that would be printed)
 """
 
 import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
-from laionet_assets.assets.release import RELEASE, release_code, released_select
-
 from laionet_assets.assets.pipeline import build_pipeline
-from laionet_assets.assets.same_rows import ship, shipped_list
+from laionet_assets.assets.same_rows import SameRows, ship, shipped_list
 from laionet_assets.assets.source_code import this_package
 from laionet_assets.assets.steps import Computation
 from laionet_assets.models.spec import PREDICTOR, RECOGNIZER, TEXT_ENCODER
@@ -40,7 +39,6 @@ def every_code() -> dict[str, tuple[str, list[str]]]:
             ]
     for each in computations:
         found[each.name] = each.digest, source.modules(each.root, provider=each.provider)
-    found[RELEASE] = release_code(), source.modules(released_select)
     return found
 
 
@@ -55,13 +53,23 @@ def describe(codes: Mapping[str, tuple[str, list[str]]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--because", help="why the rows stay the same")
-    parser.add_argument("codes", nargs="*", help="names of codes; all that have an entry in same_rows.json, without")
+    parser.add_argument("--all", action="store_true", help="every code that is not declared")
+    parser.add_argument("codes", nargs="*", help="names of codes")
     arguments = parser.parse_args()
     codes = every_code()
     (ROOT / "tests/integration/source.txt").write_text(describe(codes))
+    undeclared = [name for name in codes if is_undeclared(name, codes[name][0])]
     if arguments.because:
-        names = arguments.codes or [name for name in codes if name in shipped_list()]
+        names = undeclared if arguments.all else arguments.codes
         ship({name: codes[name][0] for name in names}, because=arguments.because)
+    else:
+        print("\n".join(undeclared))
+
+
+def is_undeclared(name: str, digest: str) -> bool:
+    """Whether a code that cd80978 had is not declared to make the same rows as then."""
+    shipped = shipped_list().get(name)
+    return shipped is not None and SameRows(shipped_list(), ()).first_label(name, digest) != shipped.was[0]
 
 
 if __name__ == "__main__":

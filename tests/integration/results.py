@@ -11,12 +11,12 @@ import duckdb
 import yaml
 
 from laionet_assets.assets import results
-from laionet_assets.assets.parameters import SQL_PARAMETERS
 from laionet_assets.assets.pipeline import warehouse_resource
 from laionet_assets.assets.publishing import Published, make
 from laionet_assets.assets.steps import Step, sql_step
 from laionet_assets.settings import Settings, load_settings
 from laionet_assets.sqlmodels.loader import load_project
+from laionet_assets.warehouse.rows import write_select
 from laionet_assets.warehouse.warehouse import Stamp, Warehouse
 
 PROJECT = load_project()
@@ -69,7 +69,7 @@ class Workbench:
     def steps(self) -> Mapping[str, Step]:
         made = results.steps(self.settings, PROJECT)
         models = [model for model in PROJECT.models.values() if model.select is not None]
-        return {**{model.name: sql_step(PROJECT, model, SQL_PARAMETERS) for model in models}, **made}
+        return {**{model.name: sql_step(PROJECT, model) for model in models}, **made}
 
     def put(self, name: str, select: str = "") -> None:
         """Publish the rows of a SELECT as a table's, columns that it does not name null; no rows without one."""
@@ -85,8 +85,8 @@ class Workbench:
 
                 part = PartKey("web", "part-0")
             with self.warehouse.lake.stage(table, part) as staged:
-                self.warehouse.write_sql(
-                    connection, staged.path, "select * from rows", order_by=table.grain, stamp=Stamp.of(f"put {select}")
+                write_select(
+                    connection, staged.path, table, "select * from rows", stamps=Stamp.of(f"put {select}").metadata
                 )
                 self.warehouse.lake.publish(staged)
 

@@ -96,7 +96,7 @@ def test_failures_are_told_by_exit_code_and_one_message(project: Project) -> Non
 def test_check_names_its_steps(project: Project) -> None:
     checked = laionet("check", folder=project.folder)
     assert checked.returncode == 0, checked.stdout
-    for step in ("settings", "models", "columns", "documentation", "unit tests", "pipeline"):
+    for step in ("settings", "models", "columns", "expectations", "documentation", "unit tests", "pipeline"):
         assert f"ok   {step}" in checked.stdout
     project.edit("sentence-transformers:", "nobody:")
     broken = laionet("check", folder=project.folder)

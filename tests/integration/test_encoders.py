@@ -489,16 +489,18 @@ for model in {list(absent)!r}:
 
 EMBEDDING_RUN = """
 from pathlib import Path
-import pyarrow as pa, pyarrow.parquet as pq
+import pyarrow as pa
 from laionet_assets.encoders import embeddings
 from laionet_assets.models.spec import TEXT_ENCODER, parse_model
+from laionet_assets.sqlmodels.loader import load_project
+from laionet_assets.warehouse.rows import write_table
 embeddings.CHUNK_TEXTS = 64
 texts = [f"{{i}} old clocks and {{'red ' * (i % 17)}} dogs" for i in range(640)]
 ids = pa.table({{"source": ["s"] * 640, "part": ["p"] * 640, "caption_id": pa.array(range(640), pa.uint64())}})
 spec = parse_model(TEXT_ENCODER, "transformers:MiniLM", name="bert", weights={weights!r})
 for target, checkpoint in {targets!r}.items():
     table = embeddings.embed_missing(spec, ids, texts, checkpoint=checkpoint and Path(checkpoint))
-    pq.write_table(table, target, **embeddings.PARQUET_OPTIONS)
+    write_table(target, load_project().tables["core.caption_embeddings"], table, stamps={{}})
 """
 
 
@@ -537,12 +539,11 @@ QUERIES = {
 def test_from_texts_to_similarities_in_sql(tmp_path: Path) -> None:
     import duckdb
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    from laionet_assets.assets.publishing import expectations_of
-    from laionet_assets.encoders.embeddings import PARQUET_OPTIONS, embed_missing
+    from laionet_assets.encoders.embeddings import embed_missing
     from laionet_assets.quality.validate import validate
     from laionet_assets.sqlmodels.loader import load_project
+    from laionet_assets.warehouse.rows import write_table
 
     project = load_project()
     spec = parse_model(TEXT_ENCODER, "sentence-transformers:all-MiniLM-L6-v2", name="minilm")
@@ -582,7 +583,7 @@ def test_from_texts_to_similarities_in_sql(tmp_path: Path) -> None:
         "caption_embeddings": embed_missing(spec, ids, captions),
     }
     for name, table in tables.items():
-        pq.write_table(table, tmp_path / f"{name}.parquet", **PARQUET_OPTIONS)
+        write_table(tmp_path / f"{name}.parquet", project.tables[f"core.{name}"], table, stamps={})
         connection.execute(f"create view core.{name} as from read_parquet('{tmp_path / name}.parquet')")
     similarity = project.models["core.caption_similarity"]
     connection.execute(f"create table core.caption_similarity as {similarity.select}")
@@ -591,7 +592,7 @@ def test_from_texts_to_similarities_in_sql(tmp_path: Path) -> None:
         model = project.models[f"core.{name}"]
         found = connection.execute(f"describe core.{name}").fetchall()
         assert [(column[0], column[1]) for column in found] == [(c.name, c.type) for c in model.table.columns]
-        outcomes = validate(connection, f"core.{name}", expectations_of(model), suite=model.name)
+        outcomes = validate(connection, f"core.{name}", model.expectations, suite=model.name)
         assert [outcome.expectation.name for outcome in outcomes if not outcome.passed] == []
 
     encoder = load_text_encoder(spec)
@@ -615,5 +616,5 @@ def test_from_texts_to_similarities_in_sql(tmp_path: Path) -> None:
     for name, select in broken.items():
         model = project.models[f"core.{name}"]
         connection.execute(f"create or replace table audit.staged as {select}")
-        outcomes = validate(connection, "audit.staged", expectations_of(model), suite=model.name)
+        outcomes = validate(connection, "audit.staged", model.expectations, suite=model.name)
         assert {outcome.expectation.name for outcome in outcomes if not outcome.passed} == failures[name]

@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from laionet_assets.warehouse.catalog import open_catalog
 from tests.integration.conftest import Project
+from tests.unit.sql.test_matching import BY_HAND, IMAGENET_ORACLE
 
 pytestmark = pytest.mark.integration
 
@@ -34,6 +37,27 @@ def test_candidates_of_the_synthetic_web_are_the_expected_ones(project: Project)
         assert connection.execute(query).fetchall() == []
         sizes = dict(connection.execute("select matching, count(*) from core.candidates group by all").fetchall())
     assert sizes["corrected"] > sizes["paper"] > 100
+
+
+def test_a_part_of_captions_that_are_hard_to_fold_is_published(project: Project) -> None:
+    """Lemmas that end in punctuation, emoji, what shows nothing: every check passes, the oracle's rows are there."""
+    captions = [caption for caption, _, _ in BY_HAND if caption is not None]
+    project.parts.mkdir()
+    table = pa.table({"URL": [f"https://a.invalid/{i}.jpg" for i in range(len(captions))], "TEXT": captions})
+    pq.write_table(table, project.parts / "part-00000.parquet")
+    assert project.run(select='+key:"core/candidates"') == 0, project.printed[-1]
+    with open_catalog(project.pipeline.warehouse) as connection:
+        found = connection.execute(
+            "select matching, sample_id, lemma, wnid, char_offset, char_length from core.caption_matches"
+        ).fetchall()
+    expected = {
+        (matching, i, match.lemma, match.wnid, match.char_offset, match.char_length)
+        for matching in ("paper", "corrected")
+        for i, caption in enumerate(captions)
+        for match in IMAGENET_ORACLE.matches(matching, caption)
+    }
+    assert sorted(found) == sorted(expected)
+    assert ("R.V.", 3) in {(lemma, length) for _, _, lemma, _, _, length in found}
 
 
 @pytest.mark.real_data

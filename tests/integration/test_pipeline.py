@@ -249,23 +249,28 @@ def test_force_makes_what_is_up_to_date(project: Project) -> None:
     assert "done 5 tables and parts made" in project.printed[-1]
 
 
+def forbid_all(monkeypatch: pytest.MonkeyPatch, documentation: str) -> None:
+    """Add a check that no row passes to a table."""
+    from laionet_assets.sqlmodels import loader
+
+    broken = [{"type": "unexpected_rows", "name": "nothing_is_allowed", "query": "select * from {batch} limit 3"}]
+    read = loader.parse_expectations
+    monkeypatch.setattr(
+        loader,
+        "parse_expectations",
+        lambda raw, *, columns, where: read(
+            [*raw, *(broken if where == documentation else [])], columns=columns, where=where
+        ),
+    )
+
+
 def test_a_failed_blocking_check_publishes_nothing(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     funnel = '+key:"marts/funnel"'
     project.add_part(0)
     assert project.run(select='+key:"core/laionet"') == 0
     before = project.files()
     project.edit("text_threshold: 0.5", "text_threshold: 0.6")
-    broken = [{"type": "unexpected_rows", "name": "nothing_is_allowed", "query": "select * from {batch} limit 3"}]
-    from laionet_assets.assets import publishing
-
-    read = publishing.parse_expectations
-    monkeypatch.setattr(
-        publishing,
-        "parse_expectations",
-        lambda raw, *, columns, where: read(
-            [*raw, *(broken if where == "core/laionet.yml" else [])], columns=columns, where=where
-        ),
-    )
+    forbid_all(monkeypatch, "core/laionet.yml")
     assert project.run(select=funnel) == 1
     printed = project.printed[-1]
     assert "nothing_is_allowed" in printed
@@ -278,6 +283,48 @@ def test_a_failed_blocking_check_publishes_nothing(project: Project, monkeypatch
     assert project.run(select=funnel) == 0, project.printed[-1]
     assert not (project.warehouse / "core/laionet/.rejected.parquet").exists()
     assert "marts/funnel/data.parquet" in project.files()
+
+
+def test_what_a_check_rejected_is_published_once_the_settings_make_it_a_warning(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    matches = '+key:"core/caption_matches"'
+    project.add_part(0)
+    forbid_all(monkeypatch, "core/caption_matches.yml")
+    assert project.run(select=matches) == 1
+    assert "nothing_is_allowed" in project.printed[-1] and "was not published" in project.printed[-1]
+    text = project.config.read_text()
+    project.config.write_text(text + "checks: {core.caption_matches: {nothing_is_allowed: warning}}\n")
+    assert project.run(select=matches) == 0, project.printed[-1]
+    assert project.made() == {"core.caption_matches web/part-00000"}
+    assert "warning core.caption_matches web/part-00000: nothing_is_allowed" in project.printed[-1]
+    before = project.files()
+    assert project.run(select=matches) == 0
+    assert project.made() == set() and project.files() == before
+
+    project.config.write_text(text + "checks: {core.caption_matches: {matches_are_of_matchable_lemmas: warning}}\n")
+    (step,) = [step for step in project.pipeline.steps if step.name == "core.caption_matches"]
+    severities = {check.name: check.severity_in_words for check in step.model.expectations}
+    assert severities["matches_are_of_matchable_lemmas"] == "warning (laionet.yaml; was critical)"
+    assert severities["nothing_is_allowed"] == "critical"
+
+
+def test_severities_that_cannot_be_are_one_message(project: Project) -> None:
+    checks = {
+        "core.matches": {"grain_is_unique": "warning"},
+        "core.candidates": {"grain_is_unik": "warning"},
+        "core.removals": {"grain_is_unique": "warning"},
+    }
+    project.config.write_text(project.config.read_text() + f"checks: {json.dumps(checks)}\n")
+    with pytest.raises(UserError) as error:
+        project.run()
+    problems = str(error.value).splitlines()[1:]
+    assert [problem.partition(":")[0].strip() for problem in problems] == [
+        "checks.core.matches",
+        "checks.core.candidates.grain_is_unik",
+        "checks.core.removals.grain_is_unique",
+    ]
+    assert "it stays critical: it protects removals" in problems[2]
 
 
 def test_retired_parts_leave_empty_tables(project: Project) -> None:

@@ -25,6 +25,7 @@ from laionet_assets.sample.drawings import curated_picture
 from laionet_assets.settings import load_settings
 from laionet_assets.sqlmodels.check import create_empty
 from laionet_assets.warehouse.checkpoint import Chunks
+from laionet_assets.warehouse.rows import write_select
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Stamp
 
@@ -94,7 +95,7 @@ class World:
                 connection.execute(f"insert into {name} ({', '.join(row)}) values ({places})", list(row.values()))
             version = hashlib.sha256(repr(rows).encode()).hexdigest()[:16]
             select = f"select * from {name}"
-            warehouse.write_sql(connection, staged.path, select, order_by=table.grain, stamp=Stamp.of(version))
+            write_select(connection, staged.path, table, select, stamps=Stamp.of(version).metadata)
             warehouse.lake.publish(staged)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:

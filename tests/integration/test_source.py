@@ -141,4 +141,5 @@ def class_of(module: str, name: str) -> tuple[str, ast.ClassDef] | None:
 
 
 def is_protocol(definition: ast.ClassDef) -> bool:
-    return any(isinstance(base, ast.Name) and base.id == "Protocol" for base in definition.bases)
+    bases = [base.value if isinstance(base, ast.Subscript) else base for base in definition.bases]
+    return any(isinstance(base, ast.Name) and base.id == "Protocol" for base in bases)

@@ -15,6 +15,7 @@ from laionet_assets.images.store import ImageStore
 from laionet_assets.quality.checks import describe_failures
 from laionet_assets.sample.web_pictures import web_picture
 from laionet_assets.sqlmodels.check import create_empty
+from laionet_assets.warehouse.rows import write_select
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Stamp, digest
 from tests.integration.conftest import Project
@@ -107,7 +108,7 @@ class Web:
                 connection.register("given", pa.Table.from_pylist(placed))
                 connection.execute(f"insert into {name} by name from given")
             select, version = f"select * from {name}", digest(repr(rows))
-            warehouse.write_sql(connection, staged.path, select, order_by=table.grain, stamp=Stamp.of(version))
+            write_select(connection, staged.path, table, select, stamps=Stamp.of(version).metadata)
             warehouse.lake.publish(staged)
 
     def put(self, removals: Sequence[Mapping[str, Any]] = ()) -> None:

@@ -180,7 +180,8 @@ def test_materialize_all_then_everything_is_green(ui: Ui, page: Any) -> None:
 
     def is_over() -> bool:
         statuses = {run["status"] for run in ui.runs()}
-        return "FAILURE" in statuses or (statuses == {"SUCCESS"} and (ui.folder / "warehouse/release.duckdb").exists())
+        is_there = (ui.folder / "warehouse/marts/accuracy_gap/data.parquet").exists()
+        return "FAILURE" in statuses or (statuses == {"SUCCESS"} and is_there)
 
     wait_for(is_over, seconds=600, what="everything to be materialized", folder=ui.folder)
     assert {run["status"] for run in ui.runs()} == {"SUCCESS"}
@@ -195,7 +196,7 @@ def test_materialize_all_then_everything_is_green(ui: Ui, page: Any) -> None:
     page.get_by_text("Row count").first.wait_for()
     page.get_by_text("Cosine of caption and class query").first.wait_for()
     page.goto(f"{ui.url}/asset-groups")
-    page.get_by_text("9_release").first.wait_for()
+    page.get_by_text("8_marts").first.wait_for()
     page.wait_for_timeout(3000)
     page.screenshot(path=str(screenshots(ui) / "graph.png"))
     assert (screenshots(ui) / "graph.png").stat().st_size > 20_000
@@ -216,15 +217,53 @@ def test_every_check_passed(ui: Ui) -> None:
     assert not_passed == {}
 
 
+def status_of(ui: Ui, asset: str) -> str:
+    """What the last materialization of an asset says of itself."""
+    answer = ui.ask(
+        f"{{assetNodeOrError(assetKey: {{path: {json.dumps(asset.split('/'))}}}) {{... on AssetNode "
+        "{assetMaterializations(limit: 1) {metadataEntries {label ... on TextMetadataEntry {text}}}}}}"
+    )
+    (materialization,) = answer["assetNodeOrError"]["assetMaterializations"]
+    (status,) = [entry["text"] for entry in materialization["metadataEntries"] if entry["label"] == "status"]
+    return str(status)
+
+
+def test_what_is_up_to_date_returns_at_once_unless_it_is_forced(ui: Ui, page: Any) -> None:
+    def materialize(**click: Any) -> None:
+        before = {run["id"] for run in ui.runs()}
+        page.goto(f"{ui.url}/assets/marts/accuracy_gap")
+        page.get_by_role("button", name=re.compile("^Materialize")).first.click(**click)
+        if click:
+            page.get_by_text("force").first.wait_for()
+            editor = page.locator(".CodeMirror").first
+            editor.click()
+            page.keyboard.press("ControlOrMeta+A")
+            page.keyboard.type("ops: {marts__accuracy_gap: {config: {force: true}}}")
+            page.get_by_role("button", name=re.compile("^(Materialize|Launch)")).last.click()
+        look_away(ui, page)
+
+        def is_over() -> bool:
+            new = [run for run in ui.runs() if run["id"] not in before]
+            return bool(new) and {run["status"] for run in new} <= {"SUCCESS", "FAILURE"}
+
+        wait_for(is_over, seconds=180, what="a table to be materialized", folder=ui.folder)
+
+    assert status_of(ui, "marts/accuracy_gap") == "made"
+    materialize()
+    assert status_of(ui, "marts/accuracy_gap") == "up to date"
+    materialize(modifiers=["Shift"])
+    assert status_of(ui, "marts/accuracy_gap") == "made"
+    test_every_check_passed(ui)
+
+
 def test_a_new_part_is_seen_and_costs_its_own_work_and_the_marts(ui: Ui, page: Any) -> None:
     before = {run["id"] for run in ui.runs()}
     captions = ui.count("select sum(rows) from raw.parts")
     parts = ui.count("select count(distinct (source, part)) from core.laionet")
     page.goto(f"{ui.url}/automation")
-    for name in ("parts", "follow_upstream"):
-        link = page.locator(f'a[href$="/sensors/{name}"]')
-        row = page.locator('div[class*="ListItem_listItem__"]', has=link)
-        row.locator('label[class*="formatSwitch"]').click()
+    link = page.locator('a[href$="/sensors/parts"]')
+    row = page.locator('div[class*="ListItem_listItem__"]', has=link)
+    row.locator('label[class*="formatSwitch"]').click()
     look_away(ui, page)
     add_part(ui.folder, 1)
 

@@ -8,6 +8,7 @@ import pytest
 
 from laionet_assets.warehouse.catalog import refresh_catalog
 from laionet_assets.warehouse.resource import WarehouseResource
+from laionet_assets.warehouse.rows import write_select
 from laionet_assets.warehouse.snapshot import write_snapshot
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Stamp, Warehouse
@@ -38,7 +39,7 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
 def write(warehouse: Warehouse, name: str, select: str, part: PartKey | None, version: str) -> None:
     table = warehouse.table(name)
     with warehouse.connect() as connection, warehouse.lake.stage(table, part) as staged:
-        warehouse.write_sql(connection, staged.path, select, order_by=table.grain, stamp=Stamp.of(version))
+        write_select(connection, staged.path, table, select, stamps=Stamp.of(version).metadata)
         warehouse.lake.publish(staged)
 
 

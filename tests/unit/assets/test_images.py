@@ -24,11 +24,12 @@ from laionet_assets.assets.publishing import make
 from laionet_assets.assets.steps import Step
 from laionet_assets.images.fetch.policy import FetchPolicy
 from laionet_assets.images.removals import Removal, remove
-from laionet_assets.images.results import Result, removed, results_table
+from laionet_assets.images.results import Result, removed, result_columns
 from laionet_assets.settings import Settings, load_settings
 from laionet_assets.sqlmodels.check import create_empty
 from laionet_assets.sqlmodels.loader import load_project
 from laionet_assets.warehouse.lake import Lake
+from laionet_assets.warehouse.rows import write_select, write_table
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Stamp, Warehouse, memory_connection
 
@@ -64,11 +65,10 @@ def made(settings: Settings) -> dict[str, Step]:
 
 def put_images(warehouse: Warehouse, *results: Result, part: PartKey = PART) -> None:
     """Publish rows of core.images, past their checks."""
-    import pyarrow.parquet as pq
-
-    table = results_table(part.source, part.part, [(i, f"http://a/{i}", each) for i, each in enumerate(results)])
-    with warehouse.lake.stage(warehouse.table(IMAGES), part) as staged:
-        pq.write_table(table.replace_schema_metadata(Stamp.of("v").metadata), staged.path)
+    table = warehouse.table(IMAGES)
+    rows = result_columns(part.source, part.part, [(i, f"http://a/{i}", each) for i, each in enumerate(results)])
+    with warehouse.lake.stage(table, part) as staged:
+        write_table(staged.path, table, rows, stamps=Stamp.of("v").metadata)
         warehouse.lake.publish(staged)
 
 
@@ -135,7 +135,7 @@ def test_the_rows_that_core_selection_seen_drops_as_removed_are_no_trace(warehou
         )
         with warehouse.lake.stage(table, PART) as staged:
             select = f"select * from {SELECTION_SEEN}"
-            warehouse.write_sql(connection, staged.path, select, order_by=["sample_id"], version="")
+            write_select(connection, staged.path, table, select, stamps=Stamp.of("").metadata)
             warehouse.lake.publish(staged)
         traces = _traces_in(warehouse, SELECTION_SEEN)
         rows = connection.execute(f"select url, source, sample_id from ({traces})").fetchall()

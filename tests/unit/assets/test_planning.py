@@ -10,13 +10,14 @@ from laionet_assets.assets.planning import Task, is_stale, kept_back, phases, st
 from laionet_assets.assets.publishing import make
 from laionet_assets.assets.steps import Step
 from laionet_assets.errors import UserError
+from laionet_assets.warehouse.rows import write_table
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Stamp, Warehouse
 from tests.unit.assets.world import A, B, World
 
 BACK_AND_FORTH = {
     "raw/base": (None, False),
-    "core/part": ("select n + $more as n from raw.base", True),
+    "core/part": ("select n + {more} as n from raw.base", True),
     "core/all": ("select sum(n)::int as n from core.part", False),
     "core/share": ("select n from core.part union select n + 100 from core.all", True),
     "marts/total": ("select sum(n)::int as n from core.share", False),
@@ -149,10 +150,9 @@ class Web:
     @property
     def steps(self) -> list[Step]:
         def write(work: object) -> None:
-            import pyarrow as pa
 
             answer = self.answers[work.part]  # type: ignore[attr-defined]
-            work.write_arrow(pa.table({"n": pa.array([int(answer)], pa.int32())}), content=answer)  # type: ignore[attr-defined]
+            work.write_rows([{"n": int(answer)}], content=answer)  # type: ignore[attr-defined]
 
         def due(warehouse: Warehouse, parts: Sequence[PartKey | None]) -> set[PartKey | None]:
             self.looks += 1
@@ -204,7 +204,7 @@ def test_of_parts_whose_file_is_gone_what_needs_no_file_follows(tmp_path: Path) 
     models = {
         "raw/parts": (None, True),
         "core/part": ("select n from raw.parts", True),
-        "core/after": ("select n + $more as n from core.part", True),
+        "core/after": ("select n + {more} as n from core.part", True),
     }
     world = World(tmp_path, models)
     world.contents = {A: "a1", B: "b1"}
@@ -225,10 +225,8 @@ def test_planning_is_linear_in_parts(tmp_path: Path) -> None:
         steps = {step.name: step for step in world.steps}
         for name, part in [("raw.base", None), *(("core.part", key) for key in keys)]:
             table = world.warehouse.table(name)
-            with world.warehouse.connect() as connection, world.warehouse.lake.stage(table, part) as staged:
-                world.warehouse.write_sql(
-                    connection, staged.path, "select 1::int as n", order_by=["n"], stamp=Stamp.of("v")
-                )
+            with world.warehouse.lake.stage(table, part) as staged:
+                write_table(staged.path, table, [{"n": 1}], stamps=Stamp.of("v").metadata)
                 world.warehouse.lake.publish(staged)
         looks = _Looks()
         world.warehouse.lake.current = looks.counted(world.warehouse.lake.current)  # type: ignore[method-assign]

@@ -22,15 +22,17 @@ def test_every_impossible_predictor_is_named_by_its_key(tmp_path: Path) -> None:
             {"name": "good", "model": "timm:tf_efficientnet_lite0"},
             {"name": "nobody", "model": "keras:resnet50"},
             {"name": "half", "model": "open_clip:ViT-B-32"},
+            {"name": "asked", "model": "timm:tf_efficientnet_lite1", "prompts": "templates"},
         ],
     }
     (tmp_path / "laionet.yaml").write_text(json.dumps(config))
     with pytest.raises(SettingsError) as error:
         predictor_specs(load_settings(tmp_path / "laionet.yaml"))
     message = str(error.value)
-    assert "2 problem(s)" in message
+    assert "3 problem(s)" in message
     assert "predictors[1].model: predictor 'nobody'" in message
     assert "predictors[2].model: predictor 'half'" in message
+    assert "predictors[3].prompts: found templates, but timm:tf_efficientnet_lite1 is not asked" in message
     assert "predictors[0]" not in message
 
 

@@ -21,7 +21,7 @@ from tests.unit.assets.world import A, B, World
 BACK_AND_FORTH = {
     "raw/base": (None, False),
     "raw/hub": (None, False),
-    "core/part": ("select n + $more as n from raw.base", True),
+    "core/part": ("select n + {more} as n from raw.base", True),
     "core/similar": ("select p.n from core.part p cross join raw.hub", True),
     "core/all": ("select sum(n)::int as n from core.part", False),
     "core/share": ("select n from core.part union select n + 100 from core.all", True),

@@ -12,9 +12,9 @@ def world(tmp_path: Path) -> World:
     return World(tmp_path)
 
 
-def test_parameters_and_python_code_make_stale(world: World) -> None:
+def test_sql_and_python_code_make_stale(world: World) -> None:
     world.make(world.stale())
-    world.more = 1
+    world.add_to_parts(1)
     assert {task.name for task in world.stale()} == {"core.part", "core.after", "marts.total"}
     world.make(world.stale())
     world.base = "2"

@@ -78,7 +78,7 @@ class World:
         project = load_project(self.sql)
 
         def write(work: Work) -> None:
-            work.write_select(f"select 1 as n, '{work.labels['counting']}' as l")
+            work.write_rows(f"select 1 as n, '{work.labels['counting']}' as l")
 
         return [
             sql_step(project, model, {})

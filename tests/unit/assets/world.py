@@ -23,7 +23,7 @@ columns: {{n: {{type: INTEGER, description: n}}}}
 """
 FIVE_TABLES: Mapping[str, tuple[str | None, bool]] = {
     "raw/base": (None, False),
-    "core/part": ("select n + $more as n from raw.base", True),
+    "core/part": ("select n + {more} as n from raw.base", True),
     "core/after": ("select n from core.part", True),
     "marts/total": ("select sum(n)::int as n from core.after", False),
     "marts/other": ("select n from raw.base", False),
@@ -35,32 +35,43 @@ class World:
     """A project (of the five tables, without others), and what its base holds."""
 
     def __init__(self, folder: Path, models: Mapping[str, tuple[str | None, bool]] = FIVE_TABLES) -> None:
-        for name, (select, is_partitioned) in models.items():
-            path = folder / "sql" / f"{name}.yml"
+        self._folder, self._models = folder / "sql", models
+        for name, (_, is_partitioned) in models.items():
+            path = self._folder / f"{name}.yml"
             path.parent.mkdir(parents=True, exist_ok=True)
             if not path.exists():  # a test may have written it otherwise
                 path.write_text(YML.format(partitioned=str(is_partitioned).lower()))
-            if select:
-                path.with_suffix(".sql").write_text(select)
-        self.project = load_project(folder / "sql")
+        self.more = 0
         self.warehouse = Warehouse(
             lake=Lake(str(folder / "lake")), tables=self.project.tables, connect=memory_connection, docs=folder / "docs"
         )
         self.base = "1"
-        self.more = 0
         self.contents = {A: "a1", B: "b1"}
+
+    @property
+    def more(self) -> int:
+        """What the SQL of some tables adds: another number is an edit of it."""
+        return self._more
+
+    @more.setter
+    def more(self, more: int) -> None:
+        self._more = more
+        for name, (select, _) in self._models.items():
+            if select:
+                (self._folder / f"{name}.sql").write_text(select.format(more=more))
+        self.project = load_project(self._folder)
 
     @property
     def steps(self) -> Sequence[Step]:
         def write(work: Work) -> None:
-            work.write_select(f"select {self.base}::int as n")
+            work.write_rows([{"n": int(self.base)}])
 
         made = []
         for model in self.project.in_order():
             if model.select is None:
                 made.append(Step(model=model, write=write, sql_code=self.base))
                 continue
-            step = sql_step(self.project, model, {"more": self.more})
+            step = sql_step(self.project, model)
             if model.name == "core.part":
                 step = replace(step, outside=lambda warehouse, part: self.contents[part])
             made.append(step)

@@ -9,9 +9,10 @@ from laionet_assets.commands.snapshot import chosen_tables, select_without_remov
 from laionet_assets.errors import UserError
 from laionet_assets.sqlmodels.loader import load_project
 from laionet_assets.warehouse.lake import Lake
+from laionet_assets.warehouse.rows import write_select
 from laionet_assets.warehouse.snapshot import write_snapshot
 from laionet_assets.warehouse.table import PartKey
-from laionet_assets.warehouse.warehouse import Warehouse, memory_connection
+from laionet_assets.warehouse.warehouse import Stamp, Warehouse, memory_connection
 
 PART = PartKey("s", "p")
 
@@ -29,7 +30,7 @@ def publish(warehouse: Warehouse, name: str, rows: str, part: PartKey | None = N
     columns = ", ".join(f"null::{column.type} as {column.name}" for column in table.columns)
     with warehouse.connect() as connection, warehouse.lake.stage(table, part) as staged:
         select = f"select * from (select {columns} limit 0) union all by name (from ({rows}))"
-        warehouse.write_sql(connection, staged.path, select, order_by=table.grain, version="v")
+        write_select(connection, staged.path, table, select, stamps=Stamp.of("v").metadata)
         warehouse.lake.publish(staged)
 
 

@@ -11,11 +11,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from laionet_assets.encoders import embeddings
-from laionet_assets.encoders.embeddings import PARQUET_OPTIONS, embed_missing
+from laionet_assets.encoders.embeddings import embed_missing
 from laionet_assets.models.identity import identity
 from laionet_assets.models.spec import TEXT_ENCODER, ModelSpec
 from laionet_assets.models.text_encoder import Progress
+from laionet_assets.sqlmodels.loader import load_project
+from laionet_assets.warehouse.rows import write_table
 
+CAPTIONS = load_project().tables["core.caption_embeddings"]
 SPEC = ModelSpec(TEXT_ENCODER, "toy", "transformers", "org/toy", "r1")
 
 
@@ -127,7 +130,7 @@ def test_no_texts_give_an_empty_table_of_the_same_schema() -> None:
 def test_rows_survive_parquet_and_duckdb_and_are_found_again(tmp_path: Path) -> None:
     file = tmp_path / "data.parquet"
     first = embed_missing(SPEC, *captions(2, 1), load=loading(DigestEncoder(SPEC)))
-    pq.write_table(first, file, **PARQUET_OPTIONS)
+    write_table(file, CAPTIONS, first, stamps={})
     by_duckdb = duckdb.sql(f"select * from read_parquet('{file}')").to_arrow_table()
     assert duckdb.sql(f"describe from read_parquet('{file}')").fetchall()[-1][1] == "FLOAT[]"
     for stored in (pq.read_table(file), by_duckdb):
@@ -137,9 +140,8 @@ def test_rows_survive_parquet_and_duckdb_and_are_found_again(tmp_path: Path) -> 
 def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
     files = [tmp_path / name for name in ("a.parquet", "b.parquet")]
     for file in files:
-        pq.write_table(
-            embed_missing(SPEC, *captions(*range(50)), load=loading(DigestEncoder(SPEC))), file, **PARQUET_OPTIONS
-        )
+        rows = embed_missing(SPEC, *captions(*range(50)), load=loading(DigestEncoder(SPEC)))
+        write_table(file, CAPTIONS, rows, stamps={})
     assert files[0].read_bytes() == files[1].read_bytes()
 
 

@@ -14,8 +14,10 @@ from laionet_assets.images.results import (
     content_digest,
     deciding_setting,
     removed,
-    results_table,
+    result_columns,
 )
+from laionet_assets.sqlmodels.loader import load_project
+from laionet_assets.warehouse.rows import as_documented
 
 POLICY = FetchPolicy(contact="mailto:me@example.org")
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -51,11 +53,12 @@ def test_a_journal_gives_back_what_was_recorded(outcome: FetchOutcome) -> None:
 
 def test_a_table_gives_back_what_was_published() -> None:
     rows = [(1, "http://a", result(PICTURE)), (2, None, result(FAILED)), (3, "http://c", removed("wish"))]
-    table = results_table("web", "part-0", rows)
+    documented = load_project().tables["core.images"]
+    table = as_documented(documented, result_columns("web", "part-0", rows))
     assert [Result.of_row(row) for row in table.to_pylist()] == [each for _, _, each in rows]
     assert table["url"].to_pylist() == ["http://a", None, None]
     assert table["source"].to_pylist() == ["web"] * 3
-    assert results_table("web", "part-0", []).schema == table.schema
+    assert as_documented(documented, result_columns("web", "part-0", [])).schema == table.schema
 
 
 def test_rows_of_an_earlier_version_lack_columns() -> None:

@@ -72,7 +72,10 @@ def test_a_lemma_without_words_names_nothing(connection: duckdb.DuckDBPyConnecti
 
 
 ENTITIES = ("&amp;", "&quot;", "&#39;", "&NBSP;", "&#x2019;", "&#0039;", "&lsaquo;", "&#8219;")
-ALPHABET = st.sampled_from([*"abAB eE\u0131İßÉΣ0٣\t\n-'\u2019&;—日\u0301\u00a0", *ENTITIES])
+SHOWING_NOTHING = "\u00ad\u200b\u200d\u2060\ufe00\ufe0f\ufeff\u3164\U000e0067"
+ALPHABET = st.sampled_from(
+    [*"abAB eE\u0131İßÉΣ0٣\t\n-'\u2019&;—日\u0301\u20e3\u00a0", *SHOWING_NOTHING, *ENTITIES, "&nb\u017fp;"]
+)
 TEXTS = st.lists(ALPHABET, max_size=24).map("".join)
 RELAXED = settings(
     max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]

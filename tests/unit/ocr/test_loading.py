@@ -39,3 +39,10 @@ def test_a_wrong_name_is_one_error_in_the_words_of_this_room(model: str, message
     assert message in str(error.value)
     for foreign in ("encoder", "MiniLM", "open_clip", "bert"):
         assert foreign not in str(error.value)
+
+
+def test_a_device_that_would_not_be_used_is_refused() -> None:
+    with pytest.raises(ModelError, match="found device cuda, but it runs on the processor alone"):
+        parse_recognizer("rapidocr:fast", device="cuda")
+    assert parse_recognizer("rapidocr:fast", device="cpu").device == "cpu"
+    assert parse_recognizer("trocr:microsoft/trocr-base-stage1", device="cuda:1").device == "cuda:1"

@@ -1,6 +1,7 @@
 """Stored texts: what is read, what is reused, what a killed run leaves. Real recognisers: tests/integration."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
 
@@ -10,7 +11,9 @@ from PIL import Image
 from laionet_assets.models.spec import ModelSpec
 from laionet_assets.ocr import RecognizedText, TextRecognizer, parse_recognizer, recognizer_identity
 from laionet_assets.ocr import texts as module
-from laionet_assets.ocr.texts import PictureText, read_missing, texts_of, texts_table
+from laionet_assets.ocr.texts import PictureText, read_missing, texts_of
+from laionet_assets.sqlmodels.loader import load_project
+from laionet_assets.warehouse.rows import as_documented
 
 SPEC = parse_recognizer("rapidocr:fast")
 IDENTITY = recognizer_identity(SPEC)
@@ -118,6 +121,5 @@ def test_a_killed_run_goes_on_where_it_stood(tmp_path: Path, monkeypatch: pytest
 
 def test_a_table_holds_all_of_a_text() -> None:
     texts = [PictureText("a", IDENTITY, "", 0, None), PictureText("b", None, None, error="lost")]
-    table = texts_table(texts)
-    assert list(texts_of(table.append_column("part", [["p", "p"]])).values()) == texts
-    assert texts_table([]).schema == table.schema
+    rows = [{"source": "s", "part": "p", **asdict(text)} for text in texts]
+    assert list(texts_of(as_documented(load_project().tables["core.image_text"], rows)).values()) == texts

@@ -3,6 +3,7 @@
 import hashlib
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,6 @@ import pytest
 from laionet_assets.models.bundled import EFFICIENTNETS
 from laionet_assets.models.prompts import query_prompts
 from laionet_assets.models.spec import PREDICTOR, ModelError, ModelSpec, parse_model
-from laionet_assets.pictures.admission import VERSION
 from laionet_assets.predictors import load_predictor, predictor_identity
 
 
@@ -20,7 +20,7 @@ def predictor(model: str, name: str = "x", **options: object) -> ModelSpec:
 
 def test_the_identity_of_a_bundled_predictor_is_the_hash_of_its_weights() -> None:
     sha256 = EFFICIENTNETS["tf_efficientnet_lite0"].files[""]
-    expected = f"timm:tf_efficientnet_lite0@sha256:{sha256[:16]}+labels:1+decoding:{VERSION}"
+    expected = f"timm:tf_efficientnet_lite0@sha256:{sha256[:16]}+labels:1+decoding:1"
     assert predictor_identity(predictor("timm:tf_efficientnet_lite0")) == expected
 
 
@@ -34,8 +34,14 @@ def test_other_weights_of_a_bundled_architecture_have_their_own(tmp_path: Path) 
 def test_names_and_devices_do_not_change_the_identity() -> None:
     one = predictor("transformers:microsoft/resnet-50@abc", name="one", device="cpu")
     other = predictor("transformers:microsoft/resnet-50@abc", name="other")
-    expected = f"transformers:microsoft/resnet-50@abc+labels:1+decoding:{VERSION}"
+    expected = "transformers:microsoft/resnet-50@abc+labels:1+decoding:1"
     assert predictor_identity(one) == predictor_identity(other) == expected
+
+
+def test_the_label_of_the_code_is_part_of_the_identity() -> None:
+    spec = replace(predictor("timm:tf_efficientnet_lite0"), code="abc")
+    assert predictor_identity(spec).endswith("+labels:abc+decoding:abc")
+    assert predictor_identity(spec, prompts=query_prompts({"n1": "a cat"})).endswith("+decoding:abc")
 
 
 def test_prompts_are_part_of_the_identity() -> None:

@@ -101,7 +101,8 @@ def test_known_types_are_those_of_great_expectations_itself() -> None:
         ),
         (
             {"type": "expect_table_row_count_to_equal", "kwarg": {"value": 1}},
-            "unknown key 'kwarg'; known for expect_table_row_count_to_equal: description, kwargs, name, severity, type",
+            "unknown key 'kwarg'; known for expect_table_row_count_to_equal: "
+            "description, kwargs, name, protects, severity, type",
         ),
         (
             {"type": "expect_table_row_count_to_equal", "severity": "fatal"},

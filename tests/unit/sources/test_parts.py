@@ -17,9 +17,10 @@ from laionet_assets.sources import (
     discover,
     part_number_of,
     read_records,
-    records_sql,
 )
-from laionet_assets.sources.parts import MAX_ORDINAL, RECORD_TYPES, SAMPLES_PER_PART, check_row_count
+from laionet_assets.sources.parts import MAX_ORDINAL, SAMPLES_PER_PART, check_row_count
+from laionet_assets.sqlmodels.loader import load_project
+from laionet_assets.warehouse.rows import as_documented
 from tests.unit.sources.conftest import Inspect
 from tests.unit.sources.files import LAION400M, TSV_LINES, write_format, write_parquet
 
@@ -113,16 +114,10 @@ def test_records_come_back_as_they_were_written(
     broken = dataclasses.replace(one, part="a'b\\c", ordinal=MAX_ORDINAL, breaches=(Breach("caption_missing", 2),))
     assert two.rows == len(TSV_LINES["cc12m"])
     connection.execute("create schema raw")
-    connection.execute(f"create table raw.parts as {records_sql([one, two, broken])}")
+    documented = load_project().tables["raw.parts"]
+    connection.register("records", as_documented(documented, map(dataclasses.asdict, [one, two, broken])))
+    connection.execute("create table raw.parts as from records")
     assert read_records(connection) == sorted([one, two, broken], key=lambda record: record.part)
-    described = connection.execute("describe raw.parts").fetchall()
-    assert {name: kind for name, kind, *_ in described} == dict(RECORD_TYPES)
-
-
-def test_no_records_are_an_empty_table_of_the_same_types(connection: duckdb.DuckDBPyConnection) -> None:
-    described = connection.execute(f"describe {records_sql([])}").fetchall()
-    assert {name: kind for name, kind, *_ in described} == dict(RECORD_TYPES)
-    assert connection.execute(records_sql([])).fetchall() == []
 
 
 @pytest.mark.real_data

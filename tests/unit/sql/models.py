@@ -1,17 +1,22 @@
 """Runs SQL models of this project on an in-memory DuckDB, for tests."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import cache
 from typing import Any
 
 import duckdb
 
-from laionet_assets.sqlmodels.check import create_empty, create_macros
+from laionet_assets.assets.matching import matches_select
+from laionet_assets.quality.expectations import BATCH, GRAIN_CHECKS, UNEXPECTED_ROWS
+from laionet_assets.sqlmodels.check import create_all_empty, create_macros
 from laionet_assets.sqlmodels.loader import Project, load_project
-from laionet_assets.taxonomy import Synset, synsets_table
+from laionet_assets.taxonomy import Synset
+from laionet_assets.warehouse.rows import as_documented
+from laionet_assets.warehouse.table import PartKey
 
-BOTH = {"matchings": ["paper", "corrected"]}
+PART = PartKey("web", "part-0")
 
 
 @cache
@@ -20,39 +25,44 @@ def project() -> Project:
     return load_project()
 
 
+def queries(table: str) -> dict[str, str]:
+    """The `unexpected_rows` written for a table, by name."""
+    rules = project().models[table].expectations
+    written = [rule for rule in rules if rule.type == UNEXPECTED_ROWS and rule.name not in GRAIN_CHECKS]
+    return {rule.name: rule.kwargs["query"].replace(BATCH, table) for rule in written}
+
+
 class Database:
     """Every table of the project, empty, and its macros."""
 
     def __init__(self) -> None:
         self.connection = duckdb.connect(":memory:", config={"threads": 1})
-        for table in project().tables.values():
-            if table.columns:
-                create_empty(self.connection, table)
+        create_all_empty(self.connection, project())
         create_macros(self.connection, list(project().macros.values()))
 
     def rows(self, query: str, parameters: Any = None) -> list[tuple[Any, ...]]:
         """Rows of a query."""
         return self.connection.execute(query, parameters).fetchall()
 
-    def make(self, name: str, parameters: Mapping[str, Any] = BOTH) -> None:
+    def make(self, name: str) -> None:
         """Fill a table with the rows of its model."""
-        model = project().models[name]
-        chosen = {key: parameters[key] for key in model.reads.parameters}
+        is_matching = name == "core.caption_matches"
+        select = matches_select(self.connection, PART) if is_matching else project().models[name].select
         self.connection.execute(f"delete from {name}")
-        self.connection.execute(f"insert into {name} by name {model.select}", chosen or None)
+        self.connection.execute(f"insert into {name} by name {select}")
 
     def put_synsets(self, synsets: Sequence[Synset]) -> None:
         """Fill raw.synsets."""
-        self.connection.register("synsets", synsets_table(synsets))
+        self.connection.register("synsets", as_documented(project().tables["raw.synsets"], map(asdict, synsets)))
         self.connection.execute("insert into raw.synsets by name from synsets")
 
     def put_captions(self, captions: Sequence[str | None]) -> None:
         """Make these captions all the pairs there are; sample_id is their place in the list."""
         self.connection.execute("delete from raw.pairs")
         self.connection.execute(
-            "insert into raw.pairs by name select 'web' as source, 'part-0' as part, "
-            "unnest(range(len($1))) as sample_id, unnest($1::varchar[]) as caption",
-            [list(captions)],
+            "insert into raw.pairs by name select $1 as source, $2 as part, "
+            "unnest(range(len($3))) as sample_id, unnest($3::varchar[]) as caption",
+            [PART.source, PART.part, list(captions)],
         )
 
 

@@ -9,7 +9,11 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from html.entities import name2codepoint
+from typing import Literal
+
+import regex
 
 from laionet_assets.taxonomy import Synset
 
@@ -57,6 +61,14 @@ def paper_matches(caption: str | None, lemmas: Mapping[str, str]) -> set[Match]:
     }
 
 
+def by_first_word(lemmas: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Lemmas by what stands before their first space."""
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    for lemma, wnid in lemmas.items():
+        found[lemma.split(" ")[0]][lemma] = wnid
+    return found
+
+
 def _entities() -> frozenset[str]:
     """Html entities, in lower case, that count as white space."""
     quotes = ["quot", "lsquo", "rsquo", "sbquo", "ldquo", "rdquo", "bdquo", "laquo", "raquo", "lsaquo", "rsaquo"]
@@ -70,10 +82,24 @@ def _entities() -> frozenset[str]:
 ENTITIES = _entities()
 LONGEST_ENTITY = max(map(len, ENTITIES))
 
+IGNORABLE = regex.compile(r"\p{Default_Ignorable_Code_Point}")
+EMOJI_SELECTORS = "\ufe0e\ufe0f"
+HANGUL_FILLERS = "\u115f\u1160\u3164\uffa0"
+ZERO_WIDTH_SPACE = "\u200b"
+Kind = Literal["letter", "mark", "ignored", "separator"]
 
-def is_word_character(character: str) -> bool:
-    """Letter, mark or number of Unicode."""
-    return unicodedata.category(character)[0] in "LMN"
+
+@cache
+def kind_of(character: str) -> Kind:
+    """How a character is read: in a word wherever it stands, in a word if behind a letter or a mark, as if it were not
+    there, or between words.
+    """
+    category = unicodedata.category(character)
+    if character in EMOJI_SELECTORS + HANGUL_FILLERS + ZERO_WIDTH_SPACE or category == "Me":
+        return "separator"
+    if IGNORABLE.match(character):
+        return "ignored"
+    return {"L": "letter", "N": "letter", "M": "mark"}.get(category[0], "separator")
 
 
 def folded(character: str) -> str:
@@ -81,19 +107,32 @@ def folded(character: str) -> str:
     return "i" if character == "İ" else character.lower()
 
 
+def entity_length(text: str, at: int) -> int:
+    """Characters of the entity that begins there, 0 if none does. Letters of any case, and the long s is an s."""
+    if text[at] != "&":
+        return 0
+    return next((n for n in range(4, LONGEST_ENTITY + 1) if text[at : at + n].casefold() in ENTITIES), 0)
+
+
 def words_of(text: str) -> list[Word]:
-    """Words of a text as profile `corrected` reads it."""
+    """Words of a text as profile `corrected` reads it; a word ends with the last character that is read."""
     words: list[Word] = []
-    start, at = 0, 0
-    while at <= len(text):
-        entity = next((n for n in range(4, LONGEST_ENTITY + 1) if text[at : at + n].lower() in ENTITIES), 0)
-        if at == len(text) or entity or not is_word_character(text[at]):
-            if start < at:
-                words.append(Word("".join(map(folded, text[start:at])), start, at))
-            at += max(entity, 1)
-            start = at
-        else:
-            at += 1
+    is_open = False
+    at = 0
+    while at < len(text):
+        if skipped := entity_length(text, at):
+            is_open = False
+            at += skipped
+            continue
+        kind = kind_of(text[at])
+        if kind == "letter" and not is_open:
+            words.append(Word(folded(text[at]), at, at + 1))
+            is_open = True
+        elif kind in ("letter", "mark") and is_open:
+            words[-1] = Word(words[-1].folded + folded(text[at]), words[-1].start, at + 1)
+        elif kind != "ignored":
+            is_open = False
+        at += 1
     return words
 
 
@@ -151,12 +190,14 @@ class Oracle:
 
     def __init__(self, synsets: Sequence[Synset]) -> None:
         self.synsets = synsets
-        self.lemmas = paper_lemmas(synsets)
+        self.lemmas = by_first_word(paper_lemmas(synsets))
         self.owners = corrected_owners(synsets)
         self.spellings = {synset.wnid: [(lemma, fold(lemma)) for lemma in synset.lemmas] for synset in synsets}
 
     def matches(self, matching: str, caption: str | None) -> set[Match]:
         """What a profile finds in a caption."""
-        if matching == "paper":
-            return paper_matches(caption, self.lemmas)
-        return corrected_matches(caption, self.spellings, self.owners)
+        if matching == "corrected":
+            return corrected_matches(caption, self.spellings, self.owners)
+        words = set((caption or "").translate(PUNCTUATION_TO_SPACES).split(" "))
+        possible = {lemma: wnid for word in words for lemma, wnid in self.lemmas.get(word, {}).items()}
+        return paper_matches(caption, possible)

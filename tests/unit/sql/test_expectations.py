@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from laionet_assets.taxonomy import load_synsets
-from tests.unit.sql.models import Database, database, project
+from tests.unit.sql.models import Database, database, queries
 
 CAPTIONS = [
     "a golden-retriever, Sea  Lion",
@@ -68,12 +68,6 @@ SPOILT = {
 TABLES = list(dict.fromkeys(table for table, _ in SPOILT))
 
 
-def queries(table: str) -> dict[str, str]:
-    """The `unexpected_rows` of a table, by name."""
-    rules = [rule for rule in project().models[table].expectations if rule["type"] == "unexpected_rows"]
-    return {rule["name"]: rule["query"].replace("{batch}", table) for rule in rules}
-
-
 @pytest.fixture(scope="module")
 def imagenet() -> Iterator[Database]:
     with database(load_synsets("imagenet-1k")) as db:
@@ -106,3 +100,31 @@ def test_spoilt_tables_have(imagenet: Database, table: str, name: str) -> None:
 
 def test_every_query_is_spoilt_once() -> None:
     assert {(table, name) for table in TABLES for name in queries(table)} == SPOILT.keys()
+
+
+@pytest.mark.parametrize(
+    ("matching", "spoil"),
+    [
+        ("paper", "update core.caption_matches set char_offset = char_offset + 1"),
+        ("paper", "update core.caption_matches set char_length = char_length - 1"),
+        ("paper", "update raw.pairs set caption = caption || 's'"),
+        ("paper", "update raw.pairs set caption = upper(caption)"),
+        ("paper", "delete from raw.pairs"),
+        ("corrected", "update core.caption_matches set char_offset = char_offset + 1"),
+        ("corrected", "update core.caption_matches set char_length = char_length - 1"),
+        ("corrected", "update raw.pairs set caption = caption || 's'"),
+        (
+            "corrected",
+            "update raw.pairs set caption = 'sea' || caption; update core.caption_matches set char_offset = 3",
+        ),
+        ("corrected", "delete from raw.pairs"),
+    ],
+)
+def test_every_way_in_which_a_caption_does_not_read_the_lemma(imagenet: Database, matching: str, spoil: str) -> None:
+    """The sample whose caption is the lemma "lion" alone."""
+    rule = queries("core.caption_matches")["the_caption_reads_the_lemma_at_the_offset"]
+    imagenet.connection.execute("begin")
+    imagenet.connection.execute(spoil)
+    found = {(row[0], row[4]) for row in imagenet.rows(f"from ({rule}) where sample_id = 3")}
+    imagenet.connection.execute("rollback")
+    assert (matching, "lion") in found

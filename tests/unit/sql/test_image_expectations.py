@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.unit.sql.models import Database, project
+from tests.unit.sql.models import Database, queries
 
 HASH = {name: f"sha256('{name}')" for name in ("u1", "u2", "u3", "u4", "picture")}
 GOOD = [
@@ -75,12 +75,6 @@ def db() -> Iterator[Database]:
     made.make("marts.image_outcomes")
     yield made
     made.connection.close()
-
-
-def queries(table: str) -> dict[str, str]:
-    """The `unexpected_rows` of a table, by name."""
-    rules = [rule for rule in project().models[table].expectations if rule["type"] == "unexpected_rows"]
-    return {rule["name"]: rule["query"].replace("{batch}", table) for rule in rules}
 
 
 def test_good_tables_have_no_unexpected_rows(db: Database) -> None:

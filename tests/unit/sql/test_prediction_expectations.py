@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.sql.models import Database, project
+from tests.unit.sql.models import Database, queries
 
 SHA = {name: name * 64 for name in "abc"}
 GOOD: Mapping[str, list[dict[str, Any]]] = {
@@ -120,12 +120,6 @@ SPOILT = {
     ("core.predictions", "no_picture_is_missing"): "delete from core.predictions where image_id = 'b'",
 }
 TABLES = list(dict.fromkeys(table for table, _ in SPOILT))
-
-
-def queries(table: str) -> dict[str, str]:
-    """The `unexpected_rows` of a table, by name."""
-    rules = [rule for rule in project().models[table].expectations if rule["type"] == "unexpected_rows"]
-    return {rule["name"]: rule["query"].replace("{batch}", table) for rule in rules}
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.unit.sql import models
 from tests.unit.sql.models import Database, project
 from tests.unit.sql.results_reference import Inputs, PublishedRow
 
@@ -187,9 +188,7 @@ WARNS_HERE = {"image_sets_have_laion_weights"}
 
 
 def queries(table: str) -> dict[str, str]:
-    """The `unexpected_rows` of a table, by name."""
-    rules = [rule for rule in project().models[table].expectations if rule["type"] == "unexpected_rows"]
-    return {rule["name"]: rule["query"].replace("{batch}", table) for rule in rules if rule["name"] not in WARNS_HERE}
+    return {name: query for name, query in models.queries(table).items() if name not in WARNS_HERE}
 
 
 def test_good_tables_have_no_unexpected_rows_and_every_rule_finds_a_spoilt_one(db: Database) -> None:
@@ -207,7 +206,6 @@ def test_good_tables_have_no_unexpected_rows_and_every_rule_finds_a_spoilt_one(d
 
 def test_an_image_set_without_a_label_list_is_warned_of(db: Database) -> None:
     fill(db, EXAMPLE)
-    rules = {rule.get("name"): rule for rule in project().models["core.class_weights"].expectations}
-    rule = rules["image_sets_have_laion_weights"]
-    assert rule["severity"] == "warning"
-    assert sorted(db.rows(rule["query"].replace("{batch}", "core.class_weights"))) == [("pub",), ("s",)]
+    (rule,) = [rule for rule in project().models["core.class_weights"].expectations if rule.name in WARNS_HERE]
+    assert rule.severity == "warning"
+    assert sorted(db.rows(models.queries("core.class_weights")[rule.name])) == [("pub",), ("s",)]

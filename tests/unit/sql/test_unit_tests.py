@@ -2,7 +2,6 @@
 
 import pytest
 
-from laionet_assets.assets.parameters import SQL_PARAMETERS
 from laionet_assets.sqlmodels.check import check_columns
 from laionet_assets.sqlmodels.loader import Model, UnitTest, load_project
 from laionet_assets.sqlmodels.unit import run_unit_test
@@ -13,7 +12,7 @@ CASES = [(model, test) for model in PROJECT.models.values() for test in model.un
 
 @pytest.mark.parametrize(("model", "test"), CASES, ids=[f"{model.name}-{test.name}" for model, test in CASES])
 def test_given_rows_give_expected_rows(model: Model, test: UnitTest) -> None:
-    assert run_unit_test(PROJECT, model, test, SQL_PARAMETERS) == []
+    assert run_unit_test(PROJECT, model, test) == []
 
 
 def test_every_sql_model_has_unit_tests() -> None:
@@ -22,4 +21,4 @@ def test_every_sql_model_has_unit_tests() -> None:
 
 
 def test_models_produce_the_columns_they_document() -> None:
-    assert check_columns(PROJECT, SQL_PARAMETERS) == []
+    assert check_columns(PROJECT) == []

@@ -30,11 +30,10 @@ expectations:
   - {type: expect_column_values_to_not_be_null, kwargs: {column: twice}}
 unit_tests:
   - name: doubles
-    params: {least: 1}
     given: {raw.animals: [{animal: cat, legs: 4}, {animal: fish, legs: 0}]}
     expect: [{animal: cat, twice: 8}]
 """,
-    "core/legs.sql": "select animal, doubled(legs) as twice from raw.animals where legs >= $least",
+    "core/legs.sql": "select animal, doubled(legs) as twice from raw.animals where legs >= 1",
     "marts/total.yml": """
 description: One row per zoo.
 group: zoo

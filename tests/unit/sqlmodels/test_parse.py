@@ -5,17 +5,16 @@ import pytest
 from laionet_assets.sqlmodels.parse import SqlModelError, reads
 
 
-def test_tables_parameters_and_functions_at_any_depth() -> None:
+def test_tables_and_functions_at_any_depth() -> None:
     found = reads(
         """
-        with a as (select * from core.x), b as (select f(i) from a where exists (from raw.y where k = $p))
-        select g(h(1)) from b left join marts.z using (i) where n in (select m from my_macro($q))
+        with a as (select * from core.x), b as (select f(i) from a where exists (from raw.y where k = 1))
+        select g(h(1)) from b left join marts.z using (i) where n in (select m from my_macro(2))
         union all by name select 1
         """,
         where="t",
     )
     assert found.tables == {"core.x", "raw.y", "marts.z"}
-    assert found.parameters == {"p", "q"}
     assert {"f", "g", "h", "my_macro"} <= found.functions
 
 
@@ -25,6 +24,7 @@ def test_tables_parameters_and_functions_at_any_depth() -> None:
         ("selec 1", r"core/x\.sql: syntax error.*one bare SELECT"),
         ("select 1; select 2", r"core/x\.sql: found 2 statements"),
         ("create table t (i int)", r"core/x\.sql: .*SELECT"),
+        ("select i from core.y where i = $p and j = $q", r"core/x\.sql: parameters: \$p, \$q; nothing gives"),
         ("select * from animals join core.y using (i)", r"core/x\.sql: tables without a schema: animals"),
     ],
 )

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from laionet_assets.assets.parameters import SQL_PARAMETERS
 from laionet_assets.sqlmodels import parse
 from laionet_assets.sqlmodels.loader import load_project, sql_folder
 from laionet_assets.sqlmodels.parse import saying
@@ -141,10 +140,9 @@ def test_every_model_says_the_same_when_it_is_laid_out_otherwise(tmp_path: Path)
     after = load_project(tmp_path)
     for name, model in before.models.items():
         if model.select is not None:
-            assert (
-                before.code_version(model, SQL_PARAMETERS).split("/")[0]
-                == (after.code_version(after.models[name], SQL_PARAMETERS).split("/")[0])
-            ), name
+            assert before.code_version(model).split("/")[0] == (after.code_version(after.models[name]).split("/")[0]), (
+                name
+            )
     assert sum(model.select is not None for model in before.models.values()) > 15
 
 
@@ -186,9 +184,9 @@ MACROS = {
 
 def code_of_macro(folder: Path, statement: str) -> str:
     (folder / "macros/zoo.sql").write_text(statement)
-    (folder / "core/legs.sql").write_text("select animal, f(legs) as twice from raw.animals where legs >= $least")
+    (folder / "core/legs.sql").write_text("select animal, f(legs) as twice from raw.animals where legs >= 1")
     project = load_project(folder)
-    return project.code_version(project.models["core.legs"], {"least": 1})
+    return project.code_version(project.models["core.legs"])
 
 
 @pytest.mark.parametrize("case", MACROS)
@@ -210,7 +208,7 @@ def test_another_parser_leaves_the_text(folder: Path, monkeypatch: pytest.Monkey
         for cached in (parse.saying, parse.reads):
             cached.cache_clear()
         project = load_project(folder)
-        return {*project.code_version(project.models["core.legs"], {"least": 1}).split("/")}
+        return {*project.code_version(project.models["core.legs"]).split("/")}
 
     before, tree_of = code(), parse._tree
     monkeypatch.setattr(

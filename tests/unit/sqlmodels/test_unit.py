@@ -12,8 +12,8 @@ GIVEN = {"raw.animals": [{"animal": "cat", "legs": 4}, {"animal": "ant", "legs":
 
 
 def run(project: Project, **test: object) -> list[str]:
-    fields = {"name": "t", "params": {"least": 1}, "given": GIVEN, **test}
-    return run_unit_test(project, project.models["core.legs"], UnitTest.model_validate(fields), {})
+    fields = {"name": "t", "given": GIVEN, **test}
+    return run_unit_test(project, project.models["core.legs"], UnitTest.model_validate(fields))
 
 
 def test_passes_in_any_order_and_with_named_columns_only(folder: Path) -> None:

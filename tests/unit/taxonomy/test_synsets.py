@@ -3,11 +3,14 @@
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from laionet_assets.taxonomy import Synset, TaxonomyError, load_synsets, synsets_table
+from laionet_assets.sqlmodels.loader import load_project
+from laionet_assets.taxonomy import Synset, TaxonomyError, load_synsets
+from laionet_assets.warehouse.rows import as_documented
 
 BIRD, MACHINE, HUSKY = "n02012849", "n03126707", "n02110185"
 
@@ -110,14 +113,8 @@ def test_a_missing_or_binary_file_is_one_clear_error(tmp_path: Path) -> None:
 
 
 def test_the_table_has_the_documented_columns(imagenet: dict[str, Synset]) -> None:
-    import yaml
-
-    documented = yaml.safe_load((Path(__file__).parents[3] / "sql/raw/synsets.yml").read_text())["columns"]
-    table = synsets_table(list(imagenet.values()))
+    table = as_documented(load_project().tables["raw.synsets"], map(asdict, imagenet.values()))
     assert table.num_rows == 1000
-    names = {"string": "VARCHAR", "int32": "INTEGER", "bool": "BOOLEAN", "list<item: string>": "VARCHAR[]"}
-    produced = {field.name: names[str(field.type).replace("element", "item")] for field in table.schema}
-    assert produced == {name: column["type"] for name, column in documented.items()}
     assert table.slice(0, 1).to_pylist()[0]["lemmas"] == ["tench", "Tinca tinca"]
 
 

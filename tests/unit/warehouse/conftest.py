@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from laionet_assets.warehouse.lake import Lake
+from laionet_assets.warehouse.rows import write_select
 from laionet_assets.warehouse.table import Column, PartKey, Table
 from laionet_assets.warehouse.warehouse import Stamp, Warehouse, memory_connection
 
@@ -40,10 +41,12 @@ def warehouse(tmp_path: Path) -> Warehouse:
 def write(warehouse: Warehouse) -> Write:
     """Publish the rows of a SELECT as a table, or as one part of it."""
 
-    def _write(name: str, select: str, part: PartKey | None = None, version: str = "v1") -> None:
+    def _write(
+        name: str, select: str, part: PartKey | None = None, version: str = "v1", warehouse: Warehouse = warehouse
+    ) -> None:
         table = warehouse.table(name)
         with warehouse.connect() as connection, warehouse.lake.stage(table, part) as staged:
-            warehouse.write_sql(connection, staged.path, select, order_by=table.grain, stamp=Stamp.of(version))
+            write_select(connection, staged.path, table, select, stamps=Stamp.of(version).metadata)
             warehouse.lake.publish(staged)
 
     return _write

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -12,7 +13,7 @@ import duckdb
 from laionet_assets.warehouse.catalog import refresh_catalog
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Warehouse
-from tests.unit.warehouse.conftest import Write
+from tests.unit.warehouse.conftest import ANIMALS, Write
 
 A, B = PartKey("s", "a"), PartKey("s", "b")
 
@@ -47,9 +48,11 @@ def test_new_parts_and_columns_are_seen_and_the_same_bytes_are_nothing_new(wareh
     assert rows(warehouse.catalog_path, "select n from core.sightings order by n") == [(1,), (2,)]
     write("raw.animals", "select 'cat' as animal, 4::int as legs")
     assert refresh_catalog(warehouse) is True
-    write("raw.animals", "select 'cat' as animal, 4::bigint as legs")
-    assert refresh_catalog(warehouse) is True
-    assert rows(warehouse.catalog_path, "select legs from raw.animals") == [(4,)]
+    wider = replace(ANIMALS, columns=(ANIMALS.columns[0], replace(ANIMALS.columns[1], type="BIGINT")))
+    other = replace(warehouse, tables={**warehouse.tables, wider.name: wider})
+    write("raw.animals", "select 'cat' as animal, 4 as legs", warehouse=other)
+    assert refresh_catalog(other) is True
+    assert rows(warehouse.catalog_path, "select legs, typeof(legs) from raw.animals") == [(4, "BIGINT")]
 
 
 def test_only_what_changed_is_written_and_the_file_does_not_grow(warehouse: Warehouse, write: Write) -> None:
