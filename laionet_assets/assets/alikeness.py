@@ -106,7 +106,7 @@ def _summaries(work: Work) -> Iterator[dict[str, Any]]:
 
 def _classes(work: Work, profile: str, image_set: str, encoder: str) -> Iterator[ClassImages]:
     """The missing classes of an image set, each with its vectors; what is sorted lies in DuckDB's hands."""
-    reader = work.connection.execute(
+    reader = work.connection.sql(
         """
         with asked as (
             select c.wnid, c.image_id, c.source, c.part, c.sha256, c.look, c.phash, c.encoder, c.image_set
@@ -130,7 +130,7 @@ def _classes(work: Work, profile: str, image_set: str, encoder: str) -> Iterator
         where a.source is null
         order by wnid, image_id
         """,
-        {"profile": profile, "image_set": image_set, "encoder": encoder},
+        params={"profile": profile, "image_set": image_set, "encoder": encoder},
     ).to_arrow_reader(_VECTORS_AT_ONCE)
     for wnid, images in groupby(_images(reader), key=lambda image: image[0]):
         yield _class_images(wnid, list(images))
@@ -168,8 +168,8 @@ def _write_comparison(work: Work) -> None:
         "is_higher": "is_higher", "is_lower_bh": "is_lower_bh", "is_higher_bh": "is_higher_bh",
     }  # fmt: skip
     rows: list[dict[str, Any]] = []
-    for key, one, other in _pairs(work):
-        found = compare(_means(key["profile"], one), _means(key["profile"], other))
+    for key, one, other in pairs_of_sets(work):
+        found = compare(class_means(key["profile"], one), class_means(key["profile"], other))
         arrays = {name: getattr(found, attribute).tolist() for name, attribute in columns.items()}
         for i, wnid in enumerate(found.wnids.tolist()):
             rows.append({**key, "wnid": wnid, **{name: _known(values[i]) for name, values in arrays.items()}})
@@ -185,8 +185,8 @@ def _write_shares(work: Work) -> None:
     )  # fmt: skip
     frequencies = dict(work.connection.execute("select image_set, selection_frequency from raw.image_sets").fetchall())
     rows: list[dict[str, Any]] = []
-    for key, one, other in _pairs(work):
-        differences = compare(_means(key["profile"], one), _means(key["profile"], other))
+    for key, one, other in pairs_of_sets(work):
+        differences = compare(class_means(key["profile"], one), class_means(key["profile"], other))
         if not len(differences.wnids):
             continue
         found = shares(differences)
@@ -233,7 +233,7 @@ def _write_correlations(work: Work) -> None:
     _write(work, rows)
 
 
-def _pairs(work: Work) -> Iterator[tuple[dict[str, str], list[dict[str, Any]], list[dict[str, Any]]]]:
+def pairs_of_sets(work: Work) -> Iterator[tuple[dict[str, str], list[dict[str, Any]], list[dict[str, Any]]]]:
     """Ordered pairs of image sets of one profile and encoder, with the rows of their classes."""
     from itertools import permutations
 
@@ -245,7 +245,7 @@ def _pairs(work: Work) -> Iterator[tuple[dict[str, str], list[dict[str, Any]], l
             yield key, sets[one], sets[other]
 
 
-def _means(profile: str, classes: Sequence[Mapping[str, Any]]) -> "ClassMeans":
+def class_means(profile: str, classes: Sequence[Mapping[str, Any]]) -> "ClassMeans":
     """The means of classes, with the error of the profile."""
     import numpy as np
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from laionet_assets.assets import (
     alikeness,
+    claims,
     embeddings,
     image_sets,
     images,
@@ -72,6 +73,7 @@ def build_pipeline(settings: Settings, *, project: Project | None = None) -> Pip
         embeddings,
         alikeness,
         results,
+        claims,
     )
     for stage in stages:
         python_steps.update(stage.steps(settings, project))
