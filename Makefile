@@ -4,11 +4,16 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 # Of the tests: they wait a quarter of their time (servers, a browser, runs), so one more than two cores.
 WORKERS ?= 3
+# Versions to install, such as constraints.txt; without it, the newest that pyproject.toml allows.
+CONSTRAINTS ?=
+FLOORS := .venv-floors
+FLOORS_STAMP := $(FLOORS)/.installed
+SITE := -c "import sysconfig; print(sysconfig.get_path('purelib'))"
 RIVAL := .venv-bench
 RIVAL_STAMP := $(RIVAL)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-fast ui bench img2dataset check lint clean
+.PHONY: help setup demo test test-slow test-fast test-floors coverage constraints ui bench img2dataset check lint docs clean
 
 help:  ## What there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -18,7 +23,7 @@ setup: $(STAMP)  ## Create .venv with everything in it (about four minutes, once
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable ".[s3,dev]"
+	$(BIN)/python -m pip install --quiet $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS)) --editable ".[s3,dev]"
 	touch $(STAMP)
 
 demo: $(STAMP)  ## A small synthetic web becomes LAIONet, and how models do on it
@@ -36,6 +41,24 @@ test-slow: $(STAMP)  ## The slow tests: whole taxonomies, minutes each
 test-fast: $(STAMP)  ## Unit tests alone
 	$(BIN)/python -m pytest -m "not slow" tests/unit
 
+test-floors: $(FLOORS_STAMP)  ## Unit tests with the lowest versions that pyproject.toml allows, in a venv of its own
+	$(FLOORS)/bin/python -m pytest -m "not slow" tests/unit
+
+# Only what has a floor is installed there; the rest, torch above all, is .venv's at the version at hand.
+$(FLOORS_STAMP): $(STAMP) constraints-floors.txt
+	$(PYTHON) -m venv --clear $(FLOORS)
+	$(BIN)/python $(SITE) > "$$($(FLOORS)/bin/python $(SITE))/rest.pth"
+	$(FLOORS)/bin/python -m pip install --quiet --constraint constraints-floors.txt --editable ".[s3,dev]"
+	touch $@
+
+coverage: $(STAMP)  ## `make test`, and the share of the code that it runs: fails below the floor in pyproject.toml
+	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-report=term
+
+# torch's build (CPU, CUDA) and what comes with it follow the machine, not this file.
+constraints: $(STAMP)  ## Write constraints.txt from .venv: after a green run
+	$(BIN)/python -m pip freeze --quiet --exclude-editable | sed 's/+.*//' \
+		| grep -vE '^(nvidia-|cuda-|triton)' > constraints.txt
+
 ui: $(STAMP)  ## The Dagster UI on http://127.0.0.1:3000
 	$(BIN)/laionet ui
 
@@ -51,9 +74,14 @@ $(RIVAL_STAMP):  # its pins are not ours: a venv of its own. Without it the benc
 check: $(STAMP) lint  ## Settings, yml, SQL, dependencies, documentation, unit tests of SQL
 	$(BIN)/laionet check
 
-lint: $(STAMP)  ## Formatting and lint
+lint: $(STAMP)  ## Style of Python and SQL, and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/sqlfluff lint --disable-progress-bar sql
+	$(BIN)/mypy
+
+docs: $(STAMP)  ## The pages of all tables in docs/tables, from sql/**
+	$(BIN)/python -m laionet_assets.commands.documenting docs/tables
 
 clean:  ## Forget the warehouse and Dagster's state; keep .venv
 	rm -rf warehouse .dagster

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from enum import StrEnum
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -15,17 +16,27 @@ import typer
 
 from laionet_assets.errors import UserError, with_causes
 
-app = typer.Typer(
-    help="Recreate ImageNet from web captions and measure how the copy differs.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 Config = Annotated[
     Path | None,
     typer.Option("--config", help="Settings; else $LAIONET_CONFIG, else laionet.yaml in the working directory."),
 ]
+
+
+def _print_version(is_wanted: bool) -> None:
+    if is_wanted:
+        print(f"laionet {metadata.version('laionet-assets')}")
+        raise typer.Exit
+
+
+@app.callback()
+def laionet(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Recreate ImageNet from web captions and measure how the copy differs."""
 
 
 class Format(StrEnum):

@@ -310,7 +310,7 @@ class Settings(BaseSettings):
             f"recipes, image_sets, published_results: the name {name!r} is used twice; each names an image set"
             for name in _twice(sets)
         ]
-        owners = [item.name for item in (*self.recipes, *self.published_results)]
+        owners = [*(item.name for item in self.recipes), *(item.name for item in self.published_results)]
         problems += [
             f"{key}[{i}].weighted_by: found {item.weighted_by!r}, expected a recipe or one of published_results: "
             f"{', '.join(owners)}"

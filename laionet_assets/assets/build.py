@@ -27,7 +27,7 @@ from laionet_assets.warehouse.warehouse import Warehouse
 GROUPS = ("sources", "taxonomy", "matching", "similarity", "images", "laionet", "predictions", "marts")
 """Stages in pipeline order; their number goes into the name of the group, because the UI sorts groups by name."""
 
-MADE, UP_TO_DATE = "made", "up to date"
+MADE, AUDITED, UP_TO_DATE = "made", "audited again", "up to date"
 """What the metadata `status` of a materialization says."""
 
 OpenWarehouse = Callable[[WarehouseResource], Warehouse]
@@ -85,20 +85,21 @@ def build_asset(step: Step, open_warehouse: OpenWarehouse, *, is_last: bool = Fa
         opened = open_warehouse(warehouse)
         with transient_faults_retried(), user_errors_shown():
             step.look(opened, part)
-            published = None
-            if not config.force and not is_stale(opened, step, part):
-                published = standing(opened, step, part)
-            status = MADE if published is None else UP_TO_DATE
-            if published is None:
+            if config.force or is_stale(opened, step, part):
+                status = MADE
                 published = make(opened, step, part, log=context.log.info)
                 if is_last and published.is_published and not opened.lake.is_local:
                     refresh_catalog(opened)
             else:
+                published = standing(opened, step, part)
+                status = AUDITED if published.is_audited_now else UP_TO_DATE
                 context.log.info("up to date: made of what is there now, by the code and settings of now")
         for outcome in published.outcomes:
             yield check_result(outcome, asset_key=key, partition=part.key if part else None)
         if not published.is_published:
-            failures = describe_failures(published.outcomes, table=step.name, partition=part.key if part else None)
+            failures = describe_failures(
+                published.outcomes, table=step.name, partition=part.key if part else None, stands=status == AUDITED
+            )
             kept = f"\nThe rejected rows are kept in {published.rejected}." if published.rejected else ""
             raise dg.Failure(failures + kept, allow_retries=False)
         yield dg.MaterializeResult(

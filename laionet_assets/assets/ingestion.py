@@ -36,6 +36,7 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
     sources = {source.name: source for source in settings.sources}
     fingerprints: dict[tuple[str, str], str] = {}
     detected: dict[tuple[str, str], str | None] = {}
+    computations: dict[str, Computation] = {}
 
     def content(warehouse: Warehouse, part: PartKey | None) -> str:
         """What the rows of a part depend on: adapter and content of its file. Unchanged files are not read again."""
@@ -57,7 +58,9 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
         if name == AUTO and seen not in detected:
             detected[seen] = _recorded(warehouse, file, "adapter") or _detected(warehouse, file)
         name = detected[seen] if name == AUTO else name
-        return (Computation(f"adapter {name}", adapter_module(name)),) if name else ()
+        if name and name not in computations:
+            computations[name] = Computation(f"adapter {name}", adapter_module(name))
+        return (computations[name],) if name else ()
 
     models, look = project.models, partial(look_again, settings)
     return {

@@ -195,7 +195,7 @@ def _sample_folder(cache: Path, name: str) -> Path:
 
 
 def _sample_size(name: str) -> dict[str, int]:
-    """parts and rows, as far as a name says them. Raises UserError."""
+    """Parts and rows, as far as a name says them. Raises UserError."""
     kind, _, query = name.partition("?")
     least = {"parts": 1, "rows": 100}
     pairs = parse_qsl(query, keep_blank_values=True)

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from laionet_assets.assets.audits import Rules, is_audited
 from laionet_assets.assets.steps import Step
 from laionet_assets.assets.versions import Versions
 from laionet_assets.errors import UserError
@@ -22,7 +23,7 @@ Run = tuple[PartKey | None, list[str]]
 
 @dataclass(frozen=True)
 class Task:
-    """A table, or one part of it, that has to be made."""
+    """A table, or one part of it, that has to be made, or audited again."""
 
     name: str
     part: PartKey | None
@@ -41,14 +42,16 @@ def stale_tasks(
     sealed: Collection[PartKey] = (),
     with_due: bool = True,
 ) -> list[Task]:
-    """What has to be made, in order, so that the tables `names` (all, without it) are up to date for these parts.
+    """What has to be made, or audited again as it is, in order, so that the tables `names` (all, without it) are up to
+    date for these parts.
 
     A task is stale if its file is missing, was made by other code or settings or from other input, is overtaken, or
-    reads what is stale itself; `with_due`, also if its time has come to be tried again. Steps come in the order given,
-    each after those that it reads. With `force`, everything is. Of `sealed` parts (their file is gone), tables that do
-    not read the file are kept up to date too.
+    reads what is stale itself; `with_due`, also if its time has come to be tried again. With `force`, everything is. A
+    task that is not stale, but was not audited by the rules of now, is among the tasks too; nothing follows from it.
+    Steps come in the order given, each after those that it reads. Of `sealed` parts (their file is gone), tables that
+    do not read the file are kept up to date too.
     """
-    stale = Tasks(steps)
+    stale, tasks = Tasks(steps), list[Task]()
     versions = Versions(warehouse)
     at_source, present = _at_source(steps), sorted(parts)
     for step in steps:
@@ -59,6 +62,7 @@ def stale_tasks(
             kept = [] if step.name in at_source else [part for part in sealed if _has_inputs(versions, step, part)]
             wanted = sorted({*present, *kept}) if kept else present
         due = step.due(warehouse, wanted) if with_due else ()
+        rules = Rules.of(step.model)
         for part in wanted:
             if (
                 force
@@ -67,7 +71,10 @@ def stale_tasks(
                 or stale.has_read_by(step, part)
             ):
                 stale.add(Task(step.name, part))
-    return list(stale)
+            elif is_audited(warehouse, step.model, part, versions.of(step.name, part) or "", rules):
+                continue
+            tasks.append(Task(step.name, part))
+    return tasks
 
 
 def is_stale(warehouse: Warehouse, step: Step, part: PartKey | None) -> bool:

@@ -26,7 +26,7 @@ Predictors = Sequence[tuple[PredictorSettings, ModelSpec]]
 PREDICTOR_POOL = "predictor"
 RANKS = 5
 _QUERY_TEMPLATE = "name_def"
-"""Template of the paper's one query a class for zero-shot prediction (method.md 1.13)."""
+"""Template of the paper's one query a class for zero-shot prediction (docs/method.md, 11)."""
 
 
 def steps(settings: Settings, project: Project) -> Mapping[str, Step]:

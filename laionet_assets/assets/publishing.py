@@ -31,6 +31,7 @@ class Published:
     """What came of making a table, or one part of it.
 
     `is_published` is false if a blocking check failed; `rejected` then says where the staged file is kept.
+    `is_audited_now`: whether its checks were asked in this run, and not remembered.
     """
 
     version: str
@@ -40,6 +41,7 @@ class Published:
     size_bytes: int
     preview: str
     rejected: str | None = None
+    is_audited_now: bool = True
 
 
 def make(warehouse: Warehouse, step: Step, part: PartKey | None, *, log: Callable[[str], None]) -> Published:
@@ -84,33 +86,30 @@ def make(warehouse: Warehouse, step: Step, part: PartKey | None, *, log: Callabl
         if any(outcome.blocks for outcome in outcomes):
             return Published(version, False, outcomes, rows, size, preview, warehouse.lake.reject(staged))
         warehouse.lake.publish(staged)
-        keep_audit(warehouse, table, part, Audit(version, rows, outcomes))
+        keep_audit(warehouse, step.model, part, Audit(version, rows, outcomes))
         step.after_publish(work)
     _tell_catalog(warehouse, step)
     return Published(version, True, outcomes, rows, size, preview)
 
 
-def standing(warehouse: Warehouse, step: Step, part: PartKey | None) -> Published | None:
-    """What is published, with what its audit found; None if it does not pass its blocking checks as they are now.
-
-    It is audited again, as it is, only if it was not yet audited by these rules.
+def standing(warehouse: Warehouse, step: Step, part: PartKey | None) -> Published:
+    """What is published, with what its audit found: audited again, as it is, if it was not yet audited by the rules of
+    now. What breaks a blocking one stays published; `is_published` is false then too.
     """
-    table, expectations = step.model.table, step.model.expectations
-    stamp = warehouse.stamps(step.name, part)[part]
-    audit = kept_audit(warehouse, table, part, version=stamp.version, expectations=expectations)
+    version = warehouse.stamps(step.name, part)[part].version
+    audit = kept_audit(warehouse, step.model, part, version)
     preview = ""
-    if audit is None:
+    if is_new := audit is None:
         with warehouse.connect() as connection:
             warehouse.bind(connection, step.model.dependencies, part)
             source = warehouse.select(step.name, part)
             outcomes, rows, preview = _audit(warehouse, connection, step.model, part, source)
-        audit = Audit(stamp.version, rows, outcomes)
-        keep_audit(warehouse, table, part, audit)
-    if any(outcome.blocks for outcome in audit.outcomes):
-        return None
+        audit = Audit(version, rows, outcomes)
+        if not audit.blocks:
+            keep_audit(warehouse, step.model, part, audit)
     _tell_catalog(warehouse, step)
-    size = warehouse.lake.filesystem.size(warehouse.lake.current(table, part))
-    return Published(stamp.version, True, audit.outcomes, audit.rows, size, preview)
+    size = warehouse.lake.filesystem.size(warehouse.lake.current(step.model.table, part))
+    return Published(version, not audit.blocks, audit.outcomes, audit.rows, size, preview, is_audited_now=is_new)
 
 
 def _tell_catalog(warehouse: Warehouse, step: Step) -> None:

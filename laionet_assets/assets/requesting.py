@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
+from laionet_assets.assets.audits import Rules
 from laionet_assets.assets.build import asset_key, table_name
 from laionet_assets.assets.failures import failure_message
 from laionet_assets.assets.ingestion import PARTS_TABLE
@@ -123,15 +124,16 @@ class _Wish:
         self._after = newest[0].run_id if newest else ""
 
     def version_of(self, step: Step, part: PartKey | None) -> str:
-        """What the table would be made from now. A new file is known by its signature: it is read in the run, not in
-        the tick of a sensor. What cannot be used outside is known by what is wrong with it.
+        """What the table would be made from now, and audited by. A new file is known by its signature: it is read in
+        the run, not in the tick of a sensor. What cannot be used outside is known by what is wrong with it.
         """
+        rules = Rules.of(step.model).with_severities
         if step.name == PARTS_TABLE and part is not None:
-            return digest(self._register[part].path, self._register[part].signature)
+            return digest(rules, self._register[part].path, self._register[part].signature)
         try:
-            return self._versions.next_of(step, part)
+            return digest(rules, self._versions.next_of(step, part))
         except UserError as error:
-            return digest(str(error))
+            return digest(rules, str(error))
 
     def group_of(self, name: str, part: PartKey | None) -> str:
         """The run that makes a table: of which part, or of none, and in which phase."""

@@ -98,6 +98,7 @@ def imports_of(node: ast.Import | ast.ImportFrom) -> dict[str, Import]:
 
 
 def is_for_types(node: ast.If) -> bool:
+    """Whether it is `if TYPE_CHECKING:`, whose body never runs."""
     test = node.test
     return (isinstance(test, ast.Name) and test.id == "TYPE_CHECKING") or (
         isinstance(test, ast.Attribute) and test.attr == "TYPE_CHECKING"

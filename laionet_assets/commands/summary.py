@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from laionet_assets.assets.build import MADE, table_name
+from laionet_assets.assets.build import AUDITED, MADE, table_name
 from laionet_assets.assets.failures import failure_message
 from laionet_assets.assets.pipeline import Pipeline
 from laionet_assets.assets.planning import Task
@@ -28,13 +28,14 @@ SHOWN_CLAIMS = 40
 class Tally:
     """What happened in the runs so far.
 
-    done: what was made, or found up to date when its turn came. made, seconds: by table. failures: what failed, with
-    its message. kept_back: what was not made, with the failed task that it reads.
+    done: what was made, audited again, or found up to date when its turn came. made, seconds: by table. failures: what
+    failed, with its message. kept_back: what was not made, with the failed task that it reads.
     """
 
     done: set[Task] = field(default_factory=set)
     made: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    audited: int = 0
     checks_passed: int = 0
     warnings: list[str] = field(default_factory=list)
     failures: dict[Task, str] = field(default_factory=dict)
@@ -53,6 +54,7 @@ def record(event: Any, part: PartKey | None, tally: Tally) -> None:
         task = Task(table_name(event.asset_key), part)
         tally.done.add(task)
         metadata = event.materialization.metadata
+        tally.audited += metadata["status"].value == AUDITED
         if metadata["status"].value == MADE:
             tally.made[task.name] = tally.made.get(task.name, 0) + 1
             tally.seconds[task.name] = tally.seconds.get(task.name, 0.0) + float(metadata["seconds"].value)
@@ -71,6 +73,7 @@ def record(event: Any, part: PartKey | None, tally: Tally) -> None:
 
 
 def summarize(console: Console, pipeline: Pipeline, tally: Tally, seconds: float, *, parts: int) -> None:
+    """Print the end of a run: what was made, the findings, warnings, failures, and one line that sums it up."""
     if tally.made:
         table = RichTable("table", "parts", "rows now", "seconds", title="materialized", title_justify="left")
         table.columns[2].justify = table.columns[3].justify = table.columns[1].justify = "right"
@@ -90,16 +93,18 @@ def summarize(console: Console, pipeline: Pipeline, tally: Tally, seconds: float
         console.print("[red]not made[/] ", end="")
         console.print(line, markup=False, highlight=False)
     made = sum(tally.made.values())
-    current = f"{len(tally.done) - made} found up to date, " if len(tally.done) > made else ""
+    unchanged = len(tally.done) - made - tally.audited
+    current = f"{unchanged} found up to date, " if unchanged else ""
+    audited = f"{tally.audited} audited again, " if tally.audited else ""
     if tally.failures:
         kept = f"{len(tally.kept_back)} not made because of that, " if tally.kept_back else ""
         console.print(
             f"[red]{len(tally.failures)} failed[/], {kept}{made} made in {seconds:.1f} s. What was published before "
             "stands; mend the cause and run again: only what is missing is made."
         )
-    elif made:
+    elif made or tally.audited:
         console.print(
-            f"[green]done[/] {made} tables and parts made, {current}{tally.checks_passed} checks passed, "
+            f"[green]done[/] {made} tables and parts made, {current}{audited}{tally.checks_passed} checks passed, "
             f"{len(tally.warnings)} warnings, {seconds:.1f} s"
         )
     else:

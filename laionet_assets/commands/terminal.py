@@ -11,7 +11,7 @@ _OBEYED = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
 
 
 def inert(text: str, *, keep: str = "") -> str:
-    """The text with every character that a terminal might obey written as an escape (`\\x1b`, `\\u202e`).
+    r"""The text with every character that a terminal might obey written as an escape (`\x1b`, `\u202e`).
 
     Characters of `keep` stay as they are; zero-width joiners and variation selectors belong to emoji and stay too.
     """

@@ -1,6 +1,6 @@
 """The two matching profiles: all occurrences that count, of all that is looked for, in a batch of captions.
 
-The rules are those of docs/design.md, "Matching profiles".
+The rules are those of docs/method.md.
 """
 
 import string

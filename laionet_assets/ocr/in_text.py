@@ -22,8 +22,8 @@ def class_name_in_text(text: str | None, lemmas: Sequence[str], *, rule: Literal
     """Whether the text recognised in a picture names the class with these lemmas, its name first.
 
     `paper`: the text, in lower case, contains the class's name (first lemma, lower case) with a space or punctuation
-    at both ends; ASCII punctuation is spaces, runs of spaces are kept. Source: method.md 1.8.
-    `corrected`: any lemma, both sides folded as in the corrected matching of captions (docs/design.md), as whole
+    at both ends; ASCII punctuation is spaces, runs of spaces are kept. Source: docs/method.md, 8.
+    `corrected`: any lemma, both sides folded as in the corrected matching of captions (docs/method.md, 2), as whole
     words; its words may also run together, because recognisers lose spaces ("STREETSIGN").
     No text (None, or none recognised) names nothing.
     """

@@ -20,7 +20,7 @@ _BATCH_BOXES = 16
 
 
 class TrocrRecognizer:
-    """A `TextRecognizer`: at most 100 boxes a picture in reading order, 20 tokens each. Source: method.md 1.8.
+    """A `TextRecognizer`: at most 100 boxes a picture in reading order, 20 tokens each. Source: docs/method.md, 8.
 
     The published detector, EAST, has no weights to be had by a package or a hub; RapidOCR's takes its place.
     """

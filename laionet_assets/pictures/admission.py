@@ -6,7 +6,7 @@ resizing and normalising (a model's own business).
 
 * `paper`: mode exactly RGB as Pillow opens it, width x height of at least 100 pixels. Nothing is converted, EXIF
   orientation is ignored. The study only ran Pillow's `verify`; here the picture is decoded, because a truncated file
-  passes `verify` and failed a whole batch later (method.md 1.10, 5.1.17).
+  passes `verify` and failed a whole batch later (docs/method.md, 7 and D14).
 * `corrected`: every mode that has a defined meaning as RGB is converted, the orientation that EXIF asks for is applied
   (the picture is seen the way a browser shows it), and each conversion is named.
 

@@ -1,8 +1,8 @@
 """Which class of ImageNet-1k each output of a model stands for, by wnid and with proof.
 
 Names are not enough: "crane" is two classes, fifty lemma lists of ImageNet-1k occur twice among 21,841 classes, and
-two published checkpoints number their labels past two gaps, which mis-decodes 281 classes (method.md 5.1). A map is
-made only if all classes of ImageNet-1k that such a head has are found, and if nothing but their order tells two of
+two published checkpoints number their labels past two gaps, which mis-decodes 281 classes (docs/method.md, D2). A map
+is made only if all classes of ImageNet-1k that such a head has are found, and if nothing but their order tells two of
 them apart, only if that order is ImageNet's; otherwise the error lists the classes. The taxonomy is handed in.
 """
 

@@ -1,5 +1,6 @@
 """The protocol of a predictor, its loader, and the best classes of each picture from the scores of every provider's
-models."""
+models.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace

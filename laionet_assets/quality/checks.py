@@ -54,7 +54,8 @@ def check_result(
     outcome: Outcome, *, asset_key: dg.AssetKey, partition: str | None = None, docs_url: str | None = None
 ) -> dg.AssetCheckResult:
     """The outcome with its counts, sample, error and Data Docs page as metadata. docs_url: where the page is served,
-    if it is."""
+    if it is.
+    """
     expectation = outcome.expectation
     metadata: dict[str, Any] = {
         "expectation": dg.MetadataValue.json(
@@ -84,9 +85,12 @@ def check_result(
     )
 
 
-def describe_failures(outcomes: Sequence[Outcome], *, table: str, partition: str | None = None) -> str:
+def describe_failures(
+    outcomes: Sequence[Outcome], *, table: str, partition: str | None = None, stands: bool = False
+) -> str:
     """What failed, how much, examples, where the rule is written, what to do; empty if nothing failed. Critical
-    failures come first."""
+    failures come first. stands: the rows are published, and were audited again.
+    """
     failed = sorted((outcome for outcome in outcomes if not outcome.passed), key=lambda outcome: not outcome.blocks)
     if not failed:
         return ""
@@ -98,9 +102,10 @@ def describe_failures(outcomes: Sequence[Outcome], *, table: str, partition: str
     if pages := sorted({str(outcome.page) for outcome in failed if outcome.page}):
         lines.append(f"Data Docs: {', '.join(pages)}")
     if blocking:
+        what = "stays published as it is" if stands else "was not published: what was there before stands"
         lines.append(
-            f"{subject} was not published: what was there before stands. Mend the data or what makes it; "
-            "if a rule is wrong, mend the rule where it is written. Then run again."
+            f"{subject} {what}. Mend the data or what makes it; if a rule is wrong, mend the rule where it is written, "
+            "or make it a warning (`checks` in laionet.yaml). Then run again."
         )
     else:
         lines.append(f"Warnings do not stop {subject} from being published.")

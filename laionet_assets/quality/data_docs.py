@@ -44,7 +44,8 @@ _STALE_SECONDS = 24 * 3600
 @dataclass(frozen=True)
 class DocsTarget:
     """Where the pages of a run go. root: the folder of all sites; table: `schema.table`; partition: the part, if it
-    has parts."""
+    has parts.
+    """
 
     root: Path
     table: str
@@ -57,7 +58,8 @@ class DocsTarget:
     @property
     def slug(self) -> str:
         """The partition as one folder name that can be read back: percent-encoding with `~`, which needs no further
-        encoding in URLs."""
+        encoding in URLs.
+        """
         return _WHOLE if self.partition is None else _encoded(self.partition)
 
 

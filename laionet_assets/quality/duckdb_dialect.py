@@ -93,7 +93,8 @@ class _TypeCompiler(compiler.GenericTypeCompiler):
 
 class DuckDBDialect(DefaultDialect):
     """Reading dialect. `DefaultDialect` speaks standard SQL, which is what DuckDB speaks; only the differences are
-    stated."""
+    stated.
+    """
 
     name = "duckdb"
     driver = "laionet"

@@ -74,9 +74,7 @@ class Expectation:
         return f"{self.type}({', '.join(f'{key}={value!r}' for key, value in self.kwargs.items())})"
 
 
-def parse_expectations(
-    raw: Sequence[Mapping[str, Any]], *, columns: Collection[str], where: str
-) -> tuple[Expectation, ...]:
+def parse_expectations(raw: object, *, columns: Collection[str], where: str) -> tuple[Expectation, ...]:
     """Expectations of a yml list, in its order.
 
     columns: of the table; a rule about another one is an error. where: the file, named in every message.
@@ -138,7 +136,8 @@ def with_severities(
     expectations: Sequence[Expectation], chosen: Mapping[str, Severity]
 ) -> tuple[tuple[Expectation, ...], list[str]]:
     """Expectations with the severities that a user chose by name, and what cannot be done, one sentence each that
-    begins with the name."""
+    begins with the name.
+    """
     known = {expectation.name: expectation for expectation in expectations}
     problems = []
     for name, severity in chosen.items():
@@ -156,7 +155,8 @@ def with_severities(
 @cache
 def known_types() -> frozenset[str]:
     """Names of the expectations that the installed Great Expectations ships, read from its folder without importing
-    it."""
+    it.
+    """
     spec = importlib.util.find_spec("great_expectations")
     if spec is None or not spec.submodule_search_locations:
         raise QualityError("great_expectations is not installed; run `make setup`.")

@@ -33,13 +33,14 @@ from great_expectations.data_context.types.base import ProgressBarsConfig
 from great_expectations.datasource.fluent import SQLDatasource
 from great_expectations.datasource.fluent.interfaces import Batch
 from great_expectations.execution_engine import SqlAlchemyExecutionEngine
+from great_expectations.expectations.core import UnexpectedRowsExpectation
 from great_expectations.expectations.expectation import BatchExpectation
 from great_expectations.expectations.expectation import Expectation as GXExpectation
 from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 from great_expectations.expectations.metrics.metric_provider import metric_value
 from great_expectations.expectations.metrics.query_metric_provider import QueryMetricProvider
 from great_expectations.expectations.registry import get_expectation_impl
-from great_expectations.render import LegacyDiagnosticRendererType, RenderedTableContent
+from great_expectations.render import CollapseContent, LegacyDiagnosticRendererType, RenderedTableContent
 from great_expectations.render.components import LegacyRendererType, RenderedStringTemplateContent
 from great_expectations.render.renderer import ExpectationSuitePageRenderer, ValidationResultsPageRenderer
 from great_expectations.render.renderer.renderer import renderer
@@ -58,10 +59,12 @@ _ONE_AT_A_TIME = threading.Lock()
 
 
 class DuckDBDatasource(SQLDatasource):
-    """A schema of a shared DuckDB connection. (`schema_name` of a table asset is deprecated: the data source names
-    the schema.)"""
+    """A schema of a shared DuckDB connection.
 
-    type: Literal["laionet_duckdb"] = "laionet_duckdb"
+    The data source names the schema, because `schema_name` of a table asset is deprecated.
+    """
+
+    type: Literal["laionet_duckdb"] = "laionet_duckdb"  # type: ignore[assignment]  # as its own subclasses do
     schema_name: str
 
     _EXTRA_EXCLUDED_EXEC_ENG_ARGS: ClassVar[set[str]] = {"schema_name"}
@@ -96,7 +99,7 @@ class UnexpectedRowsOfQuery(QueryMetricProvider):
         metrics: Mapping[str, Any],
         runtime_configuration: Mapping[str, Any],
     ) -> dict[str, Any]:
-        batch = execution_engine.batch_manager.active_batch_data
+        batch: Any = execution_engine.batch_manager.active_batch_data
         relation = f'"{batch.source_schema_name}"."{batch.source_table_name}"'
         query = metric_value_kwargs["unexpected_rows_query"].replace(BATCH, relation)
         with execution_engine.get_connection() as connection:
@@ -109,7 +112,7 @@ class UnexpectedRowsOfQuery(QueryMetricProvider):
         return {"count": count, "rows": rows[:SAMPLE_ROWS]}
 
 
-class UnexpectedRows(gx.expectations.UnexpectedRowsExpectation):
+class UnexpectedRows(UnexpectedRowsExpectation):
     """Great Expectations' own "query whose rows should not exist", with a sample of the rows at every result format."""
 
     metric_dependencies: ClassVar[tuple[str, ...]] = (UnexpectedRowsOfQuery.metric_name,)
@@ -136,16 +139,23 @@ class UnexpectedRows(gx.expectations.UnexpectedRowsExpectation):
     @classmethod
     @renderer(renderer_type=LegacyRendererType.PRESCRIPTIVE)
     def _prescriptive_renderer(
-        cls, configuration: ExpectationConfiguration, **kwargs: Any
+        cls,
+        configuration: ExpectationConfiguration | None = None,
+        result: ExpectationValidationResult | None = None,
+        runtime_configuration: dict[Any, Any] | None = None,
+        **kwargs: Any,
     ) -> list[RenderedStringTemplateContent]:
-        return _sentence(configuration, code=configuration.kwargs["unexpected_rows_query"])
+        return _sentence(configuration, code="unexpected_rows_query")
 
     @classmethod
     @renderer(renderer_type=LegacyDiagnosticRendererType.UNEXPECTED_TABLE)
     def _diagnostic_unexpected_table_renderer(
-        cls, result: ExpectationValidationResult, **kwargs: Any
-    ) -> list[RenderedTableContent] | None:
-        rows = (result.result.get("details") or {}).get("unexpected_rows")
+        cls,
+        configuration: ExpectationConfiguration | None = None,
+        result: ExpectationValidationResult | None = None,
+        runtime_configuration: dict[Any, Any] | None = None,
+    ) -> list[RenderedTableContent | CollapseContent] | None:
+        rows = ((result.result if result else {}).get("details") or {}).get("unexpected_rows")
         if not rows:
             return None
         styling = {"body": {"classes": ["table-bordered", "table-sm", "mt-3"]}}
@@ -155,7 +165,8 @@ class UnexpectedRows(gx.expectations.UnexpectedRowsExpectation):
 
 class Refused(BatchExpectation):
     """Stands for an expectation that Great Expectations does not take: fails with the reason, in results and pages
-    alike."""
+    alike.
+    """
 
     rule: str
     reason: str
@@ -171,13 +182,20 @@ class Refused(BatchExpectation):
     @classmethod
     @renderer(renderer_type=LegacyRendererType.PRESCRIPTIVE)
     def _prescriptive_renderer(
-        cls, configuration: ExpectationConfiguration, **kwargs: Any
+        cls,
+        configuration: ExpectationConfiguration | None = None,
+        result: ExpectationValidationResult | None = None,
+        runtime_configuration: dict[Any, Any] | None = None,
+        **kwargs: Any,
     ) -> list[RenderedStringTemplateContent]:
-        return _sentence(configuration, code=configuration.kwargs["rule"])
+        return _sentence(configuration, code="rule")
 
 
-def _sentence(configuration: ExpectationConfiguration, *, code: str) -> list[RenderedStringTemplateContent]:
-    params = {"about": " ".join(configuration.notes or []), "code": code}
+def _sentence(configuration: ExpectationConfiguration | None, *, code: str) -> list[RenderedStringTemplateContent]:
+    """The notes of an expectation, then the value of its argument `code` as code."""
+    if configuration is None:
+        return []
+    params = {"about": " ".join(configuration.notes or []), "code": configuration.kwargs[code]}
     template = {"template": "$about\n$code", "params": params, "styling": {"params": {"code": {"tag": "code"}}}}
     return [RenderedStringTemplateContent(string_template=template)]
 
@@ -216,7 +234,8 @@ def run_suite(
 
 def error_of(result: ExpectationValidationResult | Mapping[str, Any]) -> str | None:
     """The text of the first exception that a result carries, without the traceback and the SQL that were put around
-    it."""
+    it.
+    """
     info = result["exception_info"] or {}
     for each in [info] if "raised_exception" in info else info.values():
         if each["raised_exception"]:
@@ -261,7 +280,7 @@ def _batch(connection: duckdb.DuckDBPyConnection, *, schema: str, table: str) ->
 
 
 @cache
-def _batch_definition(url: str, schema: str, table: str) -> BatchDefinition:
+def _batch_definition(url: str, schema: str, table: str) -> BatchDefinition[Any]:
     """Made once a process: Great Expectations serialises its whole configuration whenever an asset is added."""
     asset = _source(url, schema).add_table_asset(f"{schema}.{table}", table_name=table)
     return asset.add_batch_definition_whole_table("all")
@@ -276,13 +295,14 @@ def _source(url: str, schema: str) -> DuckDBDatasource:
 
 def _build(expectation: Expectation) -> GXExpectation:
     """The expectation as Great Expectations' own; where it refuses the type or the kwargs, one that fails with its
-    reason."""
+    reason.
+    """
     kwargs = dict(expectation.kwargs)
     if expectation.type == UNEXPECTED_ROWS:
         kwargs = {"unexpected_rows_query": kwargs["query"]}
     about = f"{expectation.name} ({expectation.severity_in_words})"
     notes = f"{about}: {expectation.description}" if expectation.description else about
-    common = {"severity": expectation.severity, "meta": {"name": expectation.name}, "notes": [notes]}
+    common: dict[str, Any] = {"severity": expectation.severity, "meta": {"name": expectation.name}, "notes": [notes]}
     try:
         return get_expectation_impl(expectation.type)(**kwargs, **common)
     except Exception as error:  # its own, pydantic's and plain ones
@@ -293,8 +313,13 @@ def _in_order(
     results: Sequence[ExpectationValidationResult], expectations: Sequence[GXExpectation]
 ) -> list[ExpectationValidationResult]:
     """Great Expectations regroups results: back to the order of the suite, by the name of the check."""
-    by_name = {result.expectation_config.meta["name"]: result for result in results}
-    return [by_name[expectation.meta["name"]] for expectation in expectations]
+    by_name = {_name_of(result.expectation_config): result for result in results}
+    return [by_name[_name_of(expectation)] for expectation in expectations]
+
+
+def _name_of(built: Any) -> str:
+    """Name of the check that an expectation, or its configuration, was built for."""
+    return built.meta["name"]
 
 
 def _statistics(results: Sequence[ExpectationValidationResult]) -> dict[str, Any]:
@@ -309,7 +334,8 @@ def _statistics(results: Sequence[ExpectationValidationResult]) -> dict[str, Any
 
 def _escaped(result: ExpectationValidationResult) -> ExpectationValidationResult:
     """A copy whose cells are short and safe in HTML. Great Expectations escapes messages and parameters, not cells
-    and tracebacks."""
+    and tracebacks.
+    """
     error = error_of(result)
     return ExpectationValidationResult(
         success=result.success,

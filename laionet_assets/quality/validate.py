@@ -79,7 +79,7 @@ def validate(
 
     started = time.perf_counter()
     with connection.cursor() as cursor:
-        (rows,) = cursor.execute(f'select count(*) from "{schema}"."{table}"').fetchone()
+        (rows,) = cursor.execute(f'select count(*) from "{schema}"."{table}"').fetchone() or (0,)
     run = gx_backend.run_suite(connection, schema=schema, table=table, expectations=expectations, suite=suite)
     found = [
         _read(result, error=gx_backend.error_of(result), expectation=expectation)

@@ -62,7 +62,7 @@ def mentioned(caption: Caption) -> tuple[str, ...]:
 
 
 def expected(caption: Caption) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Classes that the `paper` and the `corrected` profile must match, each sorted (method.md 1.3, docs/design.md)."""
+    """Classes that the `paper` and the `corrected` profile must match, each sorted (docs/method.md, 2 and 3)."""
     paper: set[str] = set()
     corrected: set[str] = set()
     for position, part in enumerate(caption):

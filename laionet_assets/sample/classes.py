@@ -56,12 +56,7 @@ class Web:
 @cache
 def sample_classes() -> tuple[SampleClass, ...]:
     """The 24 classes, the most frequent first."""
-    return tuple(
-        SampleClass(
-            wnid=wnid, **{key: tuple(value) if isinstance(value, list) else value for key, value in facts.items()}
-        )
-        for wnid, facts in _vocabulary("classes").items()
-    )
+    return tuple(SampleClass(wnid=wnid, **_frozen(facts)) for wnid, facts in _vocabulary("classes").items())
 
 
 @cache
@@ -69,13 +64,18 @@ def web() -> Web:
     """The words around the classes."""
     tables = _vocabulary("web")
     nested = {key: {name: tuple(items) for name, items in tables.pop(key).items()} for key in ("slots", "frames")}
-    return Web(**nested, bystanders=tables.pop("bystanders"), **{key: tuple(items) for key, items in tables.items()})
+    words: dict[str, Any] = {key: tuple(items) for key, items in tables.items() if key != "bystanders"}
+    return Web(slots=nested["slots"], frames=nested["frames"], bystanders=tables["bystanders"], **words)
 
 
 @cache
 def lemma_owners() -> dict[str, str]:
     """Every lemma that a caption of the sample may hold, and the class it stands for."""
     return {lemma: one.wnid for one in sample_classes() for lemma in one.lemmas} | web().bystanders
+
+
+def _frozen(facts: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in facts.items()}
 
 
 def _vocabulary(name: str) -> dict[str, Any]:

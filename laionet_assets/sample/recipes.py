@@ -25,6 +25,8 @@ from laionet_assets.sample.dice import Dice
 LONG_TEXT = 60_000
 WEB_SITE = "n06359193"
 MARKS = re.compile(r"\[([^\]]+)\]|\{(\w+)\}")
+PLAIN_OR_TITLE: tuple[Callable[[str], str], ...] = (str, str, str, title_case)
+"""Ways to write a caption: three in four as it is."""
 KINDS = {
     "plain": 40,
     "title_case": 17,
@@ -76,7 +78,7 @@ def class_caption(dice: Dice) -> Invention:
     one = _drawn_class(dice)
     if dice.chance(one.other):
         caption = _framed(_filled(dice.pick(one.senses), dice), dice)
-        return Invention("other_sense", "other", None, rewritten(caption, dice.pick((str, str, str, title_case))))
+        return Invention("other_sense", "other", None, rewritten(caption, dice.pick(PLAIN_OR_TITLE)))
     kind = dice.weighted(KINDS)
     if kind == "foreign":
         caption = _filled(dice.pick(one.foreign), dice)
@@ -101,7 +103,7 @@ def noise_caption(dice: Dice) -> Invention:
     if kind == "emoji":
         caption = (f"{dice.pick(web().emoji)} ", *caption, f" {dice.pick(web().emoji)}{dice.pick(web().emoji)}")
     elif kind == "noise":
-        caption = rewritten(caption, dice.pick((str, str, str, title_case, str.upper)))
+        caption = rewritten(caption, dice.pick((*PLAIN_OR_TITLE, str.upper)))
     return Invention(kind, "other" if kind == "other_class" else "none", None, caption)
 
 

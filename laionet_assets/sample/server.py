@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from laionet_assets.errors import UserError
@@ -66,7 +66,7 @@ class SampleWebServer:
 
     def hosts(self) -> dict[str, tuple[str, int]]:
         """Every host of the web and the (ip, port) that its requests go to; one of them refuses connections."""
-        here, nobody = self._http.server_address[:2], self._refusing.getsockname()[:2]
+        here, nobody = (LOOPBACK, self._http.server_port), (LOOPBACK, int(self._refusing.getsockname()[1]))
         return {host: nobody if host == manners.REFUSING_HOST else here for host in ALL_HOSTS}
 
     def expected_outcome(self, url: str) -> str:
@@ -152,15 +152,15 @@ class _Http(ThreadingHTTPServer):
         self._open: set[socket.socket] = set()
         self._is_closed = False
 
-    def process_request(self, request: socket.socket, client_address: tuple[str, int]) -> None:
+    def process_request(self, request: Any, client_address: Any) -> None:
         self._open.add(request)
         super().process_request(request, client_address)
 
-    def shutdown_request(self, request: socket.socket) -> None:
+    def shutdown_request(self, request: Any) -> None:
         self._open.discard(request)
         super().shutdown_request(request)
 
-    def handle_error(self, request: socket.socket, client_address: tuple[str, int]) -> None:
+    def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hangs up is no error, nor is an answer that the end of the server cuts short."""
         if not self._is_closed and not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)

@@ -56,6 +56,8 @@ class Format(ABC):
 
 
 class Parquet(Format):
+    """Parquet files: columns and their types are in the footer."""
+
     name = "parquet"
     endings = (".parquet",)
 

@@ -2,7 +2,7 @@
 
 Each arm takes equally many images of a class from the same pool, so arms differ in nothing but how they choose; their
 difference is what the way of choosing does. Not here: which images are in the pool, and measuring an arm (`similarity`,
-recalls), which the model that chose never does. Source: method.md 8.3.
+recalls), which the model that chose never does. Source: docs/method.md, 19.
 """
 
 from collections.abc import Mapping, Sequence

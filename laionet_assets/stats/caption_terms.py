@@ -2,7 +2,8 @@
 
 A term counts once a caption, so that a caption cannot outvote others by repeating itself. The prior is what both sets
 together say, shrunk to a fixed number of terms: a rare word needs more evidence than a common one. Source: Monroe,
-Colaresi and Quinn (2008), "Fightin' Words"; method.md 8.6. Captions come from the web: whoever shows a term escapes it.
+Colaresi and Quinn (2008), "Fightin' Words"; docs/method.md, 22. Captions come from the web: whoever shows a term
+escapes it.
 """
 
 from collections.abc import Sequence

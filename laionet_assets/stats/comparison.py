@@ -3,7 +3,7 @@
 A class has one mean in each image set (cosine over pairs, or image to query), with a standard error; here they become
 differences, verdicts, shares of classes, pooled means and the published curves. Both profiles go through the same code:
 `corrected` has jackknife errors, Student's t and Benjamini-Hochberg beside, `paper` errors of independent pairs and the
-normal 1.96. Not here: the means of a class (`similarity`). Source: method.md 1.14, 1.15 and 8.6.
+normal 1.96. Not here: the means of a class (`similarity`). Source: docs/method.md, 17 and 18.
 """
 
 from collections.abc import Iterable, Mapping
@@ -165,7 +165,7 @@ def pooled_means(
 ) -> dict[str, Estimate]:
     """Mean over the pooled draws of the classes that all sets have, for each set, with intervals over those classes.
 
-    Source: method.md 1.14 and 3.4.
+    Source: docs/method.md, 17.
     """
     common = _common(sets.values())
     found = {}

@@ -1,7 +1,7 @@
 """Images of one set beside their nearest image of another: pictures that both sets have, and sets thinned until they
 are equally near to a reference.
 
-Nearest images are found exactly, block by block. Source: method.md 8.6; pruning to equal similarity follows
+Nearest images are found exactly, block by block. Source: docs/method.md, 22; pruning to equal similarity follows
 Mayilvahanan et al. (2024), "Does CLIP's generalization performance mainly stem from high train-test similarity?".
 """
 

@@ -2,7 +2,7 @@
 
 For a lower text threshold, the image threshold that leaves as many images as the reference. The published search
 (golden section) is replaced by the order statistic that it looks for. All thresholds are strict, as recipes' are.
-Source: method.md 1.16, 3.5 and 8.3.
+Source: docs/method.md, 19.
 """
 
 from collections.abc import Mapping, Sequence

@@ -23,7 +23,8 @@ EQUAL, LAION = "equal", "laion"
 @dataclass(frozen=True)
 class _ImageSet:
     """Recalls and standard errors of an image set, shape (classes, columns), nan where there is no prediction, a column
-    for each model and k; LAION weights, shape (classes,), of its label list."""
+    for each model and k; LAION weights, shape (classes,), of its label list.
+    """
 
     name: str
     recall: Floats
@@ -81,7 +82,7 @@ def _pair(
     is_common = ~np.isnan(one.recall) & ~np.isnan(other.recall)
     weight = np.ones(len(is_common)) if weighting == EQUAL else owner.laion
     for is_used, members in _by_classes(is_common & (weight > 0)[:, None]):
-        here = np.ix_(is_used, members)
+        here = np.ix_(is_used, np.asarray(members))
         gaps = _gaps(one, other, here, weight[is_used], resamples=resamples, seed=seed)
         for i, member in enumerate(members):
             model, k = columns[member]

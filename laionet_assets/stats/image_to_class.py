@@ -3,7 +3,7 @@
 `query`: to the embedding of the class's query, by the text tower that the image tower was trained with (the paper's).
 `head`: to the class's own row of a classifier's weights. `prototype`: to the mean direction of the class's images in a
 named image set, without the image itself. All are cosines; which model may be measured by which is the caller's.
-Source: method.md 1.15 and 8.2.
+Source: docs/method.md, 18.
 """
 
 from collections.abc import Iterable
@@ -35,7 +35,7 @@ def similarity_to_classes(images: Vectors, classes: Vectors, own: NDArray[np.int
     found = np.full(len(own), np.nan)
     for start in range(0, len(own), _BLOCK):
         rows = start + np.flatnonzero(own[start : start + _BLOCK] >= 0)
-        found[rows] = np.einsum("ij,ij->i", unit_rows(images[rows]), directions[own[rows]])
+        found[rows] = np.vecdot(unit_rows(images[rows]), directions[own[rows]])
     return found
 
 
@@ -79,7 +79,7 @@ def similarity_to_prototype(
         return np.full(len(unit), np.nan)
     copies = np.zeros(len(unit), dtype=np.int64) if copies is None else np.asarray(copies)
     left = reference.sums[row] - copies[:, None] * unit
-    lengths = np.sqrt(np.einsum("ij,ij->i", left, left))
+    lengths = np.sqrt(np.vecdot(left, left))
     has_any = (reference.counts[row] > copies) & (lengths > 1e-9)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(has_any, np.einsum("ij,ij->i", unit, left) / lengths, np.nan)
+        return np.where(has_any, np.vecdot(unit, left) / lengths, np.nan)

@@ -47,7 +47,7 @@ def combine_recalls(
 ) -> tuple[float, float]:
     """Accuracy and its standard error from the recalls of classes, their standard errors and weights (1 if None).
 
-    sum(w r) / sum(w) and sqrt(sum((w se)^2)) / sum(w), for recalls that are independent. Source: method.md 1.12.
+    sum(w r) / sum(w) and sqrt(sum((w se)^2)) / sum(w), for recalls that are independent. Source: docs/method.md, 10.
     Raises ValueError if the lengths differ, a weight is negative, or the weights sum to 0.
     """
     weights = [1.0] * len(recalls) if weights is None else weights

@@ -97,7 +97,8 @@ def _are_named_lists(data: Mapping[Any, Any]) -> bool:
 
 class _Unpickler(pickle.Unpickler):
     """Builds what Python's own containers, numbers and texts are made of, and numpy's numbers and texts as Python's;
-    anything else that the pickle names is an error, and is neither imported nor called."""
+    anything else that the pickle names is an error, and is neither imported nor called.
+    """
 
     @classmethod
     def load_bytes(cls, content: bytes) -> Any:

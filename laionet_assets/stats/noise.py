@@ -2,7 +2,7 @@
 
 Four looks at the same question: people judge a stratified sample; a model finds the class of an image improbable; a
 caption is nearer to another sense of its class's name; classifiers confuse two classes on curated images too. Not here:
-making the sheet for judges, and gaps with and without what is found. Source: method.md 8.6.
+making the sheet for judges, and gaps with and without what is found. Source: docs/method.md, 23.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

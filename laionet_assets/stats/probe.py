@@ -2,7 +2,7 @@
 
 An L2 logistic regression is trained on four fifths of the images and scores the last fifth, in turn; duplicates never
 stand on both sides. 0.5 is guessing, 1 is telling every image's set. Two images are compared only if the same fold
-scored them, since scores of different regressions have no common scale. Source: method.md 8.6; Torralba and Efros
+scored them, since scores of different regressions have no common scale. Source: docs/method.md, 22; Torralba and Efros
 (2011), "name that dataset"; intervals of an area: Newcombe (2006), method 5.
 """
 
@@ -35,7 +35,8 @@ class ProbeScores:
 
 def balanced(ids: Sequence[Any], is_first: Bools, wnids: Sequence[str], *, seed: int = SEED) -> NDArray[np.intp]:
     """Positions, ascending, of equally many images of both sets in every class: all of the smaller side, a seeded
-    sample of the larger one."""
+    sample of the larger one.
+    """
     rank: dict[tuple[str, bool], int] = {}
     place = np.empty(len(ids), dtype=np.int64)
     for i in seeded_order(ids, seed=seed):

@@ -1,6 +1,6 @@
 """How models do on one image set, given how they do on another: effective robustness and relative improvement.
 
-Source: method.md 8.6; Taori et al. (2020), "Measuring robustness to natural distribution shifts".
+Source: docs/method.md, 24; Taori et al. (2020), "Measuring robustness to natural distribution shifts".
 """
 
 from dataclasses import dataclass

@@ -2,7 +2,7 @@
 
 One class (or two, or a class in two image sets) at a time, from its embeddings; which images those are, and what is
 stored of them, is the caller's. A mean over pairs needs no matrix of pairs: with s the sum of the n unit vectors, the
-similarities of all ordered pairs sum to |s|^2 - n. Source: method.md 1.14, 1.20 and 8.1; the jackknife of a
+similarities of all ordered pairs sum to |s|^2 - n. Source: docs/method.md, 17; the jackknife of a
 U-statistic is Arvesen (1969).
 """
 
@@ -92,7 +92,7 @@ class ClassVectors:
         n, mean = self.images, self.mean()
         if n < 3:
             return Interval(mean, None, None, None)
-        to_others = self.unit @ self.sum - 1.0
+        to_others = (self._rows @ self.sum) / self._lengths - 1.0
         se = float(2 / (n - 2) * to_others.std(ddof=1) / np.sqrt(n))
         half_width = student_quantile(n - 1) * se
         return Interval(mean, se, mean - half_width, mean + half_width)
@@ -132,12 +132,15 @@ class ClassVectors:
         Cosines are computed in single precision (error about 1e-7), which halves the work. Raises ValueError as `gram`.
         """
         self._check_size()
-        unit = self._vectors.astype(np.float32) * (1 / self._lengths).astype(np.float32)[:, None]
-        scaled = (unit @ unit.T).ravel().take(_lower_triangle(self.images))
-        scaled += 1
-        scaled *= bins / 2
-        places = scaled.astype(np.int32)
-        return np.bincount(np.clip(places, 0, bins - 1, out=places), minlength=bins)
+        single = self._vectors.astype(np.float32, copy=False)
+        per_length = (1 / self._lengths).astype(np.float32)
+        products = single @ single.T
+        products *= per_length[:, None]
+        products *= per_length
+        places = products.ravel().take(_lower_triangle(self.images))
+        places += 1
+        places *= bins / 2
+        return np.bincount(np.minimum(places.astype(np.intp), bins - 1), minlength=bins)
 
     def drawn_pairs(self, key: str, draws: int = DRAWN_PAIRS, *, seed: int = SEED) -> Floats:
         """Cosines of min(pairs, draws) pairs, drawn with replacement: what a class gives to the published pooled mean.
@@ -149,7 +152,7 @@ class ClassVectors:
         one = rng.integers(0, max(self.images, 1), size=count)
         other = rng.integers(0, max(self.images - 1, 1), size=count)
         other += other >= one
-        return np.einsum("ij,ij->i", self.unit[one], self.unit[other])
+        return np.vecdot(self.unit[one], self.unit[other])
 
     def _check_size(self) -> None:
         if self.images > GRAM_IMAGES:
@@ -168,7 +171,7 @@ def between_sets(one: ClassVectors, other: ClassVectors) -> Interval:
     """Mean cosine of an image of `one` with an image of `other`, over all such pairs, with its 95% interval.
 
     The two sides share no image. The error is the jackknife's over the images of both sides, the interval Student's
-    with Welch's degrees of freedom; at least two images a side for it. Source: method.md 1.20.
+    with Welch's degrees of freedom; at least two images a side for it. Source: docs/method.md, 17.
     Raises ValueError for an empty side.
     """
     n, m = one.images, other.images
@@ -207,7 +210,7 @@ def _rows_and_lengths(vectors: NDArray[np.floating[Any]]) -> tuple[Floats, Float
     rows = np.asarray(vectors, dtype=np.float64)
     if rows.ndim != 2:
         raise ValueError(f"found an array of shape {rows.shape}; expected (images, dimension)")
-    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    lengths = np.sqrt(np.vecdot(rows, rows))
     is_lost = ~(lengths > 0) | ~np.isfinite(lengths)
     if is_lost.any():
         raise ValueError(f"found {int(is_lost.sum())} of {len(rows)} vectors without a direction; leave them out")

@@ -3,7 +3,7 @@
 Makes the rows of marts.text_rank from text and query embeddings. Of the table of every text by every class only a
 block of rows exists at a time; what stays of a text is its own similarity, its rank and the nearest few classes.
 `paper` and `corrected` differ in the denominator of the share, and in texts whose class is not in the list. Source:
-method.md 1.18, 3.6 and 8.4.
+docs/method.md, 20.
 """
 
 from dataclasses import dataclass

@@ -5,7 +5,7 @@ was there before; a killed process leaves a staged file that the next writer swe
 
     <root>/<schema>/<table>/data.parquet                                  a link to the generation that counts
     <root>/<schema>/<table>/.data.<digest of its bytes>.parquet           a generation: never written again
-    <root>/<schema>/<table>/.audit.json                                   what its audit found
+    <root>/<schema>/<table>/.audit-<digest of rows and rules>.json        what its audit found
     <root>/<schema>/<table>/source=<source>/part=<part>/data.parquet ...  the same for each part
 
 DuckDB opens a Parquet file once to plan a query and again to scan it. Who reads by the name of the generation
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 DATA_FILE = "data.parquet"
 REJECTED_FILE = ".rejected.parquet"
-NOTE_FILE = ".audit.json"
+NOTE_FILES = ".audit-*.json"
 SUPERSEDED_SECONDS = 86_400.0
 STAGED_SUFFIX = ".staged"
 HOST = socket.gethostname().replace(".", "-")
@@ -153,22 +153,33 @@ class Lake:
                 for target in Path(self.root).glob(f"*/*/**/{DATA_FILE}"):
                     _forget_superseded(target, older_than=0)
 
-    def write_note(self, table: Table, part: PartKey | None, text: str) -> None:
-        """Keep a small text beside a published file, whole, in place of the one before."""
-        path = f"{self.folder(table, part)}/{NOTE_FILE}"
-        if not self.is_local:
+    def write_note(self, table: Table, part: PartKey | None, name: str, text: str) -> None:
+        """Keep a small text beside a published file, whole, in place of the one before, whatever its name was."""
+        folder, path = self.folder(table, part), self._note(table, part, name)
+        if self.is_local:
+            with self.stage(table, part) as staged:
+                staged.path.write_text(text, encoding="utf-8")
+                replace(staged.path, Path(path))
+        else:
             self.filesystem.pipe_file(path, text.encode())
-            return
-        with self.stage(table, part) as staged:
-            staged.path.write_text(text, encoding="utf-8")
-            replace(staged.path, Path(path))
+        for other in self.filesystem.glob(f"{folder}/{NOTE_FILES}"):
+            if not other.endswith(f"/{path.rsplit('/', 1)[-1]}"):
+                self.filesystem.rm_file(other)
 
-    def read_note(self, table: Table, part: PartKey | None) -> str | None:
-        """The text kept beside a published file, None without one."""
+    def has_note(self, table: Table, part: PartKey | None, name: str) -> bool:
+        """Whether a text of that name is kept beside a published file."""
+        path = self._note(table, part, name)
+        return os.path.exists(path) if self.is_local else self.filesystem.exists(path)
+
+    def read_note(self, table: Table, part: PartKey | None, name: str) -> str | None:
+        """The text of that name kept beside a published file, None without one."""
         try:
-            return self.filesystem.cat_file(f"{self.folder(table, part)}/{NOTE_FILE}").decode()
+            return self.filesystem.cat_file(self._note(table, part, name)).decode()
         except FileNotFoundError:
             return None
+
+    def _note(self, table: Table, part: PartKey | None, name: str) -> str:
+        return f"{self.folder(table, part)}/{NOTE_FILES.replace('*', name)}"
 
     @contextmanager
     def turn(self, name: str) -> Iterator[None]:

@@ -7,10 +7,10 @@ connection views of just the files that a piece of work reads.
 import json
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import duckdb
 
@@ -23,7 +23,7 @@ VERSION_KEY = "laionet_version"
 INPUTS_KEY = "laionet_inputs"
 CODE_KEY = "laionet_code"
 
-ConnectionFactory = Callable[[], "contextmanager[duckdb.DuckDBPyConnection]"]
+ConnectionFactory = Callable[[], AbstractContextManager[duckdb.DuckDBPyConnection]]
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,8 @@ class Warehouse:
 
     def stamps_of_files(self, files: Iterable[str]) -> dict[str, Stamp]:
         """Stamps of Parquet files by path; of those that have one. A local file is read once a process, unless it
-        changes."""
+        changes.
+        """
         stamps = {path: self._stamp_of_file(path) for path in files}
         return {path: stamp for path, stamp in stamps.items() if stamp is not None}
 
@@ -228,7 +229,7 @@ def digest(*values: str) -> str:
 
 
 @contextmanager
-def memory_connection(config: Mapping[str, object] | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+def memory_connection(config: Mapping[str, Any] | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     """A private in-memory DuckDB, closed whatever happens."""
     connection = duckdb.connect(":memory:", config=dict(config or {}))
     try:

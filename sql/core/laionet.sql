@@ -7,11 +7,19 @@ seen as (
     select * exclude (reason) from core.selection_seen where reason is null
 ),
 
+-- without captions and addresses, so that memory holds keys alone
 ranked as (
     select
-        *,
+        recipe,
+        source,
+        sample_id,
+        wnid,
         row_number() over (partition by recipe, wnid order by similarity desc, source, sample_id) as rank,
     from seen
+),
+
+chosen as (
+    select recipe, source, sample_id, wnid, rank from ranked join recipes using (recipe) where top_k is null or rank <= top_k
 ),
 
 final as (
@@ -30,9 +38,8 @@ final as (
         nsfw,
         image_text_similarity,
         has_name_in_image,
-    from ranked
-    join recipes using (recipe)
-    where top_k is null or rank <= top_k
+    from seen
+    join chosen using (recipe, source, sample_id, wnid)
 )
 
 select * from final

@@ -6,7 +6,8 @@
 --   joiner, byte order mark, directions of writing, variation selectors, tags (Unicode's rule WB4 of word boundaries)
 -- * the zero width space is a space
 -- * signs part words: the selectors U+FE0E and U+FE0F make an emoji (or its sign in text) of what they follow, be it a
---   digit or a letter (U+2139), and an enclosing mark makes a keycap; the fillers of Hangul are letters that show a blank
+--   digit or a letter (U+2139), and an enclosing mark makes a keycap; the fillers of Hangul are letters that show a
+--   blank
 
 -- Each of the 32 ASCII punctuation characters becomes one space: as many characters out as in.
 create macro punctuation_to_spaces(text) as regexp_replace(text, '[[:punct:]]', ' ', 'g');
@@ -30,8 +31,8 @@ create macro blank_signs(text) as
 -- What is ignored inside a word, for a regular expression's brackets: the default-ignorable code points but for the
 -- zero width space and the signs.
 create macro ignored() as
-    '\x{AD}\x{34F}\x{61C}\x{17B4}\x{17B5}\x{180B}-\x{180F}\x{200C}-\x{200F}\x{202A}-\x{202E}\x{2060}-\x{206F}' ||
-    '\x{FE00}-\x{FE0D}\x{FEFF}\x{FFF0}-\x{FFF8}\x{1BCA0}-\x{1BCA3}\x{1D173}-\x{1D17A}\x{E0000}-\x{E0FFF}';
+    '\x{AD}\x{34F}\x{61C}\x{17B4}\x{17B5}\x{180B}-\x{180F}\x{200C}-\x{200F}\x{202A}-\x{202E}\x{2060}-\x{206F}'
+    || '\x{FE00}-\x{FE0D}\x{FEFF}\x{FFF0}-\x{FFF8}\x{1BCA0}-\x{1BCA3}\x{1D173}-\x{1D17A}\x{E0000}-\x{E0FFF}';
 
 -- The words of a text, in lower case (one code point for one) and parted by one space. A word begins with a letter or
 -- number of Unicode, and letters, numbers, marks and what is ignored go on with it.

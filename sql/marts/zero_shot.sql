@@ -59,7 +59,8 @@ by_k as (
         model,
         generate_subscripts(is_asked, 1)::integer as k,
         unnest(is_asked) as is_asked,
-        unnest([top_1_is_correct, top_2_is_correct, top_3_is_correct, top_4_is_correct, top_5_is_correct]) as is_correct,
+        unnest([top_1_is_correct, top_2_is_correct, top_3_is_correct, top_4_is_correct, top_5_is_correct])
+            as is_correct,
     from asked
 ),
 

@@ -181,35 +181,63 @@ def predictions(files: Sequence[BinaryIO], models: Mapping[str, "Head"], *, k: i
     return found
 
 
-def intra_class(
-    classes: Iterable["np.ndarray"], folder: Path | None = None, *, draws: int = 100, bins: int = 70
-) -> tuple[list[tuple[float, float]], "np.ndarray"]:
-    """Mean and error of the similarities within each class, and a histogram over all classes.
+def intra_class_matrices(classes: Iterable["np.ndarray"], folder: Path) -> list[Path]:
+    """The similarities within each class as a pickle: its embeddings, shape (images, dimension), normalised, and their
+    whole matrix.
+    """
+    import pickle
 
-    The embeddings of a class, shape (images, dimension), are normalised, their whole matrix made, and its lower
-    triangle taken by a mask that is made anew. With `folder`, every matrix is first written there as a pickle and read
-    again, and the histogram is that of pairs drawn with replacement; otherwise it is one of all pairs, class by class.
+    paths = []
+    for number, vectors in enumerate(classes):
+        unit = _of_length_one(vectors)
+        paths.append(folder / f"{number}.pkl")
+        paths[-1].write_bytes(pickle.dumps({"index": list(range(len(vectors))), "similarities": unit @ unit.T}))
+    return paths
+
+
+def intra_class(
+    paths: Iterable[Path], *, draws: int = 100, bins: int = 70
+) -> tuple["np.ndarray", list[tuple[float, float]]]:
+    """The figures of the pickles: a histogram of pairs drawn from every class, then mean and error of each class.
+
+    As two cells of a notebook, each of which takes the pairs of a class anew from its matrix.
     """
     import pickle
 
     import numpy as np
 
     rng = np.random.default_rng(0)
-    figures, drawn, counts = [], [], np.zeros(bins, dtype=int)
-    for number, vectors in enumerate(classes):
-        unit = _of_length_one(vectors)
-        matrix = unit @ unit.T
-        if folder is not None:
-            path = folder / f"{number}.pkl"
-            path.write_bytes(pickle.dumps({"index": list(range(len(vectors))), "similarities": matrix}))
-            matrix = pickle.loads(path.read_bytes())["similarities"]
-        pairs = matrix[np.tril(np.ones(matrix.shape), -1) == 1]
+    matrices = [pickle.loads(path.read_bytes())["similarities"] for path in paths]
+    drawn = []
+    for matrix in matrices:
+        pairs = below_diagonal(matrix)
+        drawn.append(rng.choice(pairs, min(len(pairs), draws)))
+    histogram, _ = np.histogram(np.concatenate(drawn), bins=bins, density=True)
+    figures = []
+    for matrix in matrices:
+        pairs = below_diagonal(matrix)
         figures.append((float(np.mean(pairs)), float(1.96 * np.std(pairs) / np.sqrt(len(pairs) - 1))))
-        if folder is None:
-            counts += np.histogram(pairs, bins=bins, range=(-1, 1))[0]
-        else:
-            drawn.append(rng.choice(pairs, min(len(pairs), draws)))
-    return figures, counts if folder is None else np.histogram(np.concatenate(drawn), bins=bins, density=True)[0]
+    return histogram, figures
+
+
+def intra_class_at_once(classes: Iterable["np.ndarray"], *, bins: int = 200) -> tuple["np.ndarray", list[float]]:
+    """The same in its kindest reading: nothing written, pairs taken once, mean and histogram of all of them."""
+    import numpy as np
+
+    counts, means = np.zeros(bins, dtype=int), []
+    for vectors in classes:
+        unit = _of_length_one(vectors)
+        pairs = below_diagonal(unit @ unit.T)
+        means.append(float(np.mean(pairs)))
+        counts += np.histogram(pairs, bins=bins, range=(-1, 1))[0]
+    return counts, means
+
+
+def below_diagonal(matrix: "np.ndarray") -> "np.ndarray":
+    """The entries below the diagonal, by a mask made anew."""
+    import numpy as np
+
+    return matrix[np.tril(np.ones(matrix.shape), -1) == 1]
 
 
 def _write(frame: "pd.DataFrame", chosen: Mapping[str, Sequence[int]], out: Path) -> None:

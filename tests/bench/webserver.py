@@ -33,7 +33,7 @@ class Server:
 
 
 def find_nginx() -> Path | None:
-    """nginx as installed, also where only root's PATH has it; None if it is not."""
+    """Nginx as installed, also where only root's PATH has it; None if it is not."""
     found = shutil.which("nginx", path=_PLACES)
     return Path(found) if found else None
 

@@ -162,3 +162,71 @@ def test_only_classes_that_changed_are_computed_again(tmp_path: Path, monkeypatc
     after = made.rows("select * from core_class_similarity order by all")
     changed = [(b, a) for b, a in zip(before, after, strict=True) if b != a]
     assert len(changed) == 2 and {row[4] for _, row in changed} == {7}
+
+
+@pytest.mark.real_data
+def test_photographs_of_a_class_are_more_alike_than_those_of_two(real_data: Path, tmp_path: Path) -> None:
+    """750 photographs, five a class, and the three bundled models; one photograph is there twice."""
+    import shutil
+
+    from laionet_assets.models.spec import IMAGE_ENCODER, parse_model
+    from tests.integration.test_predictions_stage import PART
+
+    shutil.copytree(real_data / "images", tmp_path / "photographs")
+    folders = sorted((tmp_path / "photographs").iterdir())
+    planted = folders[0]
+    shutil.copy(min(planted.glob("*.jpg")), planted / "zzz.jpg")
+    models = [f"timm:tf_efficientnet_lite{size}" for size in (0, 1, 2)]
+    made = World(
+        tmp_path / "w",
+        CONFIG
+        | {
+            "image_encoders": [{"name": f"lite{i}", "model": model, "device": "cpu"} for i, model in enumerate(models)],
+            "image_sets": [{"name": "photographs", "layout": "imagefolder", "path": str(tmp_path / "photographs")}],
+        },
+    )
+    made.make("raw.synsets", "raw.recipes", "raw.image_sets")
+    for name in ("core.images", "core.selection", "core.removed_samples", "core.image_embeddings"):
+        made.publish(name, [], PART)
+    for name in ("core.laionet", "core.removals"):
+        made.publish(name, [])
+    made.make("core.set_images", "core.set_embeddings", "core.image_labels", "core.compared_images")
+    made.make("core.class_similarity", "marts.intra_class_similarity")
+
+    stored = made.rows(
+        "select encoder, wnid, image_id, embedding from core_set_embeddings "
+        "join core_set_images using (image_set, image_id) order by all"
+    )
+    for i, model in enumerate(models):
+        rows = [row for row in stored if row[0] == f"lite{i}"]
+        vectors = np.array([row[3] for row in rows], dtype=np.float64)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        wnids = np.array([row[1] for row in rows])
+        found = {
+            wnid: values
+            for wnid, *values in made.rows(
+                "select wnid, images, mean_similarity, ci_low, ci_high, n_exact, n_near "
+                f"from marts_intra_class_similarity where encoder = 'lite{i}'"
+            )
+        }
+        assert len(found) == len(folders) and len(rows) == 751
+        for wnid, (images, mean, low, high, n_exact, _) in found.items():
+            expected, expected_low, expected_high, _ = plain(vectors[wnids == wnid])
+            assert images == (wnids == wnid).sum()
+            assert (mean, low, high) == pytest.approx((expected, expected_low, expected_high), abs=1e-12)
+            assert n_exact == (wnid == planted.name)
+        gram = vectors @ vectors.T
+        is_same = wnids[:, None] == wnids[None, :]
+        within = np.mean([values[1] for values in found.values()])
+        between = gram[~is_same].mean()
+        print(f"lite{i}: within {within:.3f}, between {between:.3f}")
+        assert within > between + 0.15
+
+        from PIL import Image
+
+        from laionet_assets.encoders.images import load_image_encoder
+
+        encoder = load_image_encoder(parse_model(IMAGE_ENCODER, model, name="e", device="cpu"))
+        files = [tmp_path / "photographs" / row[2] for row in rows if row[1] == planted.name]
+        single = plain(encoder.encode([Image.open(file) for file in files]))
+        assert found[planted.name][1] == pytest.approx(single[0], abs=5e-4)

@@ -43,8 +43,12 @@ def test_a_part_of_captions_that_are_hard_to_fold_is_published(project: Project)
     """Lemmas that end in punctuation, emoji, what shows nothing: every check passes, the oracle's rows are there."""
     captions = [caption for caption, _, _ in BY_HAND if caption is not None]
     project.parts.mkdir()
-    table = pa.table({"URL": [f"https://a.invalid/{i}.jpg" for i in range(len(captions))], "TEXT": captions})
-    pq.write_table(table, project.parts / "part-00000.parquet")
+    rows = range(len(captions))
+    columns = {"SAMPLE_ID": list(rows), "URL": [f"https://a.invalid/{i}.jpg" for i in rows], "TEXT": captions}
+    pq.write_table(
+        pa.table({**columns, "NSFW": ["UNLIKELY" for _ in rows], "similarity": [0.3 for _ in rows]}),
+        project.parts / "part-00000.parquet",
+    )
     assert project.run(select='+key:"core/candidates"') == 0, project.printed[-1]
     with open_catalog(project.pipeline.warehouse) as connection:
         found = connection.execute(

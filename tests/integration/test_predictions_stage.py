@@ -507,7 +507,8 @@ def test_published_files_are_current_until_something_changes(world: World) -> No
 @pytest.mark.real_data
 def test_photographs_through_the_bundled_models(tmp_path: Path, taxonomy: Path, real_data: Path) -> None:
     """One photograph of each of 150 classes (`make bench` takes all 750). They may be in the models' training data:
-    accuracy is inflated."""
+    accuracy is inflated.
+    """
     photos = tmp_path / "photos"
     for folder in sorted((real_data / "images").iterdir()):
         (photos / folder.name).mkdir(parents=True)

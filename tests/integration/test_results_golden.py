@@ -117,7 +117,7 @@ def test_every_recall_and_accuracy_is_the_published_procedures(bench: Workbench,
 
 
 def published_recalls(frame: pd.DataFrame) -> dict[tuple[str, int, str], tuple[int, int]]:
-    """Images with a value, and right ones, of each model, k and class: class by class (method.md 1.12)."""
+    """Images with a value, and right ones, of each model, k and class: class by class (docs/method.md, 10)."""
     found: dict[tuple[str, int, str], tuple[int, int]] = {}
     columns: list[Any] = [column for column in frame.columns if column.startswith("top_")]
     for wnid, rows in frame.groupby("wnid"):

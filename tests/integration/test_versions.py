@@ -59,6 +59,7 @@ def shipped_as_now(steps: list[Step], was: Mapping[str, tuple[str, ...]]) -> dic
     """A list that declares today's code to be that of cd80978, whatever was edited since the list was written."""
     codes = {step.name: step.code for step in steps}
     codes |= {each.name: each.digest for step in steps for each in step.computations}
+    codes |= {f"macros of {step.name}": step.macros for step in steps if step.macros is not None}
     codes |= {each.name: each.digest for each in (adapter("laion400m"),)}
     return {name: Shipped(name, was.get(name, ("",)), {code: "as now"}) for name, code in codes.items()}
 

@@ -1,4 +1,4 @@
-"""What rooms may import, and that no files import each other in a circle (docs/design.md, "Rooms and arrows")."""
+"""What rooms may import, and that no files import each other in a circle (docs/architecture.md, "Rooms and arrows")."""
 
 import ast
 from collections.abc import Iterator, Mapping

@@ -5,7 +5,7 @@ Belongs here: the numbers and their validation. Does not belong here: what enfor
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from importlib.metadata import PackageNotFoundError, version
 
@@ -126,7 +126,7 @@ def parse_endpoint(text: str) -> tuple[str, int]:
     return str(address), int(port)
 
 
-def _problems(policy: FetchPolicy):
+def _problems(policy: FetchPolicy) -> Iterator[str]:
     contact = policy.contact.strip()
     if not ("@" in contact or contact.startswith(("http://", "https://"))) or not contact.isprintable():
         yield f"contact is {policy.contact!r}; expected an e-mail address or a URL where people can reach you"

@@ -54,7 +54,7 @@ class Ilsvrc2012Val(FileImageSet):
     def files(self) -> Iterator[LabelledFile]:
         for entry in pictures_in(self.path):
             status = entry.stat()
-            wnid = self._devkit.wnids[int(_IMAGE.fullmatch(entry.name)[1]) - 1]
+            wnid = self._devkit.wnids[_number_of(entry.name) - 1]
             yield LabelledFile(entry.name, wnid, entry.path, status.st_size, status.st_mtime_ns)
 
     def notes(self) -> list[str]:
@@ -75,7 +75,7 @@ class Ilsvrc2012Val(FileImageSet):
                 f"Extract ILSVRC2012_img_val.tar there, or correct the path.{hint}"
             )
         expected = len(self._devkit.wnids)
-        beyond = [name for name in names if not 1 <= int(_IMAGE.fullmatch(name)[1]) <= expected]
+        beyond = [name for name in names if not 1 <= _number_of(name) <= expected]
         if beyond:
             raise ImageSetError(
                 f"{where}: found {len(beyond)} images beyond the {expected} labels of {self._devkit.origin}: "
@@ -172,6 +172,14 @@ def wnids_by_ilsvrc_id(meta: bytes, *, where: str = META_FILE) -> dict[int, str]
     return dict(leaves)
 
 
+def _number_of(name: str) -> int:
+    """The number in the name of a validation image, from 1. Raises ValueError for another name."""
+    found = _IMAGE.fullmatch(name)
+    if found is None:
+        raise ValueError(f"found {name!r}, expected ILSVRC2012_val_00000001.JPEG or the like")
+    return int(found[1])
+
+
 def _contents(kit: Path) -> tuple[bytes, bytes] | None:
     """meta.mat and the ground truth of a kit; None where it does not have both."""
     if kit.is_dir():
@@ -183,8 +191,14 @@ def _contents(kit: Path) -> tuple[bytes, bytes] | None:
         with tarfile.open(kit) as archive:
             members = {Path(member.name).name: member for member in archive if member.isfile()}
             if META_FILE in members and GROUND_TRUTH_FILE in members:
-                return tuple(archive.extractfile(members[name]).read() for name in (META_FILE, GROUND_TRUTH_FILE))
+                return _read(archive, members[META_FILE]), _read(archive, members[GROUND_TRUTH_FILE])
     return None
+
+
+def _read(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = archive.extractfile(member)
+    assert file is not None, f"{member.name} is no file"
+    return file.read()
 
 
 def _labels(ground_truth: bytes, wnid_of: dict[int, str], *, where: str) -> tuple[str, ...]:

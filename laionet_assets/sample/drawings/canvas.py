@@ -6,7 +6,7 @@ smooths every edge. What the classes look like belongs in the other modules of t
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
@@ -33,13 +33,18 @@ def sheet(color: Color) -> Image.Image:
 
 
 def write(
-    draw: ImageDraw.ImageDraw, at: tuple[float, float], text: str, size: float, color: Color, anchor: str = "mm"
+    draw: ImageDraw.ImageDraw,
+    at: tuple[float, float],
+    text: str,
+    size: float,
+    color: Color | tuple[int, int, int, int],
+    anchor: str = "mm",
 ) -> None:
     """Text in Pillow's own font; `anchor` as in Pillow (mm = centred)."""
     draw.text(at, text, font=ImageFont.load_default(size), fill=color, anchor=anchor)
 
 
-def disc(draw: ImageDraw.ImageDraw, x: float, y: float, radius: float, **style: object) -> None:
+def disc(draw: ImageDraw.ImageDraw, x: float, y: float, radius: float, **style: Any) -> None:
     """A filled or outlined circle."""
     draw.ellipse([x - radius, y - radius, x + radius, y + radius], **style)
 
@@ -56,17 +61,20 @@ def pick(rng: Rng, items: Sequence[T]) -> T:
 
 def near(rng: Rng, color: Color, spread: int = 8) -> Color:
     """A colour up to `spread` away in each channel."""
-    return tuple(int(np.clip(value + rng.integers(-spread, spread + 1), 0, 255)) for value in color)
+    red, green, blue = (int(np.clip(value + rng.integers(-spread, spread + 1), 0, 255)) for value in color)
+    return red, green, blue
 
 
 def any_color(rng: Rng, low: int = 20, high: int = 240) -> Color:
     """A colour with every channel in [low, high)."""
-    return tuple(int(value) for value in rng.integers(low, high, 3))
+    red, green, blue = (int(value) for value in rng.integers(low, high, 3))
+    return red, green, blue
 
 
 def mix(color: Color, other: Color, share: float) -> Color:
     """`color` with a share of `other` in it."""
-    return tuple(int(a + (b - a) * share) for a, b in zip(color, other, strict=True))
+    red, green, blue = (int(a + (b - a) * share) for a, b in zip(color, other, strict=True))
+    return red, green, blue
 
 
 def clouds(
@@ -195,9 +203,9 @@ def place(
     moved = subject.rotate(rng.uniform(-turn, turn), Image.Resampling.BICUBIC).resize(
         (side, side), Image.Resampling.LANCZOS
     )
-    corner = [(SIZE - side) // 2 + int(rng.integers(-shift, shift + 1)) for _ in range(2)]
+    left, top = ((SIZE - side) // 2 + int(rng.integers(-shift, shift + 1)) for _ in range(2))
     placed = layer()
-    placed.paste(moved, tuple(corner))
+    placed.paste(moved, (left, top))
     picture = backdrop.convert("RGBA")
     if has_shadow:
         shadow = Image.new("RGBA", (SIZE, SIZE), (*BLACK, 255))

@@ -233,4 +233,5 @@ def _neck(share: float) -> tuple[float, float]:
 def _lit(color: Color, distance: float, width: float, shine: float) -> Color:
     """The colour of a line of a lacquered tube, brightest where the distance to the highlight is 0."""
     light = math.exp(-((distance / width) ** 2))
-    return tuple(min(255, int(value * (0.55 + 0.6 * light) + shine * light**2)) for value in color)
+    red, green, blue = (min(255, int(value * (0.55 + 0.6 * light) + shine * light**2)) for value in color)
+    return red, green, blue

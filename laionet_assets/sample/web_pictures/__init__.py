@@ -41,7 +41,7 @@ def web_picture(style: str, depicted: str | None, seed: int) -> bytes:
         raise ValueError(f"no picture has the style {style!r}; expected one of {', '.join(STYLES)}")
     if depicted is None and style in ("curated", "web", "text"):
         raise ValueError(f"a picture of the style {style!r} needs the class that it depicts")
-    if style == "curated":
+    if style == "curated" and depicted is not None:
         return curated_file(curated_picture(depicted, seed))
     if is_tiny(style, seed):
         return tiny(seed)

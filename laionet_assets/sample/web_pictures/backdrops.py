@@ -5,7 +5,6 @@ Each is a function of (rng, size) to an RGB picture. Things that stand about are
 
 from collections.abc import Callable
 
-import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from laionet_assets.sample.drawings import DRAWINGS, canvas
@@ -172,7 +171,7 @@ def stripes_of(rng: Rng, size: Size) -> Image.Image:
     draw = ImageDraw.Draw(image)
     x, y = rng.uniform(0.3, 0.7, 2) * size
     color = any_color(rng)
-    for angle in np.arange(0, 360, 24):
+    for angle in range(0, 360, 24):
         draw.pieslice([x - 400, y - 400, x + 400, y + 400], angle, angle + 12, fill=color)
     return image
 

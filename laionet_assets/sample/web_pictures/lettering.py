@@ -5,6 +5,7 @@ Small letters that say nothing are in `camera`.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -29,7 +30,8 @@ def name_in_picture(rng: Rng, wnid: str) -> str:
     """The class's first lemma mostly, sometimes another of those that captions use; in some letter case."""
     one = next(each for each in sample_classes() if each.wnid == wnid)
     name = one.name if chance(rng, 0.7) else pick(rng, one.use)
-    return pick(rng, [str, str.upper, str.title])(name)
+    cases: list[Callable[[str], str]] = [str, str.upper, str.title]
+    return pick(rng, cases)(name)
 
 
 def banner(rng: Rng, wnid: str, size: Size) -> Image.Image:
@@ -75,7 +77,7 @@ def label(rng: Rng, wnid: str, size: Size) -> Image.Image:
 def poster(rng: Rng, wnid: str, size: Size) -> Image.Image:
     """The name on a quiet ground, without the thing."""
     image = pick(rng, QUIET)(rng, size)
-    ground = image.resize((1, 1)).getpixel((0, 0))
+    ground = image.resize((1, 1)).tobytes()
     ink = near(rng, (20, 20, 30), 20) if sum(ground) > 380 else near(rng, (245, 240, 235), 10)
     middle = (size[0] / 2, size[1] * rng.uniform(0.35, 0.65))
     _letters(image, name_in_picture(rng, wnid), middle, size[1] * rng.uniform(0.2, 0.3), ink)
@@ -108,5 +110,5 @@ def _letters(
     length = letters.getlength(text)
     if length > most:
         letters = ImageFont.load_default(height * most / length)
-    style = {"stroke_width": max(1, round(height / 14)), "stroke_fill": outline} if outline else {}
+    style: dict[str, Any] = {"stroke_width": max(1, round(height / 14)), "stroke_fill": outline} if outline else {}
     ImageDraw.Draw(image).text(at, text, font=letters, fill=color, anchor="mm", **style)

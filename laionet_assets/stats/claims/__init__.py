@@ -1,8 +1,8 @@
 """What the warehouse says to each claim: the rows of marts.claims.
 
 Here: when a claim holds (`verdicts`), the paper's claims C1 to C9 (`paper`), and those that go beyond it, N1 to N5
-(`beyond`), one function each, from plain arrays to a row. Not here: where the arrays come from. Source: method.md 3.8
-and 8.5.
+(`beyond`), one function each, from plain arrays to a row. Not here: where the arrays come from. Source:
+docs/method.md, 15 and 25.
 """
 
 from laionet_assets.stats.claims import beyond, paper

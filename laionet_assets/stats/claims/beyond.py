@@ -1,4 +1,5 @@
-"""Claims that go beyond the paper's, N1 to N5: what its own leave open to doubt. Source: method.md 8.3, 8.5 and 8.6.
+"""Claims that go beyond the paper's, N1 to N5: what its own leave open to doubt. Source:
+docs/method.md, 19 and 22 to 25.
 
 As in `paper`: arguments that are None make a row that is not measured, intervals are over resampled classes.
 """
@@ -57,7 +58,8 @@ def n3(subject: Subject, laionet: Floats | None, imagenet: Floats | None, *, mis
 
 def n4(subject: Subject, gaps: Floats | None, *, missing: str | None = None) -> ClaimRow:
     """Recall@1 on LAIONet without the images held to be wrongly labelled, minus ImageNet, shape (classes, models); nan
-    where a class is not in both."""
+    where a class is not in both.
+    """
     models = 0 if gaps is None else gaps.shape[1]
     estimate = None if gaps is None or not models else mean_estimate(gaps.mean(axis=1))
     return judge(N4, subject, estimate, missing=missing, models=models)

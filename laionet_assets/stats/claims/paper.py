@@ -1,4 +1,5 @@
-"""The paper's claims, C1 to C9, each as something that the warehouse can measure. Source: method.md 3.8 and 8.5.
+"""The paper's claims, C1 to C9, each as something that the warehouse can measure. Source:
+docs/method.md, 15 and 25.
 
 Every function returns its rows of marts.claims. An argument that is None, or has no class that the measure needs, is a
 claim that is not measured: `missing` then says what lacks, as the caller knows it. Intervals are over resampled
@@ -95,7 +96,8 @@ def c2(
     subject: Subject, left_out: Floats | None, as_wrong: Floats | None, *, missing: str | None = None
 ) -> list[ClaimRow]:
     """Zero-shot recall@1 on LAIONet minus ImageNet of each class, shape (classes,): images without a prediction left
-    out, and counted as wrong (as published)."""
+    out, and counted as wrong (as published).
+    """
     return [
         judge(measure, subject, None if gap is None else mean_estimate(gap), missing=missing)
         for measure, gap in ((C2_LEFT_OUT, left_out), (C2_AS_WRONG, as_wrong))
@@ -104,7 +106,8 @@ def c2(
 
 def c3a(subject: Subject, gaps: Floats | None, *, missing: str | None = None) -> ClaimRow:
     """Recall@1 on LAIONet minus ImageNet, shape (classes, models); nan where a class is not in both. Classes that all
-    models have count."""
+    models have count.
+    """
     models = 0 if gaps is None else gaps.shape[1]
     estimate = None if gaps is None or not models else mean_estimate(gaps.mean(axis=1))
     return judge(C3A, subject, estimate, missing=missing, models=models)

@@ -43,7 +43,7 @@ def test_a_changed_macro_changes_what_matches_are_made_from() -> None:
     def version(changed: str | None = None) -> str:
         macros = dict(project.macros)
         if changed:
-            macros[changed] = replace(macros[changed], statement=macros[changed].statement + " ")
+            macros[changed] = replace(macros[changed], statement=f"create macro {changed}(text) as text;")
         (step,) = steps(Settings.model_construct(), replace(project, macros=macros)).values()
         return step.code_version
 

@@ -14,7 +14,7 @@ def world(tmp_path: Path) -> World:
 
 def test_sql_and_python_code_make_stale(world: World) -> None:
     world.make(world.stale())
-    world.add_to_parts(1)
+    world.more = 1
     assert {task.name for task in world.stale()} == {"core.part", "core.after", "marts.total"}
     world.make(world.stale())
     world.base = "2"

@@ -81,7 +81,7 @@ class World:
             work.write_rows(f"select 1 as n, '{work.labels['counting']}' as l")
 
         return [
-            sql_step(project, model, {})
+            sql_step(project, model)
             if model.select is not None
             else Step(
                 model=model,

@@ -96,7 +96,7 @@ def test_linear_layers_are_packed() -> None:
 
 
 def test_a_model_that_reads_its_linear_weights_itself_keeps_them() -> None:
-    """timm's BEiT does: its query, key and value layers have no bias of their own."""
+    """Timm's BEiT does: its query, key and value layers have no bias of their own."""
     from timm.models.beit import Beit
 
     torch.manual_seed(0)

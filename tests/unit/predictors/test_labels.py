@@ -98,7 +98,7 @@ class TestImageNet1k:
 
 class TestImageNet21k:
     def test_the_published_labels_are_off_for_281_classes(self, published_22k: dict[int, str]) -> None:
-        """What method.md 5.1 (2) found, by decoding the outputs with the published labels as they stand."""
+        """docs/method.md, D2, by decoding the outputs with the published labels as they stand."""
         truth, numbered = class_list(21_841) or (), class_list(21_843) or ()
         decoded = {i: numbered[i] for i in published_22k}
         wrong = [wnid for i, wnid in enumerate(truth) if wnid in imagenet_1k() and decoded.get(i) != wnid]

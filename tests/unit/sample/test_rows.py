@@ -1,7 +1,6 @@
 """The rows and their truth: every trap is there, and matchers that see only the text agree with the truth.
 
-The two matchers here are plain readings of the rules (method.md 1.2-1.3; "Matching profiles" in docs/design.md) over
-all of ImageNet's lemmas.
+The two matchers here are plain readings of the rules (docs/method.md, 2 and 3) over all of ImageNet's lemmas.
 """
 
 import re

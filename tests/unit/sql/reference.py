@@ -1,6 +1,6 @@
 """The two matching rules in plain Python, one caption at a time: what the SQL models are compared with.
 
-Written from the statement of the rules (docs/design.md "Matching profiles"), not from the SQL: `paper` is Python's
+Written from the statement of the rules (docs/method.md, 2 and 3), not from the SQL: `paper` is Python's
 `in`, as published; `corrected` walks over the characters. Nothing here is fast.
 """
 

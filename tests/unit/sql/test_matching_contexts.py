@@ -39,6 +39,7 @@ CONTEXTS: Mapping[str, Callable[[str], str]] = {
     "soft hyphens inside": lambda lemma: f"a {_inside(lemma, chr(0xAD))}\u00ad.",
     "joiners inside": lambda lemma: f"{_inside(lemma, chr(0x2060))} {_inside(lemma, chr(0x200D))}",
     "zero width spaces": lambda lemma: f"\u200b{lemma.replace(' ', chr(0x200B))}\u200b, {_inside(lemma, chr(0x200B))}",
+    "blanks of Hangul": lambda lemma: f"\u3164{lemma.replace(' ', chr(0x3164))}\uffa0",
     "accents on it and before it": lambda lemma: f"{lemma}\u0301 e\u0301 {lemma} \u0301{lemma}",
     "in other scripts": lambda lemma: f"日本{lemma} 日本「{lemma}」 मेरा {lemma} ไทย{lemma}",
     "other lower case": lambda lemma: lemma.upper().replace("I", "\u0130").replace("K", "\u212a"),
