@@ -86,4 +86,5 @@ class Table:
     @property
     def layout(self) -> tuple[str, ...]:
         """What rows written anew would be laid out by: grain, columns and types. Descriptions are none of it."""
-        return (repr(self.grain), *(f"{column.name} {column.type}" for column in self.columns))
+        halves = {column.name: " in half precision" for column in self.columns if column.is_half}
+        return (repr(self.grain), *(f"{each.name} {each.type}{halves.get(each.name, '')}" for each in self.columns))

@@ -9,7 +9,7 @@ import pytest
 
 from laionet_assets.assets import same_rows
 from laionet_assets.assets.planning import stale_tasks
-from laionet_assets.assets.publishing import make
+from laionet_assets.assets.publishing import make, standing
 from laionet_assets.assets.same_rows import Accepted, Shipped, accept, accepted_list
 from laionet_assets.assets.steps import Computation, Step, Work, sql_step
 from laionet_assets.assets.versions import Edit, Versions
@@ -317,6 +317,7 @@ def old_world(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
             stamp = stamp_of_before(step, part)
             versions[f"{step.name} {part}"] = stamp.version
             restamp(world.warehouse, step.name, part, stamp)
+            assert standing(world.warehouse, step, part), "the audit is kept under the new stamp"
     return world
 
 

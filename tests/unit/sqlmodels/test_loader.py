@@ -204,4 +204,4 @@ def test_checks_that_look_at_removals_are_fixed() -> None:
         if name == "core.removals" or "core.removals" in str(check.kwargs.get("query"))
     }
     assert reading and reading <= fixed
-    assert {name for name, _ in fixed} >= {"core.images", "core.laionet", "marts.removal_leftovers"}
+    assert {name for name, _ in fixed} >= {"core.images", "core.selection_seen", "marts.removal_leftovers"}
