@@ -1,5 +1,5 @@
-"""Stage similarity, how alike pictures are: core.class_similarity, marts.similarity_comparison, marts.similarity_shares
-and marts.class_correlations.
+"""Stage similarity, how alike pictures are: core.class_similarity, what compares image sets by it, and rank
+correlations with it.
 
 Belongs here: reading vectors class by class, and rows into and out of statistics. Does not belong here: the statistics
 (`stats`), which pictures count (core.compared_images is SQL), vectors (`embeddings`).
@@ -32,7 +32,7 @@ _SUMMARISED = (
 
 
 def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
-    """The steps of the four tables."""
+    """The steps of the five tables."""
     models = project.models
     return {
         CLASS_SIMILARITY: Step(
@@ -42,6 +42,7 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
         ),
         "marts.similarity_comparison": Step(model=models["marts.similarity_comparison"], write=_write_comparison),
         "marts.similarity_shares": Step(model=models["marts.similarity_shares"], write=_write_shares),
+        "marts.cross_set_similarity": Step(model=models["marts.cross_set_similarity"], write=_write_cross_set),
         "marts.class_correlations": Step(model=models["marts.class_correlations"], write=_write_correlations),
     }
 
@@ -105,35 +106,41 @@ def _summaries(work: Work) -> Iterator[dict[str, Any]]:
 
 
 def _classes(work: Work, profile: str, image_set: str, encoder: str) -> Iterator[ClassImages]:
-    """The missing classes of an image set, each with its vectors; what is sorted lies in DuckDB's hands."""
-    reader = work.connection.sql(
-        """
+    """The missing classes of an image set, each with its vectors."""
+    asked = "semi join missing using (profile, image_set, encoder, wnid) where c.image_set = $image_set"
+    reader = _reader(work, asked, {"profile": profile, "image_set": image_set, "encoder": encoder})
+    for wnid, images in groupby(_images(reader), key=lambda image: image[0]):
+        yield _class_images(wnid, list(images))
+
+
+def _reader(work: Work, asked: str, parameters: Mapping[str, str]) -> "pa.RecordBatchReader":
+    """Pictures of core.compared_images (`c`) with their vectors, by class and image set: sorting them is DuckDB's, on
+    disk where memory is short.
+    """
+    return work.connection.sql(
+        f"""
         with asked as (
-            select c.wnid, c.image_id, c.source, c.part, c.sha256, c.look, c.phash, c.encoder, c.image_set
+            select c.wnid, c.image_set, c.image_id, c.source, c.part, c.sha256, c.look, c.phash, c.encoder
             from core.compared_images as c
-            semi join missing using (profile, image_set, encoder, wnid)
-            where c.profile = $profile and c.image_set = $image_set and c.encoder = $encoder
+            {asked} and c.profile = $profile and c.encoder = $encoder
         ),
         of_parts as (
             select source, part, sha256, profile as look, encoder, embedding
             from core.image_embeddings where encoder = $encoder
         ),
         of_sets as (
-            select image_set, image_id, encoder, embedding
-            from core.set_embeddings where encoder = $encoder and image_set = $image_set
+            select image_set, image_id, encoder, embedding from core.set_embeddings where encoder = $encoder
         )
-        select a.wnid, a.image_id, a.sha256, a.phash, v.embedding
+        select a.wnid, a.image_set, a.image_id, a.sha256, a.phash, v.embedding
         from asked as a join of_parts as v using (source, part, sha256, look, encoder)
         union all
-        select a.wnid, a.image_id, a.sha256, a.phash, v.embedding
+        select a.wnid, a.image_set, a.image_id, a.sha256, a.phash, v.embedding
         from asked as a join of_sets as v using (image_set, image_id, encoder)
         where a.source is null
-        order by wnid, image_id
+        order by wnid, image_set, image_id
         """,
-        params={"profile": profile, "image_set": image_set, "encoder": encoder},
+        params=dict(parameters),
     ).to_arrow_reader(_VECTORS_AT_ONCE)
-    for wnid, images in groupby(_images(reader), key=lambda image: image[0]):
-        yield _class_images(wnid, list(images))
 
 
 def _images(reader: "pa.RecordBatchReader") -> Iterator[tuple[Any, ...]]:
@@ -141,14 +148,14 @@ def _images(reader: "pa.RecordBatchReader") -> Iterator[tuple[Any, ...]]:
     for batch in reader:
         lists = batch.column("embedding")
         vectors = lists.flatten().to_numpy(zero_copy_only=False).reshape(len(lists), -1)
-        ids = (batch.column(name).to_pylist() for name in ("wnid", "image_id", "sha256", "phash"))
+        ids = (batch.column(name).to_pylist() for name in ("wnid", "image_set", "image_id", "sha256", "phash"))
         yield from zip(*ids, vectors, strict=True)
 
 
 def _class_images(wnid: str, images: Sequence[tuple[Any, ...]]) -> ClassImages:
     import numpy as np
 
-    _, ids, sha256, hashes, vectors = zip(*images, strict=True)
+    _, _, ids, sha256, hashes, vectors = zip(*images, strict=True)
     return ClassImages(wnid, ids, np.stack(vectors), sha256, hashes)
 
 
@@ -200,6 +207,36 @@ def _write_shares(work: Work) -> None:
         for name, side in (("pooled_mean", one), ("other_pooled_mean", other)):
             row[name] = _pooled_mean([each for each in side if each["wnid"] in common])
         rows.append(row)
+    _write(work, rows)
+
+
+def _write_cross_set(work: Work) -> None:
+    """Every two image sets that are not both recipes, class by class; recipes share pictures with each other."""
+    from itertools import combinations
+
+    import numpy as np
+
+    from laionet_assets.stats.similarity import ClassVectors, between_sets
+    from laionet_assets.stats.threads import matrix_threads
+
+    sets = work.connection.execute("select image_set, kind from raw.image_sets order by position").fetchall()
+    pairs = [(a, b) for (a, kind), (b, other) in combinations(sets, 2) if not kind == other == "recipe"]
+    encoders = work.connection.execute("select distinct encoder from core.compared_images order by all").fetchall()
+    rows: list[dict[str, Any]] = []
+    for (encoder,) in encoders:
+        reader = _reader(work, "where true", {"profile": "corrected", "encoder": encoder})
+        for wnid, images in groupby(_images(reader), key=lambda image: image[0]):
+            sides = {
+                name: ClassVectors(np.stack([image[-1] for image in group]))
+                for name, group in groupby(images, key=lambda image: image[1])
+            }
+            for one, other in (pair for pair in pairs if set(pair) <= sides.keys()):
+                with matrix_threads(max(sides[one].images, sides[other].images)):
+                    found = between_sets(sides[one], sides[other])
+                key = {"image_set": one, "other_image_set": other, "encoder": encoder, "wnid": wnid}
+                counts = {"images": sides[one].images, "other_images": sides[other].images}
+                interval = {"mean_similarity": found.mean, "ci_low": found.low, "ci_high": found.high}
+                rows.append(key | counts | interval)
     _write(work, rows)
 
 

@@ -66,7 +66,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     made.vectors = fill(made)  # type: ignore[attr-defined]
     made.make("core.class_similarity", "marts.intra_class_similarity", "marts.intra_class_similarity_paper")
     made.make("marts.similarity_histogram", "raw.image_sets", "marts.similarity_comparison")
-    made.make("marts.similarity_shares", "marts.similarity_curves")
+    made.make("marts.similarity_shares", "marts.similarity_curves", "marts.cross_set_similarity")
     return made
 
 
@@ -133,6 +133,17 @@ def test_comparisons_and_shares_are_those_of_the_classes(world: World) -> None:
     assert (classes, tested, lower, higher, both, frequency) == (12, 12, 1.0, 0.0, 1.0, pytest.approx(0.7))
     pairs = {tuple(row) for row in world.rows("select image_set, other_image_set from marts_similarity_shares")}
     assert pairs == {(a, b) for a in SETS for b in SETS if a != b}
+
+
+def test_similarity_between_sets_is_that_of_every_pair(world: World) -> None:
+    rows = world.rows("select * from marts_cross_set_similarity")
+    assert len(rows) == 3 * len(CLASSES)
+    for one, other, _, wnid, images, other_images, mean, low, high in rows:
+        sides = [world.vectors[name, wnid].astype(np.float64) for name in (one, other)]
+        first, second = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in sides)
+        assert (images, other_images) == (len(first), len(second))
+        assert mean == pytest.approx((first @ second.T).mean(), abs=1e-12)
+        assert low < mean < high
 
 
 def test_paper_wants_seven_pairs(world: World) -> None:

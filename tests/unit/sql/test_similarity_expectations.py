@@ -66,6 +66,10 @@ GOOD: Mapping[str, list[dict[str, Any]]] = {
          "pooled_mean": 0.4, "other_pooled_mean": 0.5, "pooled_difference": -0.1}
         | {name: float(name.removesuffix("_bh") != "higher") for name in SHARES}
     ],
+    "marts.cross_set_similarity": [
+        {"image_set": "v", "other_image_set": "w", "encoder": "e", "wnid": WNID, "images": 5, "other_images": 5,
+         "mean_similarity": 0.3, "ci_low": 0.2, "ci_high": 0.4}
+    ],
     "marts.class_profile": [
         {"image_set": "v", "other_image_set": "w", "encoder": "e", "model": "m", "wnid": WNID, "recall": 0.5,
          "similarity_difference": 0.1}
@@ -156,6 +160,14 @@ SPOILT = {
         "marts.similarity_shares",
         "the_pooled_difference_is_that_of_the_means",
     ): "update marts.similarity_shares set pooled_difference = 0",
+    (
+        "marts.cross_set_similarity",
+        "intervals_hold_the_mean",
+    ): "update marts.cross_set_similarity set ci_low = 0.35",
+    (
+        "marts.cross_set_similarity",
+        "two_different_sets",
+    ): "update marts.cross_set_similarity set other_image_set = 'v'",
     ("marts.similarity_curves", "ranks_have_no_gap"): "update marts.similarity_curves set class_rank = 2",
     (
         "marts.class_profile",
