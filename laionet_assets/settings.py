@@ -128,6 +128,12 @@ class ImageSetSettings(ComparedSettings):
     admission: Matching = Field(
         "corrected", description="Which pictures take part: paper (RGB only) or corrected (other modes are converted)."
     )
+    selection_frequency: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="How often people chose its pictures when asked; of ImageNet-V2 0.73, 0.85 and 0.93.",
+    )
 
 
 class PublishedResultsSettings(ComparedSettings):
@@ -354,15 +360,11 @@ class Settings(BaseSettings):
 
     def unused_keys(self) -> list[str]:
         """What is set but not acted on by this version, one sentence each, for the user to see."""
-        notices = [
-            f"{key}: read and checked, but no table of this version uses it"
-            for key in ("image_encoders",)
-            if getattr(self, key)
+        return [
+            f"recipes[{i}].image_threshold: read and checked, but nothing is dropped by it in this version"
+            for i, recipe in enumerate(self.recipes)
+            if recipe.image_threshold is not None
         ]
-        for i, recipe in enumerate(self.recipes):
-            if recipe.image_threshold is not None:
-                notices.append(f"recipes[{i}].image_threshold: no image is embedded yet, so nothing is dropped")
-        return notices
 
 
 def find_config(path: str | Path | None = None) -> Path:

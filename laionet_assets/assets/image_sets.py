@@ -20,7 +20,8 @@ from laionet_assets.assets.steps import Computation, Step, Work, write_given
 from laionet_assets.errors import UserError
 from laionet_assets.images.results import REMOVED
 from laionet_assets.images.sets import ImageItem, ImageSet, open_image_set
-from laionet_assets.pictures.admission import Profile, admit
+from laionet_assets.pictures.admission import MAX_PIXELS, Profile, admit
+from laionet_assets.pictures.inspection import inspect
 from laionet_assets.settings import ImageSetSettings, Settings, SettingsError
 from laionet_assets.sqlmodels.loader import Project
 from laionet_assets.taxonomy import load_synsets
@@ -44,7 +45,10 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
     models = project.models
     rows = image_set_rows(settings)
     has_val = any(image_set.layout == "ilsvrc2012-val" for image_set in settings.image_sets)
-    chosen = [image_set.model_dump_json(exclude={"weighted_by", "classes"}) for image_set in settings.image_sets]
+    chosen = [
+        image_set.model_dump_json(exclude={"weighted_by", "classes", "selection_frequency"})
+        for image_set in settings.image_sets
+    ]
     return {
         "raw.image_sets": Step(
             model=models["raw.image_sets"], settings=(repr(rows),), write=partial(write_given, rows)
@@ -68,12 +72,15 @@ def image_set_rows(settings: Settings) -> list[dict[str, Any]]:
     """The rows of raw.image_sets, in order of position."""
     first = settings.recipes[0].name
     nothing = {"layout": None, "admission": None, "zero_shot_missing": None, "has_class_list": False}
+    nothing |= {"selection_frequency": None}
     recipes = [
         nothing | {"image_set": one.name, "kind": "recipe", "admission": one.matching, "weighted_by": one.name}
         for one in settings.recipes
     ]
     local = [
-        nothing | {"image_set": one.name, "kind": "local", "layout": one.layout, "admission": one.admission}
+        nothing
+        | {"image_set": one.name, "kind": "local", "layout": one.layout, "admission": one.admission}
+        | {"selection_frequency": one.selection_frequency}
         for one in settings.image_sets
     ]
     published = [
@@ -170,6 +177,7 @@ class _Judgement:
     rejected_because: str | None
     conversions: tuple[str, ...]
     error: str | None
+    phash: int | None
 
 
 @dataclass(frozen=True)
@@ -251,11 +259,11 @@ def _look(
     try:
         data = item.read()
     except OSError as error:
-        unread = _Judgement(None, None, None, False, NOT_READ, (), f"{type(error).__name__}: {error}")
+        unread = _Judgement(None, None, None, False, NOT_READ, (), f"{type(error).__name__}: {error}", None)
         return _Row(item.image_id, item.wnid, None, None, unread)
     sha256 = hashlib.sha256(data).hexdigest()
     if sha256 in removed:
-        judgement = _Judgement(None, None, None, False, REMOVED, (), f"removed: {removed[sha256]}")
+        judgement = _Judgement(None, None, None, False, REMOVED, (), f"removed: {removed[sha256]}", None)
         return _Row(item.image_id, item.wnid, None, None, judgement)
     judgement = known.get((profile, sha256)) or _judge(data, profile)
     return _Row(item.image_id, item.wnid, sha256, len(data), judgement)
@@ -279,22 +287,23 @@ def _judge(data: bytes, profile: Profile) -> _Judgement:
         rejected_because=found.reason,
         conversions=found.conversions,
         error=None if found.is_admitted else found.detail,
+        phash=inspect(data, min_pixels=1, max_pixels=MAX_PIXELS).phash,
     )
 
 
 def _published_judgements(work: Work) -> dict[tuple[str, str], _Judgement]:
     """Judgements of the published table by admission and content, if they are of the same code of admission."""
     warehouse, table = work.warehouse, work.model.table
-    if not warehouse.lake.exists(table):
+    if not warehouse.lake.exists(table) or work.was_edited(ADMISSION):
         return {}
     rows = work.connection.execute(
-        "select admission, sha256, mode, width, height, is_admitted, rejected_because, conversions, error "
+        "select admission, sha256, mode, width, height, is_admitted, rejected_because, conversions, error, phash "
         f"from ({warehouse.select(table.name)}) where sha256 is not null and admission_version = ?",
         [work.labels[ADMISSION]],
     ).fetchall()
     return {
-        (admission, sha256): _Judgement(mode, width, height, is_admitted, reason, tuple(conversions), error)
-        for admission, sha256, mode, width, height, is_admitted, reason, conversions, error in rows
+        (admission, sha256): _Judgement(mode, width, height, is_admitted, reason, tuple(conversions), error, phash)
+        for admission, sha256, mode, width, height, is_admitted, reason, conversions, error, phash in rows
     }
 
 

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from laionet_assets.assets import (
+    alikeness,
+    claims,
+    embeddings,
     image_sets,
     images,
     ingestion,
@@ -57,7 +60,22 @@ def build_pipeline(settings: Settings, *, project: Project | None = None) -> Pip
     """
     project = _with_checks(project or load_project(), settings)
     python_steps: dict[str, Step] = {}
-    for stage in (ingestion, taxonomy, matching, similarity, recipes, images, text, image_sets, predictions, results):
+    stages = (
+        ingestion,
+        taxonomy,
+        matching,
+        similarity,
+        recipes,
+        images,
+        text,
+        image_sets,
+        predictions,
+        embeddings,
+        alikeness,
+        results,
+        claims,
+    )
+    for stage in stages:
         python_steps.update(stage.steps(settings, project))
     steps = []
     for model in project.in_order():

@@ -5,12 +5,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from laionet_assets.assets.named_models import named_models
 from laionet_assets.assets.progress import progress_log
 from laionet_assets.assets.steps import Step, Work, by_provider, forget_checkpoint, labelled, same_for_all_parts
-from laionet_assets.errors import UserError
 from laionet_assets.models.identity import identity
-from laionet_assets.models.spec import TEXT_ENCODER, ModelSpec, parse_model
-from laionet_assets.settings import Settings, SettingsError
+from laionet_assets.models.spec import TEXT_ENCODER, ModelSpec
+from laionet_assets.settings import Settings
 from laionet_assets.sqlmodels.loader import Project
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Warehouse, digest
@@ -53,25 +53,7 @@ def encoder_specs(settings: Settings) -> list[ModelSpec]:
     """The text encoders of the settings. Raises SettingsError listing all that are not possible, by the path of their
     key.
     """
-    specs, problems = [], []
-    for i, encoder in enumerate(settings.text_encoders):
-        weights = settings.resolve(encoder.weights) if encoder.weights is not None else None
-        try:
-            specs.append(
-                parse_model(
-                    TEXT_ENCODER,
-                    encoder.model,
-                    name=encoder.name,
-                    weights=weights,
-                    device=encoder.device,
-                    allow_torchscript=encoder.allow_torchscript,
-                )
-            )
-        except UserError as error:
-            problems.append(f"  text_encoders[{i}].model: {error}")
-    if problems:
-        raise SettingsError(f"{settings.config_path}: {len(problems)} problem(s)\n" + "\n".join(problems))
-    return specs
+    return named_models(settings, "text_encoders", TEXT_ENCODER)
 
 
 def _write_queries(specs: Sequence[ModelSpec], templates: Mapping[str, str], work: Work) -> None:

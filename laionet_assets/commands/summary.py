@@ -22,6 +22,7 @@ from laionet_assets.commands.terminal import inert
 from laionet_assets.warehouse.table import PartKey
 
 SHOWN_ACCURACIES = 40
+SHOWN_CLAIMS = 40
 
 
 @dataclass
@@ -146,7 +147,14 @@ def findings(pipeline: Pipeline) -> list[RichTable]:
 
     A finding whose tables are not published, or have no rows, is left out.
     """
-    found = (_laionet(pipeline), _images(pipeline), _accuracy(pipeline), _checks(pipeline), _accepted(pipeline))
+    found = (
+        _laionet(pipeline),
+        _images(pipeline),
+        _accuracy(pipeline),
+        _claims(pipeline),
+        _checks(pipeline),
+        _accepted(pipeline),
+    )
     return [table for table in found if table.row_count]
 
 
@@ -261,6 +269,36 @@ def _checks(pipeline: Pipeline) -> RichTable:
         severities = {check.name: check.severity_in_words for check in step.model.expectations}
         for name, unexpected in broken.items():
             table.add_row(step.name, name, severities[name], f"{len(unexpected):,}", f"{sum(unexpected):,}")
+    return table
+
+
+def _claims(pipeline: Pipeline) -> RichTable:
+    """The claims: of the first recipe, and of none."""
+    query = """
+        with first as (select recipe from raw.recipes order by position limit 1)
+
+        select
+            claim,
+            measure,
+            concat_ws(', ', nullif(image_set, '*'), nullif(model, '*'), profile) as about,
+            (here, ci_low, ci_high) as here,
+            paper,
+            holds,
+            missing,
+            (select count(*) from marts.claims) as claims,
+        from marts.claims
+        where recipe = '*' or recipe in (from first)
+        order by claim, measure, image_set, model, profile
+    """
+    rows = _rows(pipeline, query, "marts.claims", "raw.recipes")
+    recipe = _rows(pipeline, "select recipe, data from marts.claims where recipe <> '*' limit 1", "marts.claims")
+    data = f" ({recipe[0][1]})" if recipe else ""
+    table = _table(f"claims{data}", "claim", "measure", "on", "here", "paper", "holds", text=3)
+    for claim, measure, about, here, paper, holds, missing, _ in rows[:SHOWN_CLAIMS]:
+        verdict = f"{holds}: {missing}" if missing else holds
+        table.add_row(claim, measure, inert(about), _interval(here), paper, verdict)
+    if rows and rows[0][-1] > table.row_count:
+        table.caption = f"{rows[0][-1] - table.row_count:,} more in marts.claims"
     return table
 
 

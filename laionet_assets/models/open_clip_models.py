@@ -1,7 +1,8 @@
 """Models of open_clip: which checkpoint a name stands for, and the model with its weights."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +13,11 @@ from laionet_assets.models.weights import hub_folder, unreachable
 
 if TYPE_CHECKING:
     import torch
+    from PIL.Image import Image
 
 _CONFIG = "open_clip_config.json"
+_PREPROCESSING = ("mean", "std", "interpolation", "resize_mode", "fill_color")
+"""Keys of open_clip's description of weights that say how pictures are prepared."""
 _CHECKPOINTS = ("open_clip_model", "open_clip_pytorch_model", "model", "pytorch_model")
 
 
@@ -28,6 +32,18 @@ def load_open_clip(spec: ModelSpec, *, has_text_tower: bool = False) -> "torch.n
         return open_clip.create_model(
             name, pretrained=str(checkpoint) if checkpoint else None, force_custom_text=has_text_tower
         )
+
+
+def open_clip_prepare(spec: ModelSpec, model: "torch.nn.Module") -> Callable[["Image"], "torch.Tensor"]:
+    """How the weights were trained to see pictures: the model's own description, and that of its pretrained tag."""
+    import open_clip
+    from open_clip.transform import PreprocessCfg
+
+    architecture, _, tag = spec.model.partition("/")
+    described = open_clip.get_pretrained_cfg(architecture, tag) if spec.weights is None else {}
+    config = PreprocessCfg(**open_clip.get_model_preprocess_cfg(model))
+    config = replace(config, **{key: described[key] for key in _PREPROCESSING if key in described})
+    return open_clip.transform.image_transform_v2(config, is_train=False)
 
 
 def open_clip_name(spec: ModelSpec) -> str:

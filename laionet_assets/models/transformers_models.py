@@ -1,12 +1,16 @@
 """Models of transformers from a local folder, without code of their own, and without weights filled at random."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from laionet_assets.models.checkpoints import loading
 from laionet_assets.models.spec import ModelSpec
+
+if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image
 
 
 def load_pretrained(
@@ -17,15 +21,30 @@ def load_pretrained(
     `what` is the kind of model that is expected, for messages. Raises ModelError if the folder does not hold one, or
     if a weight is missing, which transformers fills at random; names that contain `unused` may be.
     """
+    model, processor, untrained = load_with_gaps(spec, folder, model_class, processor_class, what=what)
+    missing = [name for name in untrained if not unused or unused not in name]
+    if missing:
+        raise spec.error(f"the weights in {folder} lack {', '.join(missing[:5])}; use a checkpoint of a whole {what}")
+    return model, processor
+
+
+def load_with_gaps(
+    spec: ModelSpec, folder: Path, model_class: Any, processor_class: Any, *, what: str
+) -> tuple[Any, Any, list[str]]:
+    """As `load_pretrained`, with the names of the weights that the folder lacks: they are random, and for the caller
+    to keep away from.
+    """
     with quiet_transformers(), loading(spec, f"{folder}, which should hold a {what} of transformers,"):
         model, info = model_class.from_pretrained(
             folder, local_files_only=True, output_loading_info=True, weights_only=True, trust_remote_code=False
         )
         processor = processor_class.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    missing = sorted(name for name in info["missing_keys"] if not unused or unused not in name)
-    if missing:
-        raise spec.error(f"the weights in {folder} lack {', '.join(missing[:5])}; use a checkpoint of a whole {what}")
-    return model.eval().requires_grad_(False), processor
+    return model.eval().requires_grad_(False), processor, sorted(info["missing_keys"])
+
+
+def transformers_prepare(processor: Any) -> "Callable[[Image], torch.Tensor]":
+    """What a model's own image processor makes of a picture."""
+    return lambda image: processor(images=image, return_tensors="pt")["pixel_values"][0]
 
 
 @contextlib.contextmanager

@@ -3,12 +3,11 @@
 Not here: their weights (`models`), batches, devices and precision (`predictor`), the proof of the classes (`labels`).
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from laionet_assets.models.preparing import faster
 from laionet_assets.models.spec import ModelSpec
-from laionet_assets.models.timm_models import load_timm_model
-from laionet_assets.models.transformers_models import load_pretrained
+from laionet_assets.models.timm_models import load_timm_model, timm_prepare
+from laionet_assets.models.transformers_models import load_pretrained, transformers_prepare
 from laionet_assets.models.weights import model_folder
 from laionet_assets.predictors.heads import Head
 from laionet_assets.predictors.labels import (
@@ -19,17 +18,12 @@ from laionet_assets.predictors.labels import (
     map_outputs,
 )
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
 
 def timm_head(spec: ModelSpec, classes: ImageNetClasses) -> Head:
     """A classifier of timm, with the preprocessing that its weights were evaluated with.
 
     Raises ModelError for a user's mistakes.
     """
-    from timm.data import create_transform, resolve_data_config
-
     model: Any = load_timm_model(spec)
     config = getattr(model, "pretrained_cfg", None) or {}
     try:
@@ -37,8 +31,7 @@ def timm_head(spec: ModelSpec, classes: ImageNetClasses) -> Head:
         found = map_labels(labels, classes) if labels else map_outputs(model.num_classes, classes)
     except LabelsUnproven as error:
         raise spec.error(str(error)) from None
-    transform = create_transform(**resolve_data_config({}, model=model), is_training=False)
-    return Head(model, faster(transform), found.wnids, found.columns)
+    return Head(model, timm_prepare(model), found.wnids, found.columns)
 
 
 def transformers_head(spec: ModelSpec, classes: ImageNetClasses) -> Head:
@@ -69,9 +62,7 @@ def transformers_head(spec: ModelSpec, classes: ImageNetClasses) -> Head:
         def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
             return self.classifier(pixel_values=pixel_values).logits
 
-    def prepare(image: "Image") -> torch.Tensor:
-        return processor(images=image, return_tensors="pt")["pixel_values"][0]
-
+    prepare = transformers_prepare(processor)
     logits = Logits().eval()
     with torch.inference_mode():
         outputs = logits(prepare(pillow.new("RGB", (256, 256)))[None]).shape[1]

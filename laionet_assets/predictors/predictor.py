@@ -1,8 +1,7 @@
-"""The protocol of a predictor, its loader, and one loop for the models of every provider: device, precision, batches,
-the best classes of each picture.
+"""The protocol of a predictor, its loader, and the best classes of each picture from the scores of every provider's
+models.
 """
 
-import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from laionet_assets.models.devices import device_of, precision_of, torch_threads
+from laionet_assets.models.forward import Forward
 from laionet_assets.models.identity import identity
 from laionet_assets.models.prompts import ClassPrompts
 from laionet_assets.models.spec import ModelSpec
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
 
 Ranked = list[tuple[str, float]]
 """The wnids predicted for a picture and their scores, the best first."""
-
-BATCH_PICTURES = {"cpu": 4, "mps": 32, "cuda": 64}
-"""Pictures of a batch: on a CPU its intermediates then stay in the cache."""
 
 CODE_BEFORE_DIGESTS = "1"
 """What commit cd80978 called its labels and its decoding."""
@@ -126,24 +122,17 @@ class HeadPredictor:
     def __init__(self, spec: ModelSpec, model_identity: str, head: Head) -> None:
         import torch
 
-        from laionet_assets.models.fused import faster_on_cpu
-
         self.name = spec.name
         self.identity = model_identity
         self.wnids = head.wnids
-        self._spec = spec
-        self._head = head
-        self._device = device_of(spec)
-        self._dtype = precision_of(spec, self._device)
-        self.batch_pictures = BATCH_PICTURES[self._device.type]
-        self._columns = torch.tensor(head.columns, device=self._device)
-        self._turn = threading.Lock()
-        module = head.module.float().eval().requires_grad_(False)
-        if self._device.type == "cpu" and self._dtype == torch.float32:
-            with torch_threads(1):
-                example = torch.stack([head.prepare(picture) for picture in _noise(2)])
-                module = faster_on_cpu(module, example)
-        self._module = module.to(self._device)
+
+        def scores(outputs: torch.Tensor) -> torch.Tensor:
+            of_classes = outputs[:, columns]
+            return of_classes if head.is_cosine else of_classes.softmax(dim=1)
+
+        self._forward = Forward(spec, head.module, head.prepare, finish=scores)
+        columns = torch.tensor(head.columns, device=self._forward.device)
+        self.batch_pictures = self._forward.batch_pictures
 
     def predict(self, images: Sequence["Image"], *, k: int = 5) -> list[Ranked]:
         ranked: list[Ranked] = []
@@ -153,52 +142,12 @@ class HeadPredictor:
         return ranked
 
     def prepare(self, image: "Image") -> "torch.Tensor":
-        return self._head.prepare(image)
+        return self._forward.prepare(image)
 
     def classify(self, inputs: Sequence["torch.Tensor"], *, k: int = 5) -> list[Ranked]:
-        if not 1 <= k <= len(self._head.wnids):
-            raise ValueError(f"k is {k}; expected 1 to {len(self._head.wnids)}")
-        ranked: list[Ranked] = [[] for _ in inputs]
-        by_shape: dict[tuple[int, ...], list[int]] = {}
-        for i, tensor in enumerate(inputs):
-            by_shape.setdefault(tuple(tensor.shape), []).append(i)
-        for positions in by_shape.values():
-            for i, best in zip(positions, self._best([inputs[i] for i in positions], k=k), strict=True):
-                ranked[i] = best
-        return ranked
+        if not 1 <= k <= len(self.wnids):
+            raise ValueError(f"k is {k}; expected 1 to {len(self.wnids)}")
+        return [self._best(scores, k=k) for scores in self._forward.outputs(inputs)]
 
-    def _best(self, inputs: Sequence["torch.Tensor"], *, k: int) -> list[Ranked]:
-        scores = self._scores(inputs)
-        if not np.isfinite(scores).all():
-            raise self._spec.error(
-                f"its scores are not finite: its weights are damaged or not whole, or beyond {self._dtype} on "
-                f"{self._device}. Load the weights again, or set device: cpu, which computes in float32"
-            )
-        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-        wnids = self._head.wnids
-        return [[(wnids[i], float(row[i])) for i in best] for row, best in zip(scores, order, strict=True)]
-
-    def _scores(self, inputs: Sequence["torch.Tensor"]) -> np.ndarray:
-        """Scores, float32 of shape (pictures, classes). On a GPU, threads take turns."""
-        import contextlib
-
-        import torch
-
-        is_cpu = self._device.type == "cpu"
-        memory_format = torch.channels_last if is_cpu else torch.contiguous_format
-        batch = torch.empty((len(inputs), *inputs[0].shape), dtype=inputs[0].dtype, memory_format=memory_format)
-        for place, prepared in zip(batch, inputs, strict=True):
-            place.copy_(prepared)
-        autocast = torch.autocast(self._device.type, dtype=self._dtype, enabled=self._dtype != torch.float32)
-        with contextlib.nullcontext() if is_cpu else self._turn, torch.inference_mode(), autocast:
-            outputs = self._module(batch.to(self._device)).float()[:, self._columns]
-            scores = outputs if self._head.is_cosine else outputs.softmax(dim=1)
-            return scores.cpu().numpy()
-
-
-def _noise(pictures: int) -> list["Image"]:
-    """Pictures that make every part of a model work: 256 x 256 pixels of noise, always the same."""
-    from PIL import Image
-
-    pixels = np.random.default_rng(0).integers(0, 256, (pictures, 256, 256, 3), dtype=np.uint8)
-    return [Image.fromarray(picture) for picture in pixels]
+    def _best(self, scores: np.ndarray, *, k: int) -> Ranked:
+        return [(self.wnids[i], float(scores[i])) for i in np.argsort(-scores, kind="stable")[:k]]

@@ -2,7 +2,7 @@
 
 Two images are exact duplicates if their bytes are equal (sha256), near ones if their perceptual hashes differ in few
 bits or their embeddings point the same way. Duplicates of duplicates are duplicates: images form groups, and the
-smallest id of each stays. Source: docs/method.md, 17. Making the perceptual hash is `pictures.phash`'s.
+smallest id of each stays. Source: docs/method.md, 17. Making the perceptual hash is `pictures.inspection`'s.
 """
 
 from collections.abc import Iterator, Sequence

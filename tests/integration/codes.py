@@ -14,12 +14,12 @@ from laionet_assets.assets.pipeline import build_pipeline
 from laionet_assets.assets.same_rows import SameRows, ship, shipped_list
 from laionet_assets.assets.source_code import this_package
 from laionet_assets.assets.steps import Computation
-from laionet_assets.models.spec import PREDICTOR, RECOGNIZER, TEXT_ENCODER
+from laionet_assets.models.spec import IMAGE_ENCODER, PREDICTOR, RECOGNIZER, TEXT_ENCODER
 from laionet_assets.settings import load_settings
 from laionet_assets.sources import adapter_module, adapters
 
 ROOT = Path(__file__).parents[2]
-PROVIDERS = {role.name: role.providers for role in (TEXT_ENCODER, PREDICTOR, RECOGNIZER)}
+PROVIDERS = {role.name: role.providers for role in (TEXT_ENCODER, IMAGE_ENCODER, PREDICTOR, RECOGNIZER)}
 
 
 def every_code() -> dict[str, tuple[str, list[str]]]:

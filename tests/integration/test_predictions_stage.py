@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from laionet_assets.assets import predicting
+from laionet_assets.assets import by_content
+from laionet_assets.assets.by_content import NOT_STORED
 from laionet_assets.assets.pipeline import Pipeline, build_pipeline
-from laionet_assets.assets.predictions import NOT_STORED
 from laionet_assets.assets.publishing import Published, make
 from laionet_assets.errors import UserError
 from laionet_assets.images.store import ImageStore
@@ -80,7 +80,7 @@ class World:
         for name in names:
             where = part if steps[name].is_partitioned else None
             published = make(pipeline.warehouse, steps[name], where, log=self.logged.append)
-            failed = [outcome.name for outcome in published.outcomes if outcome.blocks]
+            failed = [outcome.expectation.name for outcome in published.outcomes if outcome.blocks]
             assert published.is_published, (name, failed, published.preview)
         return published
 
@@ -406,7 +406,7 @@ def test_a_damaged_picture_costs_its_own_row(world: World) -> None:
 def test_a_run_that_ends_early_loses_a_chunk_at_most_and_ends_the_same(
     tmp_path: Path, taxonomy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(predicting, "CHUNK_PICTURES", 4)
+    monkeypatch.setattr(by_content, "CHUNK_PICTURES", 4)
     contents = [encoded(curated_picture(wnid, 50 + i).resize((96, 96))) for i, wnid in enumerate(CLASSES[:14])]
     rows = [
         {

@@ -22,6 +22,7 @@ from pydantic import BaseModel
 from laionet_assets.assets.fetching import Fetching
 from laionet_assets.assets.image_sets import open_local_set
 from laionet_assets.assets.images import open_store
+from laionet_assets.assets.named_models import named_models
 from laionet_assets.assets.parts import sync_parts
 from laionet_assets.assets.pipeline import build_pipeline
 from laionet_assets.assets.predictions import predictor_specs
@@ -30,17 +31,19 @@ from laionet_assets.assets.similarity import encoder_specs
 from laionet_assets.assets.text import recognizer_spec
 from laionet_assets.assets.versions import Versions
 from laionet_assets.errors import UserError
+from laionet_assets.models.spec import IMAGE_ENCODER
 from laionet_assets.settings import Settings, load_settings
 from laionet_assets.sqlmodels.loader import load_project
 
-WITHOUT_EFFECT = ("image_encoders[]", "recipes[].image_threshold")
-"""On record until pictures are embedded; `Settings.unused_keys` tells the user."""
+WITHOUT_EFFECT = ("recipes[].image_threshold",)
+"""On record until pictures are compared with classes; `Settings.unused_keys` tells the user."""
 
 BASE: Mapping[str, Any] = {
     "warehouse": "warehouse",
     "sources": [{"name": "web", "adapter": "laion400m", "path": "parts/*.parquet"}],
     "text_encoders": [{"name": "minilm", "model": "sentence-transformers:all-MiniLM-L6-v2"}],
     "predictors": [{"name": "lite", "model": "timm:tf_efficientnet_lite0"}],
+    "image_encoders": [{"name": "lite", "model": "timm:tf_efficientnet_lite0"}],
     "image_sets": [{"name": "drawn", "layout": "imagefolder", "path": "set-one"}],
     "published_results": [{"name": "results", "path": "one.parquet"}],
     "images": {"fetch": {"enabled": True, "contact": "me@example.org", "uncleared": True}},
@@ -101,7 +104,8 @@ def resource(settings: Settings) -> Any:
 
 def models(settings: Settings) -> Any:
     """Which models are loaded, and where."""
-    return encoder_specs(settings), [spec for _, spec in predictor_specs(settings)], recognizer_spec(settings)
+    specs = encoder_specs(settings), [spec for _, spec in predictor_specs(settings)], recognizer_spec(settings)
+    return *specs, named_models(settings, "image_encoders", IMAGE_ENCODER)
 
 
 def store(settings: Settings) -> Any:
@@ -181,6 +185,11 @@ EFFECTS: Mapping[str, tuple[Any, Probe] | tuple[Any, Probe, Edits]] = {
     "predictors[].device": ("cpu", models),
     "predictors[].allow_torchscript": (True, models),
     "predictors[].prompts": ("templates", versions, CLIP),
+    "image_encoders[].name": ("other", versions),
+    "image_encoders[].model": ("timm:tf_efficientnet_lite1", models),
+    "image_encoders[].weights": ("two.safetensors", versions, {"image_encoders[].weights": "one.safetensors"}),
+    "image_encoders[].device": ("cpu", models),
+    "image_encoders[].allow_torchscript": (True, models),
     "image_sets[].name": ("other", versions),
     "image_sets[].classes": ("two.json", versions, {"image_sets[].classes": "one.json"}),
     "image_sets[].weighted_by": ("results", versions),
@@ -189,6 +198,7 @@ EFFECTS: Mapping[str, tuple[Any, Probe] | tuple[Any, Probe, Edits]] = {
     "image_sets[].devkit": ("two", pictures, VAL),
     "image_sets[].label_column": ("other", pictures, {**WEB_DATASET, "image_sets[].label_column": "wnid"}),
     "image_sets[].admission": ("paper", versions),
+    "image_sets[].selection_frequency": (0.73, versions),
     "published_results[].name": ("other", versions),
     "published_results[].classes": ("two.json", versions, {"published_results[].classes": "one.json"}),
     "published_results[].weighted_by": ("results", versions),
@@ -298,9 +308,9 @@ def test_every_key_has_an_effect_on_record() -> None:
 
 
 def test_keys_without_effect_are_told(folder: Path) -> None:
-    edits = {"image_encoders": BASE["predictors"], "recipes[].image_threshold": 0.3}
+    edits = {"recipes[].image_threshold": 0.3}
     told = [notice.partition(":")[0] for notice in load_settings_of(folder, edits).unused_keys()]
-    assert told == ["image_encoders", "recipes[0].image_threshold"]
+    assert told == ["recipes[0].image_threshold"]
     assert load_settings_of(folder, {}).unused_keys() == []
 
 

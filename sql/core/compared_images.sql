@@ -1,0 +1,128 @@
+-- core.compared_images: one row per profile, image set, class, picture and encoder
+with image_sets as (
+    select image_set, admission from raw.image_sets where kind = 'recipe'
+),
+
+recipes as (
+    select recipe, top_k from raw.recipes
+),
+
+image_labels as (
+    select image_set, image_id, wnid, source, part, sample_id, sha256 from core.image_labels where is_admitted
+),
+
+set_images as (
+    select image_set, image_id, admission, mode, phash from core.set_images
+),
+
+images as (
+    select source, sample_id, status, error_class, sha256, mode, width, height, phash from core.images
+),
+
+selection as (
+    select recipe, source, part, sample_id, wnid, similarity from core.selection where reason is null
+),
+
+removed as (
+    select source, sample_id from core.removed_samples
+),
+
+image_embeddings as (
+    select source, part, sha256, profile, encoder, model_identity from core.image_embeddings where error is null
+),
+
+set_embeddings as (
+    select image_set, image_id, profile, encoder, model_identity from core.set_embeddings where error is null
+),
+
+-- the paper's list: text in images kept, the first hundred of a class before any is fetched
+listed as (
+    select
+        s.*,
+        row_number() over (
+            partition by s.recipe, s.wnid order by s.similarity desc, s.source, s.sample_id
+        ) as rank,
+    from selection as s
+    anti join removed using (source, sample_id)
+),
+
+first_listed as (
+    select l.recipe, l.source, l.part, l.sample_id, l.wnid
+    from listed as l
+    join recipes as r using (recipe)
+    where r.top_k is null or l.rank <= r.top_k
+    qualify row_number() over (partition by l.recipe, l.wnid order by l.source, l.sample_id) <= 100
+),
+
+of_recipes as (
+    select
+        'paper' as profile,
+        l.recipe as image_set,
+        l.wnid,
+        l.source || '/' || l.sample_id as image_id,
+        l.source,
+        l.part,
+        i.sha256,
+        s.admission as seen,
+        i.phash,
+    from first_listed as l
+    join image_sets as s on s.image_set = l.recipe
+    join images as i using (source, sample_id)
+    where rejection(i.status, i.error_class, s.admission, i.mode, i.width, i.height) is null
+    union all by name
+    select
+        'corrected' as profile,
+        l.image_set,
+        l.wnid,
+        l.image_id,
+        l.source,
+        l.part,
+        l.sha256,
+        s.admission as seen,
+        i.phash,
+    from image_labels as l
+    join image_sets as s using (image_set)
+    join images as i using (source, sample_id)
+),
+
+of_local_sets as (
+    select
+        unnest(['corrected', 'paper']) as profile,
+        l.image_set,
+        l.wnid,
+        l.image_id,
+        l.sha256,
+        i.phash,
+    from image_labels as l
+    join set_images as i using (image_set, image_id)
+),
+
+with_vectors as (
+    select o.* exclude (seen), e.profile as look, e.encoder, e.model_identity
+    from of_recipes as o
+    join image_embeddings as e
+        on e.source = o.source and e.part = o.part and e.sha256 = o.sha256
+        and list_contains(profiles_of(e.profile), o.seen)
+    union all by name
+    select o.*, e.profile as look, e.encoder, e.model_identity
+    from of_local_sets as o
+    join set_embeddings as e using (image_set, image_id)
+),
+
+final as (
+    select
+        profile,
+        image_set,
+        encoder,
+        wnid,
+        image_id,
+        source,
+        part,
+        sha256,
+        look,
+        phash,
+        model_identity,
+    from with_vectors
+)
+
+select * from final

@@ -1,0 +1,125 @@
+"""marts.claims from made-up tables: what is judged, what lacks, and what `laionet report` shows."""
+
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.integration.test_alikeness import CLASSES
+from tests.integration.test_predictions_stage import CONFIG, PART, World
+
+pytestmark = pytest.mark.integration
+
+MODELS = [f"m{i}" for i in range(5)]
+V2 = {"a": 0.73, "b": 0.85, "c": 0.93}
+
+
+def world(folder: Path, *, similarity: dict[str, float], recall: dict[str, float]) -> World:
+    """Recipe `paper` and three image sets whose classes have these means, give or take a little."""
+    rng = np.random.default_rng(0)
+    sets = [{"name": n, "layout": "imagefolder", "path": "./parts", "selection_frequency": f} for n, f in V2.items()]
+    made = World(folder, CONFIG | {"image_sets": sets})
+    made.make("raw.recipes", "raw.image_sets")
+    alike, recalls, weights, profiles = [], [], [], []
+    for name in ("paper", *V2):
+        for i, wnid in enumerate(CLASSES):
+            mean = similarity[name] + 0.01 * rng.normal()
+            row = {"image_set": name, "encoder": "e", "wnid": wnid, "images": 20, "pairs": 190, "mean_similarity": mean}
+            bounds = {"se": 0.01, "pairs_se": 0.002, "drawn_pairs": 100, "drawn_mean": mean}
+            alike += [row | bounds | {"profile": profile} for profile in ("paper", "corrected")]
+            weights += [
+                {"image_set": name, "weighting": "equal", "wnid": wnid, "weight": 1},
+                {"image_set": name, "weighting": "laion", "wnid": wnid, "weight": (12 - i) / 78},
+            ]
+            for j, model in enumerate(MODELS):
+                value = recall[name] + 0.02 * i + 0.03 * j
+                recalls.append({"image_set": name, "model": model, "k": 1, "wnid": wnid, "n": 20, "recall": value})
+    for other in V2:
+        means = {(r["image_set"], r["wnid"]): r["mean_similarity"] for r in alike if r["profile"] == "corrected"}
+        ordered = sorted(CLASSES, key=lambda wnid: means["paper", wnid] - means[other, wnid])
+        profiles += [
+            {"image_set": "paper", "other_image_set": other, "encoder": "e", "model": "m0", "wnid": wnid, "images": 20,
+             "recall": 0.05 * rank, "mean_similarity": means["paper", wnid],
+             "similarity_difference": means["paper", wnid] - means[other, wnid]}
+            for rank, wnid in enumerate(ordered)
+        ]  # fmt: skip
+    made.publish("raw.parts", [{"source": "web", "part": "part-0", "adapter": "laion400m", "pairs": 100}], PART)
+    made.publish("raw.predictors", [{"model": m, "position": i, "is_zero_shot": False} for i, m in enumerate(MODELS)])
+    made.publish("core.laionet", [])
+    for name, rows in (("core.class_similarity", alike), ("marts.class_recall", recalls)):
+        made.publish(name, rows)
+    made.publish("core.class_weights", weights)
+    made.publish("marts.class_profile", profiles)
+    made.make("marts.claims")
+    return made
+
+
+def verdicts(made: World, **where: str) -> dict[tuple[str, ...], Any]:
+    condition = " and ".join(f"{name} = '{value}'" for name, value in where.items()) or "true"
+    rows = made.rows(f"select claim, image_set, profile, holds, here from marts_claims where {condition}")
+    return {tuple(row[:3]): row[3:] for row in rows}
+
+
+@pytest.fixture(scope="module")
+def effect(tmp_path_factory: pytest.TempPathFactory) -> World:
+    similarity = {"paper": 0.40, "a": 0.38, "b": 0.44, "c": 0.60}
+    recall = {"paper": 0.3, "a": 0.45, "b": 0.4, "c": 0.5}
+    return world(tmp_path_factory.mktemp("claims"), similarity=similarity, recall=recall)
+
+
+def test_what_the_tables_show_is_judged(effect: World) -> None:
+    found = verdicts(effect, recipe="paper")
+    assert found["C4", "c", "corrected"] == ("yes", 1.0)
+    assert found["C4", "c", "paper"][0] == "yes"
+    assert found["C4", "a", "paper"][0] == "no"
+    holds, here = found["C3a", "c", "paper"]
+    assert holds == "yes" and here == pytest.approx(-0.2)
+    assert found["C3b", "*", "paper"][0] == "yes", "frequent classes have lower recalls here"
+    assert found["C5", "c", "corrected"] == ("yes", pytest.approx(1.0))
+    assert found["N3", "c", "paper"][0] == "yes"
+    assert found["C6", "*", "corrected"][1] > 0
+
+
+def test_the_opposite_flips_the_verdicts(tmp_path: Path) -> None:
+    similarity = {"paper": 0.80, "a": 0.38, "b": 0.44, "c": 0.60}
+    recall = {"paper": 0.6, "a": 0.45, "b": 0.4, "c": 0.3}
+    found = verdicts(world(tmp_path, similarity=similarity, recall=recall), recipe="paper")
+    assert found["C4", "c", "corrected"] == ("no", -1.0)
+    assert found["C3a", "c", "paper"][0] == "no"
+    assert found["C6", "*", "corrected"] == ("no", 0.0)
+
+
+def test_what_cannot_be_judged_says_what_lacks(effect: World) -> None:
+    rows = effect.rows("select claim, here, missing from marts_claims where holds = 'not_measured'")
+    assert {claim for claim, *_ in rows} >= {"C1", "C2", "C7", "C8", "C9", "N1", "N2", "N4", "N5"}
+    assert all(here is None and missing for _, here, missing in rows)
+    assert effect.rows("select distinct data from marts_claims") == [("web",)]
+
+
+def test_the_report_shows_the_claims(effect: World) -> None:
+    from rich.console import Console
+
+    from laionet_assets.commands.summary import findings
+
+    console = Console(width=220, record=True, file=StringIO())
+    for table in findings(effect.pipeline):
+        console.print(table)
+    text = console.export_text()
+    assert "claims" in text and "C4" in text and "not_measured" in text
+
+
+def test_a_set_that_is_alone_has_rows_that_say_so(tmp_path: Path) -> None:
+    made = World(tmp_path, CONFIG)
+    made.make("raw.recipes", "raw.image_sets")
+    made.publish("raw.parts", [{"source": "web", "part": "part-0", "adapter": "coyo"}], PART)
+    for name in ("raw.predictors", "core.laionet", "core.class_similarity", "core.class_weights"):
+        made.publish(name, [])
+    for name in ("marts.class_recall", "marts.class_profile"):
+        made.publish(name, [])
+    made.make("marts.claims")
+    assert made.rows("select distinct holds from marts_claims") == [("not_measured",)]
+    assert {row[0] for row in made.rows("select distinct missing from marts_claims where claim = 'C4'")} == {
+        "an image set beside LAIONet (image_sets in laionet.yaml)"
+    }

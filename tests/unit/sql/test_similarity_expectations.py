@@ -1,0 +1,222 @@
+"""The "rows that should not exist" of image embeddings, similarities and claims: none on good tables, some once a table
+is spoilt.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from tests.unit.sql.models import Database, project
+from tests.unit.sql.test_prediction_expectations import queries
+
+SHA = {name: name * 64 for name in "abc"}
+SETS = ("v", "w")
+WNID = "n00000001"
+VECTOR = {"readout": "mean_pool", "dimensions": 2, "embedding": [0.6, 0.8], "model_identity": "m"}
+CLASS = {
+    "encoder": "e", "wnid": WNID, "images": 5, "pairs": 10, "mean_similarity": 0.5, "se": 0.05, "ci_low": 0.4,
+    "ci_high": 0.6, "pairs_se": 0.01, "pairs_ci_low": 0.48, "pairs_ci_high": 0.52, "mean_distinct": 0.5, "n_exact": 0,
+    "n_near": 1, "vendi": 3.0, "drawn_pairs": 10, "drawn_mean": 0.5, "histogram": [0, 4, 6, 0],
+}  # fmt: skip
+SHARES = ("mean_lower", "lower", "higher", "lower_minus_higher", "lower_bh", "higher_bh", "lower_minus_higher_bh")
+CLAIMS = ("C1", "C2", "C3a", "C3b", "C4", "C5", "C6", "C7", "C8", "C9", "N1", "N2", "N3", "N4", "N5")
+GOOD: Mapping[str, list[dict[str, Any]]] = {
+    "raw.image_sets": [
+        {"image_set": "r", "position": 0, "kind": "recipe", "admission": "paper"},
+        *({"image_set": name, "position": i, "kind": "local"} for i, name in enumerate(SETS, 1)),
+    ],
+    "raw.recipes": [{"recipe": "r", "position": 0, "matching": "paper"}],
+    "core.images": [
+        {"source": "s", "part": "a", "sample_id": i, "status": "success", "sha256": SHA[name]}
+        for i, name in enumerate("ab")
+    ],
+    "core.image_embeddings": [
+        {"source": "s", "part": "a", "sha256": SHA["a"], "profile": "both", "encoder": "e"} | VECTOR,
+        {"source": "s", "part": "a", "sha256": SHA["b"], "profile": "both", "encoder": "e"} | VECTOR,
+    ],
+    "core.set_images": [
+        {"image_set": "v", "image_id": "1", "sha256": SHA["c"], "is_admitted": True, "admission": "corrected"},
+        {"image_set": "v", "image_id": "2", "is_admitted": False, "admission": "corrected"},
+    ],
+    "core.set_embeddings": [
+        {"image_set": "v", "image_id": "1", "encoder": "e", "sha256": SHA["c"], "profile": "both"} | VECTOR,
+        {"image_set": "v", "image_id": "2", "encoder": "e", "profile": "both", "error": "cut off",
+         "model_identity": "m"},
+    ],
+    "core.image_labels": [
+        {"image_set": name, "image_id": str(i), "wnid": WNID, "sha256": SHA["a"], "is_admitted": True}
+        for name in SETS for i in range(5)
+    ],
+    "core.compared_images": [
+        {"profile": profile, "image_set": name, "encoder": "e", "wnid": WNID, "image_id": str(i), "sha256": SHA["a"]}
+        for profile in ("paper", "corrected") for name in SETS for i in range(5)
+    ],
+    "core.class_similarity": [
+        {"profile": profile, "image_set": name} | CLASS for profile in ("paper", "corrected") for name in SETS
+    ],
+    "marts.similarity_comparison": [
+        {"profile": "paper", "image_set": one, "other_image_set": other, "encoder": "e", "wnid": WNID,
+         "difference": sign * 0.1, "se": 0.01, "ci_low": sign * 0.1 - 0.02, "ci_high": sign * 0.1 + 0.02, "p": 0.001,
+         "is_lower": sign < 0, "is_higher": sign > 0, "is_lower_bh": sign < 0, "is_higher_bh": sign > 0}
+        for one, other, sign in (("v", "w", 1), ("w", "v", -1))
+    ],
+    "marts.similarity_shares": [
+        {"profile": "paper", "image_set": "w", "other_image_set": "v", "encoder": "e", "classes": 1, "tested": 1,
+         "pooled_mean": 0.4, "other_pooled_mean": 0.5, "pooled_difference": -0.1}
+        | {name: float(name.removesuffix("_bh") != "higher") for name in SHARES}
+    ],
+    "marts.cross_set_similarity": [
+        {"image_set": "v", "other_image_set": "w", "encoder": "e", "wnid": WNID, "images": 5, "other_images": 5,
+         "mean_similarity": 0.3, "ci_low": 0.2, "ci_high": 0.4}
+    ],
+    "marts.class_profile": [
+        {"image_set": "v", "other_image_set": "w", "encoder": "e", "model": "m", "wnid": WNID, "recall": 0.5,
+         "similarity_difference": 0.1}
+    ],
+    "marts.class_correlations": [
+        {"image_set": "v", "other_image_set": "w", "encoder": "e", "model": "m", "x": "mean_similarity", "y": "recall",
+         "classes": 3, "spearman": 0.5, "kendall": 0.3}
+    ],
+    "marts.claims": [
+        {"claim": claim, "measure": "m", "recipe": "*", "image_set": "*", "model": "*", "profile": "paper",
+         "here": 0.5, "ci_low": 0.4, "ci_high": 0.6, "holds": "yes", "data": "d"}
+        for claim in CLAIMS
+    ],
+}  # fmt: skip
+EMBEDDINGS = {
+    "a_vector_or_an_error": "update {table} set dimensions = 3 where error is null",
+    "vectors_have_length_one": "update {table} set embedding = [0.6, 0.7] where error is null",
+    "one_model_readout_and_dimension_an_encoder": "insert into {table} by name select * replace ('n' as model_identity,"
+    " 'x' as sha256) from {table} limit 1",
+}
+SPOILT = {
+    **{
+        (table, name): query.format(table=table)
+        for table in ("core.image_embeddings", "core.set_embeddings")
+        for name, query in EMBEDDINGS.items()
+    },
+    (
+        "core.image_embeddings",
+        "every_picture_has_its_rows",
+    ): "delete from core.image_embeddings where sha256 like 'a%'",
+    (
+        "core.image_embeddings",
+        "every_picture_can_be_read",
+    ): "update core.image_embeddings set error = 'cut off' where sha256 like 'a%'",
+    ("core.set_embeddings", "every_picture_has_its_rows"): "delete from core.set_embeddings where image_id = '2'",
+    (
+        "core.set_embeddings",
+        "every_admitted_picture_is_embedded",
+    ): "update core.set_images set is_admitted = true where image_id = '2'",
+    (
+        "core.compared_images",
+        "at_most_a_hundred_of_a_class_of_a_recipe_under_paper",
+    ): "insert into core.compared_images by name select 'paper' as profile, 'r' as image_set, 'e' as encoder, "
+    "'n1' as wnid, unnest(range(101))::varchar as image_id, 's' as source",
+    (
+        "core.compared_images",
+        "every_picture_that_takes_part_counts",
+    ): "delete from core.compared_images where image_set = 'v' and image_id = '1'",
+    (
+        "core.class_similarity",
+        "pairs_are_those_of_the_images",
+    ): "update core.class_similarity set images = 6 where image_set = 'v'",
+    (
+        "core.class_similarity",
+        "intervals_hold_the_mean",
+    ): "update core.class_similarity set pairs_ci_high = 0.49 where image_set = 'v'",
+    (
+        "core.class_similarity",
+        "duplicates_leave_a_picture",
+    ): "update core.class_similarity set n_exact = 4 where image_set = 'v'",
+    (
+        "core.class_similarity",
+        "the_histogram_has_every_pair",
+    ): "update core.class_similarity set histogram = [1, 2] where image_set = 'v'",
+    (
+        "core.class_similarity",
+        "every_class_with_vectors_is_there",
+    ): "delete from core.class_similarity where image_set = 'v'",
+    (
+        "marts.intra_class_similarity",
+        "intervals_hold_the_mean",
+    ): "update marts.intra_class_similarity set ci_low = 0.55",
+    (
+        "marts.intra_class_similarity_paper",
+        "intervals_hold_the_mean",
+    ): "update marts.intra_class_similarity_paper set ci_high = 0.45",
+    ("marts.similarity_histogram", "shares_add_up"): "update marts.similarity_histogram set share = 0.1 where bin = 2",
+    (
+        "marts.similarity_comparison",
+        "verdicts_go_with_the_interval",
+    ): "update marts.similarity_comparison set is_lower = true where image_set = 'v'",
+    (
+        "marts.similarity_comparison",
+        "every_pair_stands_both_ways",
+    ): "update marts.similarity_comparison set difference = 0.2 where image_set = 'v'",
+    ("marts.similarity_shares", "shares_fit_each_other"): "update marts.similarity_shares set higher = 0.5",
+    (
+        "marts.similarity_shares",
+        "the_pooled_difference_is_that_of_the_means",
+    ): "update marts.similarity_shares set pooled_difference = 0",
+    (
+        "marts.cross_set_similarity",
+        "intervals_hold_the_mean",
+    ): "update marts.cross_set_similarity set ci_low = 0.35",
+    (
+        "marts.cross_set_similarity",
+        "two_different_sets",
+    ): "update marts.cross_set_similarity set other_image_set = 'v'",
+    ("marts.similarity_curves", "ranks_have_no_gap"): "update marts.similarity_curves set class_rank = 2",
+    (
+        "marts.class_profile",
+        "no_set_is_compared_with_itself",
+    ): "update marts.class_profile set other_image_set = 'v'",
+    (
+        "marts.class_correlations",
+        "both_coefficients_have_one_sign",
+    ): "update marts.class_correlations set kendall = -0.3",
+    ("marts.claims", "measured_or_told_what_lacks"): "update marts.claims set here = null where claim = 'C4'",
+    ("marts.claims", "intervals_hold_the_figure"): "update marts.claims set here = 0.9 where claim = 'C4'",
+    ("marts.claims", "every_claim_is_there"): "delete from marts.claims where claim = 'C4'",
+}
+MADE = (
+    "marts.intra_class_similarity", "marts.intra_class_similarity_paper", "marts.similarity_histogram",
+    "marts.similarity_curves",
+)  # fmt: skip
+TABLES = list(dict.fromkeys(table for table, _ in SPOILT))
+
+
+@pytest.fixture(scope="module")
+def good() -> Iterator[Database]:
+    made = Database()
+    for table, rows in GOOD.items():
+        types = {column.name: column.type for column in project().tables[table].columns}
+        for row in rows:
+            places = ", ".join(f"?::{types[name]}" for name in row)
+            made.connection.execute(f"insert into {table} ({', '.join(row)}) values ({places})", list(row.values()))
+    for table in MADE:
+        made.make(table)
+    yield made
+    made.connection.close()
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_good_tables_have_no_unexpected_rows(good: Database, table: str) -> None:
+    assert good.rows(f"select count(*) from {table}") != [(0,)]
+    found = {name: good.rows(query) for name, query in queries(table).items()}
+    assert found == {name: [] for name in found}
+
+
+@pytest.mark.parametrize(("table", "name"), SPOILT, ids=[f"{table}-{name}" for table, name in SPOILT])
+def test_spoilt_tables_have(good: Database, table: str, name: str) -> None:
+    good.connection.execute("begin")
+    good.connection.execute(SPOILT[table, name])
+    found = good.rows(queries(table)[name])
+    good.connection.execute("rollback")
+    assert found
+
+
+def test_every_query_is_spoilt_once() -> None:
+    assert {(table, name) for table in TABLES for name in queries(table)} == SPOILT.keys()
