@@ -104,6 +104,22 @@ class DrawnMeans:
         return self.mean[at].astype(np.float64), self.draws[at].astype(np.float64)
 
 
+def means_of_values(wnids: NDArray[np.str_], values: Floats, *, is_paper: bool = False) -> ClassMeans:
+    """The mean of independent values of each class, such as the similarity of each image to its class's query.
+
+    `wnids`, `values`: of each image, shape (images,); nan does not count. The error is s / sqrt(n), which the published
+    std / sqrt(n - 1) is too, nan for a single value; with n - 1 degrees of freedom, or none if `is_paper`.
+    """
+    is_known = ~np.isnan(values)
+    names, class_at = np.unique(wnids[is_known], return_inverse=True)
+    images = np.bincount(class_at, minlength=len(names)).astype(np.float64)
+    mean = np.bincount(class_at, weights=values[is_known], minlength=len(names)) / images
+    squares = np.bincount(class_at, weights=(values[is_known] - mean[class_at]) ** 2, minlength=len(names))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        se = np.where(images > 1, np.sqrt(squares / (images - 1) / images), np.nan)
+    return ClassMeans(names, mean, se, None if is_paper else images - 1)
+
+
 def compare(one: ClassMeans, other: ClassMeans) -> Differences:
     """`one` minus `other`, for the classes of both.
 

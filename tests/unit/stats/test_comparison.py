@@ -10,6 +10,7 @@ from laionet_assets.stats.comparison import (
     ClassMeans,
     DrawnMeans,
     compare,
+    means_of_values,
     pooled_difference,
     pooled_means,
     shares,
@@ -172,3 +173,20 @@ def test_each_class_once() -> None:
         ClassMeans(np.array(["a", "a"]), np.ones(2), np.ones(2))
     with pytest.raises(ValueError, match=r"lengths \[1, 2\]"):
         ClassMeans(np.array(["a", "b"]), np.ones(2), np.ones(2), np.ones(1))
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.floats(-1, 1) | st.just(float("nan"))), max_size=30))
+def test_means_of_independent_values(rows: list[tuple[str, float]]) -> None:
+    found = means_of_values(np.array([row[0] for row in rows], dtype=str), np.array([row[1] for row in rows]))
+    by_class = {name: [v for n, v in rows if n == name and v == v] for name in "abc"}
+    assert found.wnids.tolist() == [name for name in "abc" if by_class[name]]
+    for i, name in enumerate(found.wnids.tolist()):
+        values = np.array(by_class[name])
+        assert found.mean[i] == pytest.approx(values.mean(), abs=1e-12) and found.degrees[i] == len(values) - 1
+        if len(values) == 1:
+            assert np.isnan(found.se[i])
+        else:
+            published = 1.96 * values.std() / np.sqrt(len(values) - 1)
+            assert 1.96 * found.se[i] == pytest.approx(published, abs=1e-9)
+    paper = means_of_values(np.array(["a", "a"]), np.array([0.1, 0.3]), is_paper=True)
+    assert paper.degrees is None
