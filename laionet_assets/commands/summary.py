@@ -93,9 +93,9 @@ def summarize(console: Console, pipeline: Pipeline, tally: Tally, seconds: float
         console.print("[red]failed[/] ", end="")
         console.print(f"{task}: {inert(message, keep=chr(10))}", markup=False, highlight=False)
     if tally.without:
-        parts = ", ".join(part.key for part in sorted(tally.without))
+        absent = ", ".join(part.key for part in sorted(tally.without))
         console.print("[yellow]note[/] ", end="")
-        console.print(f"tables over all parts are made without {parts}, of which nothing could be made", markup=False)
+        console.print(f"tables over all parts are made without {absent}, of which nothing could be made", markup=False)
     for line in kept_back_lines(tally.kept_back):
         console.print("[red]not made[/] ", end="")
         console.print(line, markup=False, highlight=False)

@@ -111,7 +111,7 @@ def _timm(spec: ModelSpec) -> Readout:
     """What the classification head is given: the pooled features of a convolutional model, the class token or the mean
     of a transformer, as it was trained.
     """
-    model = load_timm_model(spec)
+    model: Any = load_timm_model(spec)
     prepare = timm_prepare(model)
     pool = getattr(model, "global_pool", "")
     kind = pool if isinstance(pool, str) else getattr(pool, "pool_type", "")
@@ -123,7 +123,7 @@ def _timm(spec: ModelSpec) -> Readout:
 
 def _open_clip(spec: ModelSpec) -> Readout:
     """The image tower, in the joint space of pictures and texts."""
-    model = load_open_clip(spec)
+    model: Any = load_open_clip(spec)
     return Readout(PROJECTION, model.visual, open_clip_prepare(spec, model))
 
 
@@ -214,7 +214,8 @@ def _without_head(spec: ModelSpec, model: Any, *, has_pooler: bool) -> tuple[str
         output = model(pixel_values=torch.zeros(1, 3, height, width))
     if getattr(output, "image_embeds", None) is not None:
         return PROJECTION, lambda m, pixels: m(pixel_values=pixels).image_embeds
-    states, pooled = getattr(output, "last_hidden_state", None), getattr(output, "pooler_output", None)
+    states: Any = getattr(output, "last_hidden_state", None)
+    pooled: Any = getattr(output, "pooler_output", None)
     is_class_token = pooled is not None and states.ndim == 3 and torch.equal(pooled, states[:, 0])
     if has_pooler and pooled is not None and not is_class_token:
         return POOLER, lambda m, pixels: m(pixel_values=pixels).pooler_output.flatten(1)

@@ -130,7 +130,7 @@ def save(index: "faiss.Index", path: Path) -> None:
     """Write a piece, or what `train` made, whole or not at all."""
     import faiss
 
-    write_whole(path, lambda file: faiss.write_index(index, faiss.PyCallbackIOWriter(file.write)))  # type: ignore
+    write_whole(path, lambda file: faiss.write_index(index, faiss.PyCallbackIOWriter(file.write)))
 
 
 def load(path: Path) -> "faiss.Index":
