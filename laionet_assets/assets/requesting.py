@@ -140,6 +140,7 @@ class _Wish:
         self._versions = Versions(pipeline.warehouse)
         self._register = load_register(pipeline.warehouse)
         self._levels = levels(pipeline.steps)
+        self._rules: dict[str, str] = {}
         newest = instance.get_runs(limit=1)
         self._after = newest[0].run_id if newest else ""
 
@@ -147,7 +148,9 @@ class _Wish:
         """What the table would be made from now, and audited by. A new file is known by its signature: it is read in
         the run, not in the tick of a sensor. What cannot be used outside is known by what is wrong with it.
         """
-        rules = Rules.of(step.model).with_severities
+        if step.name not in self._rules:
+            self._rules[step.name] = Rules.of(step.model).with_severities
+        rules = self._rules[step.name]
         if step.name == PARTS_TABLE and part is not None:
             return digest(rules, self._register[part].path, self._register[part].signature)
         try:

@@ -133,10 +133,10 @@ def _execute(
 
         while left:
             phase = phases(left, pipeline.steps)[0]
-            tried = [Task(name, part) for part, names in phase for name in names]
+            tried = {Task(name, part) for part, names in phase for name in names}
             for part, names in phase:
                 _execute_run(defs, instance, part, names, listen, tally, force=force)
-            left = [task for task in left if task not in set(tried)]
+            left = [task for task in left if task not in tried]
             if times_overtaken < MOST_TIMES_OVERTAKEN and (again := _overtaken(pipeline, {*left, *tally.unmade}, plan)):
                 times_overtaken += 1
                 left += again
@@ -151,7 +151,7 @@ def _without_kept_back(pipeline: Pipeline, tried: Collection[Task], left: Collec
     tally.without = never_made(pipeline.warehouse, pipeline.steps, tally.failures)
     kept = kept_back(ordered, pipeline.steps, {task: task for task in tally.failures}, without=tally.without)
     tally.kept_back.update({task: cause for task, cause in kept.items() if task not in tally.failures})
-    return [task for task in ordered if task not in kept and task not in set(tried)]
+    return [task for task in ordered if task not in kept and task not in tried]
 
 
 def _overtaken(pipeline: Pipeline, known: Collection[Task], plan: Callable[..., list[Task]]) -> list[Task]:

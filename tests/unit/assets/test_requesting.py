@@ -191,6 +191,24 @@ def test_what_failed_is_asked_for_again_when_something_changed(night: Night) -> 
     assert night.requests().reason(night.instance) == "everything is up to date"
 
 
+def test_a_rule_that_is_broken_is_asked_once_and_again_when_it_changes(night: Night, tmp_path: Path) -> None:
+    while night.tick():
+        pass
+    yml = tmp_path / "sql" / "raw" / "base.yml"
+    text = yml.read_text()
+    rule = "expectations: [{type: unexpected_rows, name: none, query: 'select n from {batch}', severity: "
+    yml.write_text(f"{text}{rule}critical}}]\n")
+    night.world = World(tmp_path, BACK_AND_FORTH)
+    assert night.tick() == [(None, {"raw.base"})], "it is audited again, and nothing is made of that"
+    assert night.tick() == []
+    assert "raw.base failed in run" in night.requests().reason(night.instance)
+    yml.write_text(f"{text}{rule}warning}}]\n")
+    night.world = World(tmp_path, BACK_AND_FORTH)
+    assert night.tick() == [(None, {"raw.base"})]
+    assert night.tick() == []
+    assert night.requests().reason(night.instance) == "everything is up to date"
+
+
 def test_only_what_failed_is_left_alone_not_the_run_that_it_was_in(night: Night) -> None:
     night.broken.add("raw.hub")
     night.tick()
