@@ -143,7 +143,7 @@ def _rows_now(pipeline: Pipeline, name: str) -> str:
 
 
 def findings(pipeline: Pipeline) -> list[RichTable]:
-    """What the published tables hold: LAIONet by recipe, its images, how models do on it, and the checks that are broken.
+    """What the published tables hold: LAIONet by recipe, its images, how models do on it, claims, and broken checks.
 
     A finding whose tables are not published, or have no rows, is left out.
     """
