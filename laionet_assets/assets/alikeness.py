@@ -72,8 +72,10 @@ def _write_class_similarity(work: Work) -> None:
         select p.* from ({published}) as p semi join classes using ({_GRAIN}, content)
     """)
     connection.execute(f"create temp table missing as select * from classes anti join kept using ({_GRAIN})")
-    kept, missing = (connection.execute(f"select count(*) from {name}").fetchone() for name in ("kept", "missing"))
-    work.log(f"{kept[0] + missing[0]:,} classes of image sets and encoders: {kept[0]:,} are as before")
+    ((kept, missing),) = connection.execute(
+        "select (select count(*) from kept), (select count(*) from missing)"
+    ).fetchall()
+    work.log(f"{kept + missing:,} classes of image sets and encoders: {kept:,} are as before")
     rows = list(_summaries(work))
     made = work.typed({name: [row[name] for row in rows] for name in table.column_names}) if rows else None
     if made is not None:

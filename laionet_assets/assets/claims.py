@@ -139,10 +139,10 @@ def _of_similarity(work: Work, data: str) -> "Iterator[ClaimRow]":
         ).fetchall()
     )
     mended = {"corrected": ("interval over images, not over pairs",), "paper": ()}
-    for (profile, recipe, encoder), found in by_pair.items():
-        for image_set, differences in found.items():
+    for (profile, recipe, encoder), of_sets in by_pair.items():
+        for image_set, differences in of_sets.items():
             yield paper.c4(Subject(recipe, image_set, encoder, profile, data, mended[profile]), differences)
-        of_frequency = {frequencies[name]: each for name, each in found.items() if name in frequencies}
+        of_frequency = {frequencies[name]: each for name, each in of_sets.items() if name in frequencies}
         yield paper.c6(Subject(recipe, None, encoder, profile, data, mended[profile]), of_frequency)
     judged = {(recipe, profile) for profile, recipe, _ in by_pair}
     for recipe in recipes:
@@ -169,9 +169,9 @@ def _recall_with_similarity(
         """,
         [list(recipes), list(beside)],
     ).fetchall()
-    for key, group in groupby(rows, key=lambda row: row[:3]):
+    for (recipe, image_set, models), group in groupby(rows, key=lambda row: row[:3]):
         _, _, _, differences, recalls = zip(*group, strict=True)
-        yield paper.c5(Subject(*key, "corrected", data), _column(differences), _column(recalls))
+        yield paper.c5(Subject(recipe, image_set, models, "corrected", data), _column(differences), _column(recalls))
     for recipe in recipes:
         if all(row[0] != recipe for row in rows):
             yield paper.c5(

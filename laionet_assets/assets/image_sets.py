@@ -71,7 +71,7 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
 def image_set_rows(settings: Settings) -> list[dict[str, Any]]:
     """The rows of raw.image_sets, in order of position."""
     first = settings.recipes[0].name
-    nothing = {"layout": None, "admission": None, "zero_shot_missing": None, "has_class_list": False}
+    nothing: dict[str, Any] = {"layout": None, "admission": None, "zero_shot_missing": None, "has_class_list": False}
     nothing |= {"selection_frequency": None}
     recipes = [
         nothing | {"image_set": one.name, "kind": "recipe", "admission": one.matching, "weighted_by": one.name}
