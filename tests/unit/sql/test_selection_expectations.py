@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.unit.sql.models import Database, project
+from tests.unit.sql.models import Database, queries
 
 RECIPES = """
     select * from (values
@@ -132,12 +132,6 @@ SPOILT = {
     ): "update marts.threshold_sweep set safe_rows = rows + 1",
 }
 TABLES = list(dict.fromkeys(table for table, _ in SPOILT))
-
-
-def queries(table: str) -> dict[str, str]:
-    """The `unexpected_rows` of a table, by name."""
-    rules = [rule for rule in project().models[table].expectations if rule["type"] == "unexpected_rows"]
-    return {rule["name"]: rule["query"].replace("{batch}", table) for rule in rules}
 
 
 @pytest.fixture(scope="module")
