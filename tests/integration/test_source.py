@@ -21,6 +21,7 @@ FOLDER = Path(laionet_assets.__file__).parent
 GIVEN = {
     "Adapter": "the adapter that reads a part is a code of its own",
     "ClassPrompts": "a digest of the prompts stands in the rows",
+    "DrawnMeans": "marts.claims passes none; who will builds it where it is followed",
 }
 """Classes with methods of which objects come in from outside, and why they need not count."""
 
