@@ -34,8 +34,27 @@ AFTER_RECIPES = {
     "marts.real_accuracy",
     "marts.image_outcomes",
     "marts.removal_leftovers",
+    "core.compared_images",
+    "core.class_similarity",
+    "marts.intra_class_similarity",
+    "marts.intra_class_similarity_paper",
+    "marts.similarity_histogram",
+    "marts.similarity_comparison",
+    "marts.similarity_shares",
+    "marts.similarity_curves",
+    "marts.cross_set_similarity",
+    "marts.class_profile",
+    "marts.class_correlations",
+    "marts.claims",
 }
-IMAGES = {"core.image_requests", "core.images", "core.image_text", "core.names_in_images", "core.image_predictions"}
+IMAGES = {
+    "core.image_requests",
+    "core.images",
+    "core.image_text",
+    "core.names_in_images",
+    "core.image_predictions",
+    "core.image_embeddings",
+}
 SELECTION = {"core.selection", "core.selection_seen", "core.selection_counts", "core.similarity_counts"}
 PER_PART = {
     "raw.parts",
