@@ -1,6 +1,7 @@
 """A small project: synthetic web parts, the bundled encoder, two recipes."""
 
 import os
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -78,8 +79,7 @@ class Project:
 
     def made(self) -> set[str]:
         """Tables, and parts of them, that the last run made."""
-        lines = self.printed[-1].splitlines()
-        return {line.strip() for line in lines if line.startswith("  ") and not line.startswith("   ")}
+        return set(re.findall(r"(?m)^  ((?:raw|staging|core|marts)\.\w+(?: \S+/\S+)?)$", self.printed[-1]))
 
     def files(self) -> dict[str, bytes]:
         """Content of every published file."""

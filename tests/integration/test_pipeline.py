@@ -255,7 +255,7 @@ def test_what_fails_keeps_back_what_reads_it_and_nothing_else(project: Project, 
     project.configure()
     assert project.run(select=wanted) == 0, project.printed[-1]
     assert not {name for name in project.made() if name.endswith("part-00000") and "embeddings" not in name} - {
-        f"{name} web/part-00000" for name in ("core.caption_similarity", *IMAGES)
+        f"{name} web/part-00000" for name in ("core.caption_similarity", *IMAGES, *SELECTION)
     }
 
 
