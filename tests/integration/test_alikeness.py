@@ -176,6 +176,7 @@ def test_only_classes_that_changed_are_computed_again(tmp_path: Path, monkeypatc
 
 
 @pytest.mark.real_data
+@pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_photographs_of_a_class_are_more_alike_than_those_of_two(real_data: Path, tmp_path: Path) -> None:
     """750 photographs, five a class, and the three bundled models; one photograph is there twice."""

@@ -41,6 +41,7 @@ PER_PART = {
     "core/selection_seen",
     "core/selection_counts",
     "core/image_predictions",
+    "core/image_embeddings",
 }
 
 BASE = {"raw/synsets", "staging/lemmas", "staging/queries", "core/query_embeddings", "raw/recipes", "core/removals"}
@@ -48,6 +49,7 @@ BASE = {"raw/synsets", "staging/lemmas", "staging/queries", "core/query_embeddin
 OF_NO_PART = {
     "core/set_images",
     "core/set_predictions",
+    "core/set_embeddings",
     "raw/class_lists",
     "raw/image_sets",
     "raw/predictors",
