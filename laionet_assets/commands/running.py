@@ -26,6 +26,8 @@ from laionet_assets.settings import load_settings
 from laionet_assets.warehouse.catalog import refresh_catalog
 from laionet_assets.warehouse.table import PartKey
 
+FIRST = PartKey("", "")
+"""Before every part, in an order."""
 MOST_TIMES_OVERTAKEN = 3
 """How often a run plans again because a table was overtaken by what it made."""
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -147,11 +149,11 @@ def _execute(
 def _without_kept_back(pipeline: Pipeline, tried: Collection[Task], left: Collection[Task], tally: Tally) -> list[Task]:
     """What is left to make, in order, without what reads something that failed; the tally gets to know of that."""
     place = {step.name: number for number, step in enumerate(pipeline.steps)}
-    ordered = sorted([*tried, *left], key=lambda task: place[task.name])
+    still, ordered = set(left), sorted({*tried, *left}, key=lambda task: (place[task.name], task.part or FIRST))
     tally.without = never_made(pipeline.warehouse, pipeline.steps, tally.failures)
     kept = kept_back(ordered, pipeline.steps, {task: task for task in tally.failures}, without=tally.without)
     tally.kept_back.update({task: cause for task, cause in kept.items() if task not in tally.failures})
-    return [task for task in ordered if task not in kept and task not in tried]
+    return [task for task in ordered if task in still and task not in kept]
 
 
 def _overtaken(pipeline: Pipeline, known: Collection[Task], plan: Callable[..., list[Task]]) -> list[Task]:
