@@ -93,9 +93,8 @@ def test_base_first_then_parts_then_only_what_is_new(
     assert [part for part, _, _ in asked] == [None, None]
     assert asked[0][1] == BASE
     waiting = OF_NO_PART - asked[1][1]
-    assert waiting == {"core/set_images", "core/set_predictions", "core/set_embeddings", "raw/published_correctness"}, (
-        "they read the others"
-    )
+    wanted = {"core/set_images", "core/set_predictions", "core/set_embeddings", "raw/published_correctness"}
+    assert waiting == wanted, "they read the others"
     assert instance.get_dynamic_partitions(PARTS.name) == ["web/part-00000", "web/part-00001"]
 
     for schema in ("raw", "staging", "core"):
