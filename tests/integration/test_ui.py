@@ -56,6 +56,7 @@ PER_PART = {
     "core/selection_seen",
     "core/selection_counts",
     "core/image_predictions",
+    "core/image_embeddings",
 }
 
 
