@@ -81,7 +81,7 @@ def test_what_was_made_before_there_were_digests_is_not_made_again(
     restamp_as_before(project, was)
     assert all(stamp.codes == () for stamp in project.pipeline.warehouse.stamps("core.caption_embeddings").values())
     assert project.run(select=SIMILARITY) == 0
-    assert "nothing to make" in project.printed[-1]
+    assert "done 0 tables and parts made" in project.printed[-1] and "audited again" in project.printed[-1]
 
     old = project.count("select count(*) from core.caption_embeddings where model not like '%code:%'")
     assert old == project.count("select count(*) from core.caption_embeddings") > 0
