@@ -95,7 +95,7 @@ def test_what_was_made_before_there_were_digests_is_not_made_again(
     assert project.run(select='key:"core/caption_embeddings"') == 0
     assert project.made() == {"core.caption_embeddings web/part-00000", "core.caption_embeddings web/part-00001"}
     edited = (
-        "select count(*) from core.caption_embeddings where model like '%+code:edited text encoder sentence-transformers'"
+        "select count(*) from core.caption_embeddings where model like '%:edited text encoder sentence-transformers'"
     )
     assert project.count(edited) == project.count("select count(*) from core.caption_embeddings"), "embedded anew"
 
