@@ -47,7 +47,7 @@ def refresh_catalog(warehouse: Warehouse, names: Collection[str] | None = None) 
                 table = warehouse.table(name)
                 statements.append(f"create schema if not exists {database}.{identifier(table.schema)}")
                 statements.append(f"create or replace view {database}.{identifier(name)} as {select}")
-                statements += comments(database, table, "view")
+                statements += comments(connection, database, table, "view", select=select)
             said = ", ".join(f"({literal(name)}, {literal(each)})" for name, each in sorted(signatures.items()))
             catalog = f"{database}.main.catalog"
             statements.append(f"create or replace table {catalog} (view_name varchar, signature varchar)")

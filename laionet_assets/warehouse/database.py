@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -38,14 +38,20 @@ def new_database(
             warehouse.lake.filesystem.put_file(str(building), target)
 
 
-def comments(database: str, table: Table, kind: str) -> list[str]:
-    """Statements that document a table or view and its columns."""
+def comments(
+    connection: duckdb.DuckDBPyConnection, database: str, table: Table, kind: str, *, select: str
+) -> list[str]:
+    """Statements that document a table or view of the rows of a SELECT, and its columns. What was published before a
+    column was documented lacks it until it is made again.
+    """
+    found = {row[0] for row in connection.execute(f"describe {select}").fetchall()}
     name = f"{database}.{identifier(table.name)}"
     return [
         f"comment on {kind} {name} is {literal(table.description)}",
         *(
             f"comment on column {name}.{identifier(column.name)} is {literal(column.description)}"
             for column in table.columns
+            if column.name in found
         ),
     ]
 
@@ -70,6 +76,10 @@ def _building(folder: Path, name: str, connection: duckdb.DuckDBPyConnection, *,
             f"attach {literal(str(building))} as {DATABASE} (storage_version {literal(STORAGE_VERSION)})"
         )
         yield building
+    except BaseException:
+        with suppress(duckdb.TransactionException):  # none is open
+            connection.execute("rollback")
+        raise
     finally:
         connection.execute(f"detach database if exists {DATABASE}")
         building.unlink(missing_ok=True)

@@ -35,7 +35,7 @@ def write_snapshot(warehouse: Warehouse, target: str, selects: Mapping[str, str]
                     order = ", ".join(identifier(column) for column in table.grain)
                     rows_of = f"select * from ({select})" + (f" order by {order}" if order else "")
                     connection.execute(f"create table {database}.{identifier(name)} as {rows_of}")
-                    connection.execute(";\n".join(comments(database, table, "table")))
+                    connection.execute(";\n".join(comments(connection, database, table, "table", select=select)))
                     row = connection.execute(f"select count(*) from {database}.{identifier(name)}").fetchone()
                     rows[name] = row[0] if row else 0
                 told = ", ".join(f"({literal(name)}, {count})" for name, count in rows.items())

@@ -9,9 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import duckdb
+import pytest
 
 from laionet_assets.warehouse.catalog import refresh_catalog
-from laionet_assets.warehouse.table import PartKey
+from laionet_assets.warehouse.database import new_database
+from laionet_assets.warehouse.table import Column, PartKey
 from laionet_assets.warehouse.warehouse import Warehouse
 from tests.unit.warehouse.conftest import ANIMALS, Write
 
@@ -150,3 +152,29 @@ def test_of_what_is_not_looked_at_the_catalog_says_what_it_said(warehouse: Wareh
     assert rows(path, views) == [("core.sightings",)]
     assert refresh_catalog(warehouse) is True
     assert rows(path, "select n from core.sightings order by n") == [(1,), (2,)]
+
+
+def test_what_was_published_before_a_column_was_documented_is_seen_without_it(
+    warehouse: Warehouse, write: Write
+) -> None:
+    write("raw.animals", "select 'cat' as animal, 4 as legs")
+    assert refresh_catalog(warehouse) is True
+    newer = replace(ANIMALS, columns=(*ANIMALS.columns, Column("wings", "INTEGER", "Count of wings.")))
+    upgraded = replace(warehouse, tables={**warehouse.tables, newer.name: newer})
+    assert refresh_catalog(upgraded) is True
+    assert rows(warehouse.catalog_path, "from raw.animals") == [("cat", 4)]
+    write("raw.animals", "select 'cat' as animal, 4 as legs, 0 as wings", warehouse=upgraded)
+    assert refresh_catalog(upgraded) is True
+    told = "select comment from duckdb_columns() where table_name = 'animals' and column_name = 'wings'"
+    assert rows(warehouse.catalog_path, told) == [("Count of wings.",)]
+
+
+def test_what_fails_amid_a_transaction_says_why_and_leaves_nothing(warehouse: Warehouse, tmp_path: Path) -> None:
+    target = tmp_path / "new.duckdb"
+    with (
+        warehouse.connect() as connection,
+        pytest.raises(duckdb.CatalogException, match="nowhere"),
+        new_database(warehouse, str(target), connection) as database,
+    ):
+        connection.execute(f"begin; create table {database}.main.t (i int); from nowhere")
+    assert list(tmp_path.glob("*new.duckdb*")) == []
