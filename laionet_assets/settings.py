@@ -125,7 +125,7 @@ class ImageSetSettings(ComparedSettings):
     path: str = Field(description="Local folder, or sample://curated.")
     devkit: Path | None = Field(None, description="ilsvrc2012-val: the development kit, if not beside the images.")
     label_column: str | None = Field(None, description="webdataset: column with the class of a picture.")
-    admission: Matching = Field(
+    profile: Matching = Field(
         "corrected", description="Which pictures take part: paper (RGB only) or corrected (other modes are converted)."
     )
     selection_frequency: float | None = Field(

@@ -66,10 +66,9 @@ def _write_class_similarity(work: Work) -> None:
         [work.labels[SUMMARY]],
     )
     table = work.model.table
-    published = work.warehouse.select(table.name) if work.warehouse.lake.exists(table) else table.no_rows
     connection.execute(f"""
         create temp table kept as
-        select p.* from ({published}) as p semi join classes using ({_GRAIN}, content)
+        select p.* from ({work.published_select}) as p semi join classes using ({_GRAIN}, content)
     """)
     connection.execute(f"create temp table missing as select * from classes anti join kept using ({_GRAIN})")
     ((kept,),) = connection.execute("select count(*) from kept").fetchall()

@@ -2,7 +2,7 @@
 date reports it again, and rules that are new or stricter are applied to what is there.
 
 Belongs here: the name of a record, outcomes as text and back. Does not belong here: auditing (`publishing`), check
-results (`quality.checks`).
+results (`quality.asset_checks`).
 
 The planner asks for every table and part whether it was audited: it looks for a file of the right name, and opens none.
 The name is a digest of the version of the rows and of the rules. Severities belong to it only where a rule was broken:

@@ -18,7 +18,7 @@ from laionet_assets.assets.planning import is_stale
 from laionet_assets.assets.publishing import Published, make, standing
 from laionet_assets.assets.steps import Step
 from laionet_assets.errors import UserError
-from laionet_assets.quality.checks import check_result, check_specs, describe_failures
+from laionet_assets.quality.asset_checks import check_result, check_specs, describe_failures
 from laionet_assets.warehouse.catalog import refresh_catalog
 from laionet_assets.warehouse.resource import WarehouseResource
 from laionet_assets.warehouse.table import PartKey

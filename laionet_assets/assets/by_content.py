@@ -4,7 +4,7 @@ Belongs here: which contents lack which models, the pass over them, its chunks, 
 results (by part, and of local sets). Does not belong here: where pictures lie (`contents`), what a model makes of them
 (`predictions`, `embeddings`).
 
-A result is known by content (sha256), model identity, and the profile of admission that sees the picture so. It is
+A result is known by content (sha256), model identity, and the profile that sees the picture so. It is
 taken from the published table or from chunks of a run that did not end.
 """
 
@@ -78,7 +78,7 @@ def write_of_part(settings: Settings, results: Results, models: Sequence[Model],
             source,
             part,
             sha256,
-            coalesce(profile, 'both') as profile,
+            coalesce(look, 'both') as profile,
             model as {results.label},
             {results.values},
             if(is_known is null, {literal(NOT_STORED)}, error) as error,
@@ -91,13 +91,13 @@ def write_of_part(settings: Settings, results: Results, models: Sequence[Model],
 
 
 def write_of_sets(settings: Settings, results: Results, models: Sequence[Model], work: Work) -> None:
-    """A row, or several, for every picture of the local sets, as the set's admission sees it, and every model."""
+    """A row, or several, for every picture of the local sets, as the set's profile sees it, and every model."""
     reader = want_sets(settings, work)
     _make_missing(work, results, models, reader)
     work.write_rows(
         f"""
         with seen_by as (
-            select *, unnest(if(profile = 'both', ['paper', 'corrected'], [profile])) as seen, true as is_known
+            select * exclude (profile), profile as look, unnest(profiles_of(profile)) as profile, true as is_known
             from {KNOWN}
         )
 
@@ -108,11 +108,11 @@ def write_of_sets(settings: Settings, results: Results, models: Sequence[Model],
             {results.values},
             if(is_known is null, not_read, error) as error,
             sha256,
-            coalesce(profile, 'both') as profile,
+            coalesce(look, 'both') as profile,
             model_identity,
         from {PICTURES}
         cross join models
-        left join seen_by using (sha256, model_identity, seen)
+        left join seen_by using (sha256, model_identity, profile)
         """,
     )
 
@@ -140,17 +140,15 @@ def _make_missing(
 
 def _make_known(work: Work, results: Results, chunks: Chunks, not_made: str | None) -> None:
     """The view over chunks and published rows; a chunk has all of a content and model, so that it goes first."""
-    columns, table, part = ", ".join(results.names), work.model.table, work.part
-    is_published = work.warehouse.lake.exists(table, part)
-    published = work.warehouse.select(table.name, part) if is_published else table.no_rows
+    columns = ", ".join(results.names)
     is_known = f"error is distinct from {literal(not_made)}" if not_made else "true"
     work.connection.execute(f"""
         create or replace temp view {KNOWN} as
         with finished as (
-            select {columns} from ({chunks.select() or table.no_rows})
+            select {columns} from ({chunks.select() or work.model.table.no_rows})
         ),
         published as (
-            select distinct {columns} from ({published})
+            select distinct {columns} from ({work.published_select})
             where sha256 is not null and {is_known}
         )
         select * from finished
@@ -163,14 +161,14 @@ def _missing(work: Work) -> list[tuple[tuple[str, ...], list[str]]]:
     """Contents by the models that they lack: (model identities, contents), in a stable order."""
     rows = work.connection.execute(f"""
         with seen_by as (
-            select sha256, model_identity, unnest(if(profile = 'both', ['paper', 'corrected'], [profile])) as seen
+            select sha256, model_identity, unnest(profiles_of(profile)) as profile
             from {KNOWN}
         ),
         missing as (
             select distinct sha256, model_identity
-            from (select distinct sha256, seen from {WANTED})
+            from (select distinct sha256, profile from {WANTED})
             cross join (select distinct model_identity from models)
-            anti join seen_by using (sha256, model_identity, seen)
+            anti join seen_by using (sha256, model_identity, profile)
         ),
         by_content as (
             select sha256, list(model_identity order by model_identity) as identities from missing group by sha256

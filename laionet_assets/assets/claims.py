@@ -195,9 +195,9 @@ def _missing(data: str) -> "Iterator[ClaimRow]":
 
 def _sets(work: Work) -> dict[str, list[Any]]:
     """Recipes with their profile, and the image sets beside them, in the order of the settings."""
-    rows = work.connection.execute("select image_set, kind, admission from raw.image_sets order by position").fetchall()
+    rows = work.connection.execute("select image_set, kind, profile from raw.image_sets order by position").fetchall()
     return {
-        "recipe": [(name, admission) for name, kind, admission in rows if kind == "recipe"],
+        "recipe": [(name, profile) for name, kind, profile in rows if kind == "recipe"],
         "beside": [name for name, kind, _ in rows if kind != "recipe"],
     }
 

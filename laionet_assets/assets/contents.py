@@ -16,7 +16,7 @@ from laionet_assets.pictures.reading import Content
 from laionet_assets.settings import Settings
 
 WANTED = "wanted"
-"""Temporary table: (sha256, seen), the pictures and the profiles that see them."""
+"""Temporary table: (sha256, profile), the pictures and the profiles that see them."""
 PICTURES = "pictures"
 """Temporary table: the pictures themselves, by the key of the table that wants them."""
 Reader = Callable[[Collection[str]], Iterator[tuple[str, Content]]]
@@ -31,7 +31,7 @@ def want_part(settings: Settings, work: Work) -> Reader:
     """)
     work.connection.execute(f"""
         create temp table {WANTED} as
-        select sha256, unnest(if(mode = 'RGB', ['paper', 'corrected'], ['corrected'])) as seen from {PICTURES}
+        select sha256, unnest(if(mode = 'RGB', ['paper', 'corrected'], ['corrected'])) as profile from {PICTURES}
     """)
 
     def contents(sha256s: Collection[str]) -> Iterator[tuple[str, Content]]:
@@ -45,7 +45,7 @@ def want_part(settings: Settings, work: Work) -> Reader:
 
 
 def want_sets(settings: Settings, work: Work) -> Reader:
-    """Every content of the local sets, as the set's admission sees it."""
+    """Every content of the local sets, as the set's profile sees it."""
     work.connection.execute(f"""
         create temp table {PICTURES} as
         select
@@ -53,12 +53,12 @@ def want_sets(settings: Settings, work: Work) -> Reader:
             image_id,
             sha256,
             error as not_read,
-            if(admission = 'paper' and mode = 'RGB', 'paper', 'corrected') as seen,
+            if(profile = 'paper' and mode = 'RGB', 'paper', 'corrected') as profile,
         from core.set_images
     """)
     work.connection.execute(f"""
         create temp table {WANTED} as
-        select distinct sha256, seen from {PICTURES} where sha256 is not null
+        select distinct sha256, profile from {PICTURES} where sha256 is not null
     """)
     return partial(_set_contents, settings, work)
 

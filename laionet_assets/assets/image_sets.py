@@ -18,7 +18,7 @@ from laionet_assets.assets.parts import sample_cache
 from laionet_assets.assets.progress import progress_log
 from laionet_assets.assets.steps import Computation, Step, Work, write_given
 from laionet_assets.errors import UserError
-from laionet_assets.images.results import REMOVED
+from laionet_assets.images.outcomes import REMOVED
 from laionet_assets.images.sets import ImageItem, ImageSet, open_image_set
 from laionet_assets.pictures.admission import MAX_PIXELS, Profile, admit
 from laionet_assets.pictures.inspection import inspect
@@ -71,15 +71,15 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
 def image_set_rows(settings: Settings) -> list[dict[str, Any]]:
     """The rows of raw.image_sets, in order of position."""
     first = settings.recipes[0].name
-    nothing: dict[str, Any] = {"layout": None, "admission": None, "zero_shot_missing": None, "has_class_list": False}
+    nothing: dict[str, Any] = {"layout": None, "profile": None, "zero_shot_missing": None, "has_class_list": False}
     nothing["selection_frequency"] = None
     recipes = [
-        nothing | {"image_set": one.name, "kind": "recipe", "admission": one.matching, "weighted_by": one.name}
+        nothing | {"image_set": one.name, "kind": "recipe", "profile": one.matching, "weighted_by": one.name}
         for one in settings.recipes
     ]
     local = [
         nothing
-        | {"image_set": one.name, "kind": "local", "layout": one.layout, "admission": one.admission}
+        | {"image_set": one.name, "kind": "local", "layout": one.layout, "profile": one.profile}
         | {"selection_frequency": one.selection_frequency}
         for one in settings.image_sets
     ]
@@ -221,7 +221,7 @@ def _set_tables(
     progress = progress_log(work.log, f"pictures of {image_set.name} looked at")
     outcomes: Counter[str] = Counter()
     conversions: Counter[str] = Counter()
-    look = partial(_look, profile=image_set.admission, known=known, removed=removed)
+    look = partial(_look, profile=image_set.profile, known=known, removed=removed)
     rows: list[_Row] = []
     for row in ordered_map(look, opened.iterate(), workers=available_cores()):
         outcomes[row.judgement.rejected_because or ("admitted" if row.wnid else "admitted, without a class")] += 1
@@ -230,12 +230,12 @@ def _set_tables(
         rows.append(row)
         done += 1
         if len(rows) == _ROWS:
-            yield work.typed(_columns(image_set.name, image_set.admission, work.labels[ADMISSION], rows))
+            yield work.typed(_columns(image_set.name, image_set.profile, work.labels[ADMISSION], rows))
             rows = []
         if done < total:
             progress(done, total)
-    yield work.typed(_columns(image_set.name, image_set.admission, work.labels[ADMISSION], rows))
-    work.log(f"{image_set.name}: {done:,} pictures under {image_set.admission}; {_listed(outcomes)}")
+    yield work.typed(_columns(image_set.name, image_set.profile, work.labels[ADMISSION], rows))
+    work.log(f"{image_set.name}: {done:,} pictures under {image_set.profile}; {_listed(outcomes)}")
     if conversions:
         work.log(f"{image_set.name}: conversions: {_listed(conversions)}")
 
@@ -292,25 +292,24 @@ def _judge(data: bytes, profile: Profile) -> _Judgement:
 
 
 def _published_judgements(work: Work) -> dict[tuple[str, str], _Judgement]:
-    """Judgements of the published table by admission and content, if they are of the same code of admission."""
-    warehouse, table = work.warehouse, work.model.table
-    if not warehouse.lake.exists(table) or work.was_edited(ADMISSION):
+    """Judgements of the published table by profile and content, if they are of the same code of admission."""
+    if work.was_edited(ADMISSION):
         return {}
     rows = work.connection.execute(
-        "select admission, sha256, mode, width, height, is_admitted, rejected_because, conversions, error, phash "
-        f"from ({warehouse.select(table.name)}) where sha256 is not null and admission_version = ?",
+        "select profile, sha256, mode, width, height, is_admitted, rejected_because, conversions, error, phash "
+        f"from ({work.published_select}) where profile is not null and sha256 is not null and admission_version = ?",
         [work.labels[ADMISSION]],
     ).fetchall()
     return {
-        (admission, sha256): _Judgement(mode, width, height, is_admitted, reason, tuple(conversions), error, phash)
-        for admission, sha256, mode, width, height, is_admitted, reason, conversions, error, phash in rows
+        (profile, sha256): _Judgement(mode, width, height, is_admitted, reason, tuple(conversions), error, phash)
+        for profile, sha256, mode, width, height, is_admitted, reason, conversions, error, phash in rows
     }
 
 
-def _columns(name: str, admission: str, version: str, rows: Sequence[_Row]) -> dict[str, list[Any]]:
+def _columns(name: str, profile: str, version: str, rows: Sequence[_Row]) -> dict[str, list[Any]]:
     return {
         "image_set": [name] * len(rows),
-        "admission": [admission] * len(rows),
+        "profile": [profile] * len(rows),
         "admission_version": [version] * len(rows),
         **{key: [getattr(row, key) for row in rows] for key in ("image_id", "wnid", "sha256", "size_bytes")},
         **{field.name: [getattr(row.judgement, field.name) for row in rows] for field in fields(_Judgement)},

@@ -16,6 +16,7 @@ from laionet_assets.assets.fetching import Fetching
 from laionet_assets.assets.steps import Computation, Step, Work, same_for_a_source
 from laionet_assets.images.fetch.policy import FetchPolicy
 from laionet_assets.images.harvest import Asked, Harvest, harvest
+from laionet_assets.images.outcomes import STORE_FULL, Result, content_digest, result_columns
 from laionet_assets.images.removals import (
     Leftover,
     Removal,
@@ -26,7 +27,6 @@ from laionet_assets.images.removals import (
     spread,
     url_hash,
 )
-from laionet_assets.images.results import STORE_FULL, Result, content_digest, result_columns
 from laionet_assets.images.shards import PartBusyError
 from laionet_assets.images.store import ImageStore
 from laionet_assets.images.tombstones import read_tombstones, tombstones_digest

@@ -12,7 +12,7 @@ import duckdb
 from laionet_assets.assets.steps import Step, Work
 from laionet_assets.matching import Alphabet, FoldWords, Matcher, regrouped
 from laionet_assets.settings import Settings
-from laionet_assets.sqlmodels.check import create_macros
+from laionet_assets.sqlmodels.binding import create_macros
 from laionet_assets.sqlmodels.loader import Macro, Project
 from laionet_assets.warehouse.sql import literal
 from laionet_assets.warehouse.table import PartKey

@@ -11,6 +11,7 @@ from laionet_assets.assets import (
     claims,
     embeddings,
     image_sets,
+    image_text,
     images,
     ingestion,
     matching,
@@ -19,7 +20,6 @@ from laionet_assets.assets import (
     results,
     similarity,
     taxonomy,
-    text,
 )
 from laionet_assets.assets.steps import Step, sql_step
 from laionet_assets.settings import Settings, SettingsError
@@ -67,7 +67,7 @@ def build_pipeline(settings: Settings, *, project: Project | None = None) -> Pip
         similarity,
         recipes,
         images,
-        text,
+        image_text,
         image_sets,
         predictions,
         embeddings,

@@ -15,7 +15,7 @@ from laionet_assets.assets.steps import Step, Work
 from laionet_assets.assets.versions import Versions
 from laionet_assets.quality.data_docs import DocsTarget
 from laionet_assets.quality.validate import Outcome, validate
-from laionet_assets.sqlmodels.check import assert_columns, create_macros, produced_columns
+from laionet_assets.sqlmodels.binding import assert_columns, create_macros, produced_columns
 from laionet_assets.sqlmodels.loader import Model
 from laionet_assets.warehouse.catalog import refresh_catalog
 from laionet_assets.warehouse.sql import identifier, literals

@@ -3,7 +3,7 @@ raw.published_labels), the classes that count (raw.class_lists), the predictors 
 marts.accuracy_gap.
 
 Belongs here: which files of the settings go into which table. Does not belong here: their layouts and the bootstrap
-(`stats`), correctness, weights, recalls and accuracies (SQL), predicting.
+(`published_results`, `stats`), correctness, weights, recalls and accuracies (SQL), predicting.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -113,7 +113,7 @@ def _sha256(path: Path, size_bytes: int, modified_ns: int) -> str:
 
 
 def _write_correctness(published: Sequence[tuple[PublishedResultsSettings, Path, Path | None]], work: Work) -> None:
-    from laionet_assets.stats import PublishedResults, published_select, read_label_list
+    from laionet_assets.published_results import PublishedResults, published_select, read_label_list
 
     results = [
         PublishedResults(item.name, str(path), read_label_list(labels) if labels else None)
@@ -123,13 +123,13 @@ def _write_correctness(published: Sequence[tuple[PublishedResultsSettings, Path,
 
 
 def _write_label_counts(lists: Mapping[str, Path], work: Work) -> None:
-    from laionet_assets.stats import label_counts, read_label_list
+    from laionet_assets.published_results import label_counts, read_label_list
 
     work.write_rows([row for name, path in lists.items() for row in label_counts(name, read_label_list(path))])
 
 
 def _write_classes(lists: Mapping[str, Path], work: Work) -> None:
-    from laionet_assets.stats import read_label_list
+    from laionet_assets.published_results import read_label_list
 
     listed = {name: read_label_list(path).wnids for name, path in lists.items()}
     work.write_rows([{"image_set": name, "wnid": wnid} for name, wnids in listed.items() for wnid in wnids])

@@ -15,7 +15,7 @@ import duckdb
 
 from laionet_assets.assets.source_code import this_package
 from laionet_assets.models.spec import ModelSpec
-from laionet_assets.sqlmodels.check import create_macros
+from laionet_assets.sqlmodels.binding import create_macros
 from laionet_assets.sqlmodels.loader import Model, Project
 from laionet_assets.warehouse.checkpoint import remove_checkpoint
 from laionet_assets.warehouse.rows import Rows, as_documented, write_select, write_table
@@ -65,12 +65,21 @@ class Work:
 
     def published(self) -> Any:
         """The rows published before as a pyarrow Table, None without: what they have need not be made again."""
+        if not self.warehouse.lake.exists(self.model.table, self.part):
+            return None
+        return self.connection.sql(self.published_select).to_arrow_table()
+
+    @property
+    def published_select(self) -> str:
+        """A SELECT of the rows published before, with the documented columns: a column that was not there then is null.
+        Nothing published is no rows.
+        """
         table = self.model.table
         if not self.warehouse.lake.exists(table, self.part):
-            return None
-        columns = ", ".join(table.column_names)
-        select = f"select {columns} from ({self.warehouse.select(table.name, self.part)})"
-        return self.connection.sql(select).to_arrow_table()
+            return table.no_rows
+        published = self.warehouse.select(table.name, self.part)
+        both = f"from ({table.no_rows}) union all by name from ({published})"
+        return f"select {', '.join(table.column_names)} from ({both})"
 
     def was_edited(self, computation: str) -> bool:
         """Whether other code computed what is published, whose results are not those of today."""

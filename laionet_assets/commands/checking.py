@@ -11,7 +11,7 @@ from laionet_assets.definitions import build_defs
 from laionet_assets.errors import UserError
 from laionet_assets.quality.expectations import GRAIN_CHECKS
 from laionet_assets.settings import load_settings
-from laionet_assets.sqlmodels.check import check_columns, check_expectations
+from laionet_assets.sqlmodels.binding import check_columns, check_expectations
 from laionet_assets.sqlmodels.loader import Project, load_project
 from laionet_assets.sqlmodels.unit import run_unit_test
 

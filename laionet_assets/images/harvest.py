@@ -19,8 +19,7 @@ from laionet_assets.images.fetch.blocklist import listed_hash
 from laionet_assets.images.fetch.outcomes import FetchOutcome, FetchRequest, Status
 from laionet_assets.images.fetch.policy import FetchPolicy
 from laionet_assets.images.fetch.progress import FetchProgress
-from laionet_assets.images.removals import Removal, Removals, sample_key, url_hash
-from laionet_assets.images.results import (
+from laionet_assets.images.outcomes import (
     NOT_FETCHED,
     STORE_FULL,
     TAKEN_OVER,
@@ -29,6 +28,7 @@ from laionet_assets.images.results import (
     deciding_setting,
     removed,
 )
+from laionet_assets.images.removals import Removal, Removals, sample_key, url_hash
 from laionet_assets.images.shard_writer import ShardWriter
 from laionet_assets.images.shards import RemovedContentError, StoreFullError, content_hash
 from laionet_assets.pictures.formats import extension_of

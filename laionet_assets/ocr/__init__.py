@@ -1,12 +1,11 @@
 """Text in pictures: what is written in them, and whether that names their class.
 
 Here: the recognisers behind one small protocol (`recognizer`): RapidOCR with the models of its wheel (`rapid`), TrOCR
-through transformers (`trocr`); naming and loading one (`loading`); many pictures through one (`text_stream`); and the
-rule of the class name in plain Python (`in_text`), the reference of its SQL. Not here: which pictures are read, where
-the rows go, and what a recipe drops.
+through transformers (`trocr`); naming and loading one (`loading`); many pictures through one (`text_stream`); what was
+read before (`stored`). Not here: which pictures are read, whether their text names a class (`sql/macros`), where the
+rows go, and what a recipe drops.
 """
 
-from laionet_assets.ocr.in_text import class_name_in_text
 from laionet_assets.ocr.loading import load_recognizer, parse_recognizer, recognizer_identity
 from laionet_assets.ocr.recognizer import RecognizedText, TextRecognizer
 from laionet_assets.ocr.text_stream import TextOutcome, recognize_stream
@@ -15,7 +14,6 @@ __all__ = [
     "RecognizedText",
     "TextOutcome",
     "TextRecognizer",
-    "class_name_in_text",
     "load_recognizer",
     "parse_recognizer",
     "recognize_stream",

@@ -1,7 +1,7 @@
 """Run expectations over a relation of a DuckDB connection and say what came out.
 
 Here: `validate`, its `Outcome`s, and reading Great Expectations' result dictionaries. Not here: Great Expectations
-(`gx_backend`, imported when something is validated), pages on disk (`data_docs`), Dagster (`checks`).
+(`gx_backend`, imported when something is validated), pages on disk (`data_docs`), Dagster (`asset_checks`).
 """
 
 import hashlib

@@ -2,7 +2,7 @@
 
 A caption is a tuple of strings and `Mention`s. The expected classes follow from the mentions alone (their words, the
 gaps between them, the character on either side); the text around them holds no lemma, which the tests check with
-matchers of their own. How captions are invented is in `recipes`.
+matchers of their own. How captions are invented is in `inventions`.
 """
 
 import re

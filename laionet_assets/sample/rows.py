@@ -1,6 +1,6 @@
 """Rows of the synthetic web: LAION-400M's columns around an invented caption, the picture behind the link, the truth.
 
-Frequencies of tags, nulls and impossible values follow the real thing. What captions say is in `recipes`; files and
+Frequencies of tags, nulls and impossible values follow the real thing. What captions say is in `inventions`; files and
 folders are in `web`.
 """
 
@@ -10,7 +10,7 @@ from typing import Any
 from laionet_assets.sample.captions import expected, mentioned
 from laionet_assets.sample.classes import sample_classes
 from laionet_assets.sample.dice import Dice
-from laionet_assets.sample.recipes import Invention, class_caption, long_caption, noise_caption
+from laionet_assets.sample.inventions import Invention, class_caption, long_caption, noise_caption
 
 PART_STRIDE = 100_000_000
 CLASS_SHARE = 0.4

@@ -5,7 +5,7 @@ from typing import Any
 
 import duckdb
 
-from laionet_assets.sqlmodels.check import create_empty, create_macros
+from laionet_assets.sqlmodels.binding import create_empty, create_macros
 from laionet_assets.sqlmodels.loader import Model, Project, UnitTest
 from laionet_assets.sqlmodels.parse import SqlModelError
 from laionet_assets.warehouse.sql import identifier

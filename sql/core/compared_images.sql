@@ -1,6 +1,6 @@
 -- core.compared_images: one row per profile, image set, class, picture and encoder
 with image_sets as (
-    select image_set, admission from raw.image_sets where kind = 'recipe'
+    select image_set, profile from raw.image_sets where kind = 'recipe'
 ),
 
 recipes as (
@@ -12,7 +12,7 @@ image_labels as (
 ),
 
 set_images as (
-    select image_set, image_id, admission, mode, phash from core.set_images
+    select image_set, image_id, profile, mode, phash from core.set_images
 ),
 
 images as (
@@ -63,12 +63,12 @@ of_recipes as (
         l.source,
         l.part,
         i.sha256,
-        s.admission as seen,
+        s.profile as set_profile,
         i.phash,
     from first_listed as l
     join image_sets as s on s.image_set = l.recipe
     join images as i using (source, sample_id)
-    where rejection(i.status, i.error_class, s.admission, i.mode, i.width, i.height) is null
+    where rejection(i.status, i.error_class, s.profile, i.mode, i.width, i.height) is null
     union all by name
     select
         'corrected' as profile,
@@ -78,7 +78,7 @@ of_recipes as (
         l.source,
         l.part,
         l.sha256,
-        s.admission as seen,
+        s.profile as set_profile,
         i.phash,
     from image_labels as l
     join image_sets as s using (image_set)
@@ -98,11 +98,11 @@ of_local_sets as (
 ),
 
 with_vectors as (
-    select o.* exclude (seen), e.profile as look, e.encoder, e.model_identity
+    select o.* exclude (set_profile), e.profile as look, e.encoder, e.model_identity
     from of_recipes as o
     join image_embeddings as e
         on e.source = o.source and e.part = o.part and e.sha256 = o.sha256
-        and list_contains(profiles_of(e.profile), o.seen)
+        and list_contains(profiles_of(e.profile), o.set_profile)
     union all by name
     select o.*, e.profile as look, e.encoder, e.model_identity
     from of_local_sets as o

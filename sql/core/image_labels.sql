@@ -1,6 +1,6 @@
 -- core.image_labels: one row per image set, picture and class
 with image_sets as (
-    select image_set, admission from raw.image_sets where kind = 'recipe'
+    select image_set, profile from raw.image_sets where kind = 'recipe'
 ),
 
 laionet as (
@@ -24,7 +24,7 @@ members as (
         l.part,
         l.sample_id,
         i.sha256,
-        rejection(i.status, i.error_class, s.admission, i.mode, i.width, i.height) as rejected_because,
+        rejection(i.status, i.error_class, s.profile, i.mode, i.width, i.height) as rejected_because,
     from laionet l
     join image_sets s on s.image_set = l.recipe
     left join images i using (source, sample_id)

@@ -1,6 +1,6 @@
 -- core.predictions: one row per image set, picture, model and rank
 with image_sets as (
-    select image_set, admission from raw.image_sets where kind = 'recipe'
+    select image_set, profile from raw.image_sets where kind = 'recipe'
 ),
 
 admitted as (
@@ -8,7 +8,7 @@ admitted as (
 ),
 
 image_predictions as (
-    select source, part, sha256, unnest(profiles_of(profile)) as admission, model, rank, wnid, score
+    select source, part, sha256, unnest(profiles_of(profile)) as profile, model, rank, wnid, score
     from core.image_predictions
     where wnid is not null
 ),
@@ -29,7 +29,7 @@ of_recipes as (
         score,
     from admitted
     join image_sets using (image_set)
-    join image_predictions using (source, part, sha256, admission)
+    join image_predictions using (source, part, sha256, profile)
 ),
 
 of_local_sets as (

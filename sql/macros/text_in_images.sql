@@ -1,5 +1,5 @@
 -- Whether the text recognised in a picture names a class: by its name alone for profile "paper", by any lemma for
--- "corrected". `laionet_assets.ocr.in_text` is the same in plain Python.
+-- "corrected". `tests/unit/sql/class_name_in_text.py` is the same in plain Python.
 
 -- In lower case, punctuation as spaces, a space at both ends: how the published rule reads both sides.
 create macro spaced(text) as ' ' || punctuation_to_spaces(lower(text)) || ' ';

@@ -15,7 +15,7 @@ from laionet_assets.assets import publishing
 from laionet_assets.assets.parts import sync_parts
 from laionet_assets.assets.pipeline import Pipeline, build_pipeline
 from laionet_assets.assets.steps import Step
-from laionet_assets.quality.checks import describe_failures
+from laionet_assets.quality.asset_checks import describe_failures
 from laionet_assets.settings import load_settings
 from laionet_assets.warehouse.rows import write_select
 from laionet_assets.warehouse.table import PartKey

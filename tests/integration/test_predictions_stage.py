@@ -23,7 +23,7 @@ from laionet_assets.images.store import ImageStore
 from laionet_assets.sample.classes import sample_classes
 from laionet_assets.sample.drawings import curated_picture
 from laionet_assets.settings import load_settings
-from laionet_assets.sqlmodels.check import create_empty
+from laionet_assets.sqlmodels.binding import create_empty
 from laionet_assets.warehouse.checkpoint import Chunks
 from laionet_assets.warehouse.rows import write_select
 from laionet_assets.warehouse.table import PartKey
@@ -159,14 +159,14 @@ def taxonomy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def world(tmp_path: Path, taxonomy: Path) -> World:
-    """Two local sets of the same odd pictures, one an admission, and one set that is drawn."""
+    """Two local sets of the same odd pictures, one a profile, and one set that is drawn."""
     for name, content in odd_pictures().items():
         path = tmp_path / "odd" / CLASSES[0] / f"{name}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     sets = [
-        {"name": f"odd-{admission}", "layout": "imagefolder", "path": "./odd", "admission": admission}
-        for admission in ("paper", "corrected")
+        {"name": f"odd-{profile}", "layout": "imagefolder", "path": "./odd", "profile": profile}
+        for profile in ("paper", "corrected")
     ]
     drawn = {"name": "curated", "layout": "imagefolder", "path": f"sample://curated?per_class={CURATED_PER_CLASS}"}
     return World(tmp_path, CONFIG | {"image_sets": [drawn, *sets]}, taxonomy)
@@ -291,7 +291,7 @@ def test_what_was_removed_is_in_no_local_set(world: World) -> None:
     world.make("core.removals", "core.set_images", "core.set_predictions")
     mine = "from {} where image_id like '%plain%' order by all"
     assert world.rows(f"select image_set, sha256, is_admitted, rejected_because {mine.format('core_set_images')}") == [
-        (f"odd-{admission}", None, False, "removed") for admission in ("corrected", "paper")
+        (f"odd-{profile}", None, False, "removed") for profile in ("corrected", "paper")
     ]
     assert (
         world.rows(f"select rank, wnid, sha256, error {mine.format('core_set_predictions')}")

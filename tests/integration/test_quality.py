@@ -13,7 +13,7 @@ import dagster as dg
 import duckdb
 import pytest
 
-from laionet_assets.quality.checks import check_result, check_specs, describe_failures
+from laionet_assets.quality.asset_checks import check_result, check_specs, describe_failures
 from laionet_assets.quality.data_docs import DocsTarget
 from laionet_assets.quality.expectations import Expectation, QualityError, grain_expectations, parse_expectations
 from laionet_assets.quality.validate import Outcome, validate

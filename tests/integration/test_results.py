@@ -11,9 +11,9 @@ import pytest
 
 from laionet_assets.assets import results
 from laionet_assets.assets.versions import Versions
+from laionet_assets.published_results.label_lists import LabelListError
 from laionet_assets.settings import SettingsError
 from laionet_assets.stats import combine_recalls, wilson_interval, wilson_se
-from laionet_assets.stats.label_lists import LabelListError
 from tests.integration.results import INPUTS, MARTS, PROJECT, PUBLISHED, Workbench, values
 
 pytestmark = pytest.mark.integration

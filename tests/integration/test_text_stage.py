@@ -12,9 +12,9 @@ from laionet_assets.assets.planning import stale_tasks
 from laionet_assets.assets.publishing import make
 from laionet_assets.images.removals import url_hash
 from laionet_assets.images.store import ImageStore
-from laionet_assets.quality.checks import describe_failures
+from laionet_assets.quality.asset_checks import describe_failures
 from laionet_assets.sample.web_pictures import web_picture
-from laionet_assets.sqlmodels.check import create_empty
+from laionet_assets.sqlmodels.binding import create_empty
 from laionet_assets.warehouse.rows import write_select
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Stamp, digest

@@ -13,7 +13,19 @@ import laionet_assets
 PACKAGE = "laionet_assets"
 ROOT = Path(laionet_assets.__file__).parent
 BASE_ROOMS = ("models", "pictures")
-ROOMS = ("taxonomy", "sources", "matching", "encoders", "sample", "images", "ocr", "predictors", "stats", "neighbours")
+ROOMS = (
+    "taxonomy",
+    "sources",
+    "matching",
+    "encoders",
+    "sample",
+    "images",
+    "ocr",
+    "predictors",
+    "published_results",
+    "stats",
+    "neighbours",
+)
 LAYERS_ABOVE = ("assets", "commands", "definitions", "cli", "sqlmodels", "quality")
 
 

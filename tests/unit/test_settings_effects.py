@@ -21,6 +21,7 @@ from pydantic import BaseModel
 
 from laionet_assets.assets.fetching import Fetching
 from laionet_assets.assets.image_sets import open_local_set
+from laionet_assets.assets.image_text import recognizer_spec
 from laionet_assets.assets.images import open_store
 from laionet_assets.assets.named_models import named_models
 from laionet_assets.assets.parts import sync_parts
@@ -28,7 +29,6 @@ from laionet_assets.assets.pipeline import build_pipeline
 from laionet_assets.assets.predictions import predictor_specs
 from laionet_assets.assets.refresh import automation
 from laionet_assets.assets.similarity import encoder_specs
-from laionet_assets.assets.text import recognizer_spec
 from laionet_assets.assets.versions import Versions
 from laionet_assets.errors import UserError
 from laionet_assets.models.spec import IMAGE_ENCODER
@@ -197,7 +197,7 @@ EFFECTS: Mapping[str, tuple[Any, Probe] | tuple[Any, Probe, Edits]] = {
     "image_sets[].path": ("set-two", pictures),
     "image_sets[].devkit": ("two", pictures, VAL),
     "image_sets[].label_column": ("other", pictures, {**WEB_DATASET, "image_sets[].label_column": "wnid"}),
-    "image_sets[].admission": ("paper", versions),
+    "image_sets[].profile": ("paper", versions),
     "image_sets[].selection_frequency": (0.73, versions),
     "published_results[].name": ("other", versions),
     "published_results[].classes": ("two.json", versions, {"published_results[].classes": "one.json"}),

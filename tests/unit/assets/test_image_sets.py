@@ -13,7 +13,7 @@ from PIL import Image
 from laionet_assets.assets.image_sets import image_set_rows, open_local_set, steps
 from laionet_assets.pictures.admission import admit
 from laionet_assets.settings import Settings, SettingsError, load_settings
-from laionet_assets.sqlmodels.check import create_macros
+from laionet_assets.sqlmodels.binding import create_macros
 from tests.unit.sql.models import project
 
 
@@ -36,12 +36,12 @@ def test_rows_of_recipes_local_sets_and_published_results(tmp_path: Path) -> Non
     settings = settings_of(
         tmp_path,
         image_sets=[
-            {"name": "val", "layout": "imagefolder", "path": "./val", "admission": "paper", "weighted_by": "r2"},
+            {"name": "val", "layout": "imagefolder", "path": "./val", "profile": "paper", "weighted_by": "r2"},
             {"name": "drawn", "layout": "imagefolder", "path": "sample://curated", "classes": "./classes.json"},
         ],
         published_results=[{"name": "paper-val", "path": "./results.parquet", "zero_shot_missing": "wrong"}],
     )
-    columns = ("image_set", "position", "kind", "layout", "admission", "weighted_by", "zero_shot_missing")
+    columns = ("image_set", "position", "kind", "layout", "profile", "weighted_by", "zero_shot_missing")
     assert [tuple(row[name] for name in (*columns, "has_class_list")) for row in image_set_rows(settings)] == [
         ("r1", 0, "recipe", None, "paper", "r1", None, False),
         ("r2", 1, "recipe", None, "corrected", "r2", None, False),
@@ -87,14 +87,14 @@ def encoded(mode: str, side: int) -> bytes:
 
 @pytest.mark.parametrize("side", [9, 10])
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "CMYK", "I;16", "I", "F", "LAB", "YCbCr", "RGBX"])
-@pytest.mark.parametrize("admission", ["paper", "corrected"])
-def test_the_rule_in_sql_is_the_rule_of_the_pictures(admission: str, mode: str, side: int) -> None:
+@pytest.mark.parametrize("profile", ["paper", "corrected"])
+def test_the_rule_in_sql_is_the_rule_of_the_pictures(profile: str, mode: str, side: int) -> None:
     """Recipes are admitted by columns of core.images, local sets by their pictures."""
-    found = admit(encoded(mode, side), admission)
+    found = admit(encoded(mode, side), profile)
     assert found.mode
     with duckdb.connect() as connection:
         create_macros(connection, [project().macros["rejection"]])
-        values = ["success", None, admission, found.mode, found.width, found.height]
+        values = ["success", None, profile, found.mode, found.width, found.height]
         (reason,) = connection.execute("select rejection(?, ?, ?, ?, ?, ?)", values).fetchone()
     assert reason == found.reason
 

@@ -23,10 +23,10 @@ from laionet_assets.assets.images import (
 from laionet_assets.assets.publishing import make
 from laionet_assets.assets.steps import Step
 from laionet_assets.images.fetch.policy import FetchPolicy
+from laionet_assets.images.outcomes import Result, removed, result_columns
 from laionet_assets.images.removals import Removal, remove
-from laionet_assets.images.results import Result, removed, result_columns
 from laionet_assets.settings import Settings, load_settings
-from laionet_assets.sqlmodels.check import create_empty
+from laionet_assets.sqlmodels.binding import create_empty
 from laionet_assets.sqlmodels.loader import load_project
 from laionet_assets.warehouse.lake import Lake
 from laionet_assets.warehouse.rows import write_select, write_table

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from laionet_assets.assets.image_text import recognizer_spec
 from laionet_assets.assets.predictions import predictor_specs
 from laionet_assets.assets.similarity import encoder_specs
-from laionet_assets.assets.text import recognizer_spec
 from laionet_assets.models.spec import PREDICTOR, RECOGNIZER, TEXT_ENCODER, ModelSpec
 from laionet_assets.settings import Settings, SettingsError, load_settings
 

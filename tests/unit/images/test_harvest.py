@@ -14,8 +14,8 @@ from PIL import Image
 from laionet_assets.images.downloaded import Downloaded, Found
 from laionet_assets.images.fetch.policy import FetchPolicy
 from laionet_assets.images.harvest import Asked, Harvest, Refusal, Rules, harvest
+from laionet_assets.images.outcomes import Result
 from laionet_assets.images.removals import Removal, Removals, url_hash
-from laionet_assets.images.results import Result
 from laionet_assets.images.shards import content_hash
 from laionet_assets.images.store import ImageStore
 from laionet_assets.images.tombstones import Tombstone

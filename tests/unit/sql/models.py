@@ -10,7 +10,7 @@ import duckdb
 
 from laionet_assets.assets.matching import matches_select
 from laionet_assets.quality.expectations import BATCH, GRAIN_CHECKS, UNEXPECTED_ROWS
-from laionet_assets.sqlmodels.check import create_all_empty, create_macros
+from laionet_assets.sqlmodels.binding import create_all_empty, create_macros
 from laionet_assets.sqlmodels.loader import Project, load_project
 from laionet_assets.taxonomy import Synset
 from laionet_assets.warehouse.rows import as_documented

@@ -10,8 +10,8 @@ from tests.unit.sql.models import Database, queries
 SHA = {name: name * 64 for name in "abc"}
 GOOD: Mapping[str, list[dict[str, Any]]] = {
     "raw.image_sets": [
-        {"image_set": "r", "position": 0, "kind": "recipe", "admission": "paper", "weighted_by": "r"},
-        {"image_set": "v", "position": 1, "kind": "local", "layout": "imagefolder", "admission": "corrected",
+        {"image_set": "r", "position": 0, "kind": "recipe", "profile": "paper", "weighted_by": "r"},
+        {"image_set": "v", "position": 1, "kind": "local", "layout": "imagefolder", "profile": "corrected",
          "weighted_by": "r"},
         {"image_set": "p", "position": 2, "kind": "published", "weighted_by": "p", "zero_shot_missing": "wrong"},
     ],
@@ -25,12 +25,12 @@ GOOD: Mapping[str, list[dict[str, Any]]] = {
     ],
     "core.set_images": [
         {"image_set": "v", "image_id": name, "wnid": "n00000001", "sha256": SHA[name], "mode": "RGB", "width": 99,
-         "height": 99, "admission": "corrected", "is_admitted": name == "b", "conversions": [],
+         "height": 99, "profile": "corrected", "is_admitted": name == "b", "conversions": [],
          "rejected_because": None if name == "b" else "decode", "error": None if name == "b" else "cut off"}
         for name in "bc"
     ] + [
         {"image_set": "v", "image_id": f"b{i}", "wnid": "n00000001", "sha256": SHA["b"], "mode": "RGB", "width": 99,
-         "height": 99, "admission": "corrected", "is_admitted": True, "conversions": []}
+         "height": 99, "profile": "corrected", "is_admitted": True, "conversions": []}
         for i in range(9)
     ],
     "core.image_predictions": [
@@ -46,7 +46,7 @@ GOOD: Mapping[str, list[dict[str, Any]]] = {
     ] + [{"image_set": "v", "image_id": "c", "profile": "both", "model": "m", "rank": 1, "error": "cut off"}],
 }  # fmt: skip
 SPOILT = {
-    ("raw.image_sets", "columns_go_with_the_kind"): "update raw.image_sets set admission = null where kind = 'local'",
+    ("raw.image_sets", "columns_go_with_the_kind"): "update raw.image_sets set profile = null where kind = 'local'",
     (
         "raw.image_sets",
         "weights_come_from_recipes_or_published_results",
@@ -62,7 +62,7 @@ SPOILT = {
     (
         "core.set_images",
         "paper_takes_rgb_as_it_is",
-    ): "update core.set_images set admission = 'paper', conversions = ['exif_orientation'] where image_id = 'b'",
+    ): "update core.set_images set profile = 'paper', conversions = ['exif_orientation'] where image_id = 'b'",
     (
         "core.set_images",
         "the_same_content_is_judged_the_same",

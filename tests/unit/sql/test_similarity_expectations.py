@@ -23,7 +23,7 @@ SHARES = ("mean_lower", "lower", "higher", "lower_minus_higher", "lower_bh", "hi
 CLAIMS = ("C1", "C2", "C3a", "C3b", "C4", "C5", "C6", "C7", "C8", "C9", "N1", "N2", "N3", "N4", "N5")
 GOOD: Mapping[str, list[dict[str, Any]]] = {
     "raw.image_sets": [
-        {"image_set": "r", "position": 0, "kind": "recipe", "admission": "paper"},
+        {"image_set": "r", "position": 0, "kind": "recipe", "profile": "paper"},
         *({"image_set": name, "position": i, "kind": "local"} for i, name in enumerate(SETS, 1)),
     ],
     "raw.recipes": [{"recipe": "r", "position": 0, "matching": "paper"}],
@@ -36,8 +36,8 @@ GOOD: Mapping[str, list[dict[str, Any]]] = {
         {"source": "s", "part": "a", "sha256": SHA["b"], "profile": "both", "encoder": "e"} | VECTOR,
     ],
     "core.set_images": [
-        {"image_set": "v", "image_id": "1", "sha256": SHA["c"], "is_admitted": True, "admission": "corrected"},
-        {"image_set": "v", "image_id": "2", "is_admitted": False, "admission": "corrected"},
+        {"image_set": "v", "image_id": "1", "sha256": SHA["c"], "is_admitted": True, "profile": "corrected"},
+        {"image_set": "v", "image_id": "2", "is_admitted": False, "profile": "corrected"},
     ],
     "core.set_embeddings": [
         {"image_set": "v", "image_id": "1", "encoder": "e", "sha256": SHA["c"], "profile": "both"} | VECTOR,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from laionet_assets.sqlmodels.check import check_columns
+from laionet_assets.sqlmodels.binding import check_columns
 from laionet_assets.sqlmodels.loader import Model, UnitTest, load_project
 from laionet_assets.sqlmodels.unit import run_unit_test
 

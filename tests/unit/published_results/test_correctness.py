@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from laionet_assets.published_results.correctness import PublishedResults, PublishedResultsError, published_select
+from laionet_assets.published_results.label_lists import LabelList
 from laionet_assets.sqlmodels.loader import load_project
-from laionet_assets.stats.label_lists import LabelList
-from laionet_assets.stats.published import PublishedResults, PublishedResultsError, published_select
 
 LION, TENCH = "n02129165", "n01440764"
 Row = dict[str, Any]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from laionet_assets.stats.label_lists import LabelList, LabelListError, label_counts, read_label_list
+from laionet_assets.published_results.label_lists import LabelList, LabelListError, label_counts, read_label_list
 
 LION, TENCH = "n02129165", "n01440764"
 

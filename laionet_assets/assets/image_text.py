@@ -19,7 +19,7 @@ from laionet_assets.warehouse.warehouse import Warehouse, digest
 
 if TYPE_CHECKING:
     from laionet_assets.images.store import ImageStore
-    from laionet_assets.ocr.texts import PictureText
+    from laionet_assets.ocr.stored import PictureText
 
 OCR_POOL = "ocr"
 
@@ -69,7 +69,7 @@ def recognizer_spec(settings: Settings) -> ModelSpec | None:
 
 
 def _write_texts(settings: Settings, spec: ModelSpec | None, work: Work) -> None:
-    from laionet_assets.ocr.texts import texts_of
+    from laionet_assets.ocr.stored import texts_of
 
     published = work.published()
     contents = _sha256s(work, _CONTENTS)
@@ -94,7 +94,7 @@ def _read(
     spec: ModelSpec, wanted: Collection[str], store: "ImageStore", known: Mapping[str, "PictureText"], work: Work
 ) -> "dict[str, PictureText]":
     """The texts of all pictures wanted, by content: those that are known, the others read now."""
-    from laionet_assets.ocr.texts import read_missing
+    from laionet_assets.ocr.stored import read_missing
 
     return read_missing(
         spec,

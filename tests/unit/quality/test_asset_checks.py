@@ -5,7 +5,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from laionet_assets.quality.checks import check_result, check_specs, describe_failures
+from laionet_assets.quality.asset_checks import check_result, check_specs, describe_failures
 from laionet_assets.quality.expectations import Expectation, grain_expectations
 from laionet_assets.quality.validate import Outcome
 
@@ -120,7 +120,7 @@ def test_nothing_failed_is_nothing_to_say() -> None:
 
 def test_importing_the_room_does_not_import_great_expectations() -> None:
     code = (
-        "import sys; from laionet_assets.quality import checks, data_docs, expectations, validate; "
+        "import sys; from laionet_assets.quality import asset_checks, data_docs, expectations, validate; "
         "expectations.known_types(); print('great_expectations' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

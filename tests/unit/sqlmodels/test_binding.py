@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from laionet_assets.sqlmodels.check import assert_columns, check_columns, check_expectations, column_differences
+from laionet_assets.sqlmodels.binding import assert_columns, check_columns, check_expectations, column_differences
 from laionet_assets.sqlmodels.loader import load_project
 from laionet_assets.sqlmodels.parse import SqlModelError
 

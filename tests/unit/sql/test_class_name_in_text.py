@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from laionet_assets.ocr.in_text import class_name_in_text, fold
-from laionet_assets.sqlmodels.check import create_macros
+from laionet_assets.sqlmodels.binding import create_macros
 from laionet_assets.sqlmodels.loader import load_project
+from tests.unit.sql.class_name_in_text import class_name_in_text, fold
 
 HUSKY = ("Siberian husky",)
 RETRIEVER = ("flat-coated retriever",)
@@ -60,14 +60,14 @@ def in_sql(connection: duckdb.DuckDBPyConnection, text: str | None, lemmas: Sequ
 def test_cases(
     connection: duckdb.DuckDBPyConnection, text: str | None, lemmas: tuple[str, ...], paper: bool, corrected: bool
 ) -> None:
-    assert class_name_in_text(text, lemmas, rule="paper") is paper
-    assert class_name_in_text(text, lemmas, rule="corrected") is corrected
+    assert class_name_in_text(text, lemmas, profile="paper") is paper
+    assert class_name_in_text(text, lemmas, profile="corrected") is corrected
     expected = (None, None) if text is None else (paper, corrected)
     assert in_sql(connection, text, lemmas) == expected
 
 
 def test_a_lemma_without_words_names_nothing(connection: duckdb.DuckDBPyConnection) -> None:
-    assert not class_name_in_text("? ! -", ["?", "-"], rule="corrected")
+    assert not class_name_in_text("? ! -", ["?", "-"], profile="corrected")
     assert in_sql(connection, "? ! -", ["?", "-"])[1] is False
 
 
@@ -92,6 +92,6 @@ def test_fold_is_the_words_of_the_macro(connection: duckdb.DuckDBPyConnection, t
 @given(text=TEXTS, lemmas=st.lists(TEXTS, min_size=1, max_size=3))
 def test_both_rules_agree_with_sql(connection: duckdb.DuckDBPyConnection, text: str, lemmas: list[str]) -> None:
     paper, corrected = in_sql(connection, text, lemmas)
-    assert class_name_in_text(text, lemmas, rule="corrected") == corrected
+    assert class_name_in_text(text, lemmas, profile="corrected") == corrected
     if text and text.isascii() and lemmas[0].isascii():
-        assert class_name_in_text(text, lemmas, rule="paper") == paper
+        assert class_name_in_text(text, lemmas, profile="paper") == paper

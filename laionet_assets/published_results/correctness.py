@@ -17,7 +17,7 @@ from functools import cached_property
 import duckdb
 
 from laionet_assets.errors import UserError
-from laionet_assets.stats.label_lists import LabelList
+from laionet_assets.published_results.label_lists import LabelList
 from laionet_assets.warehouse.sql import literal
 
 MAX_K = 5

@@ -21,7 +21,7 @@ _IGNORED = (
 _ENTITIES = "amp apos bdquo laquo ldquo lsaquo lsquo nbsp quot raquo rdquo rsaquo rsquo sbquo"
 
 
-def class_name_in_text(text: str | None, lemmas: Sequence[str], *, rule: Literal["paper", "corrected"]) -> bool:
+def class_name_in_text(text: str | None, lemmas: Sequence[str], *, profile: Literal["paper", "corrected"]) -> bool:
     """Whether the text recognised in a picture names the class with these lemmas, its name first.
 
     `paper`: the text, in lower case, contains the class's name (first lemma, lower case) with a space or punctuation
@@ -32,7 +32,7 @@ def class_name_in_text(text: str | None, lemmas: Sequence[str], *, rule: Literal
     """
     if not text:
         return False
-    if rule == "paper":
+    if profile == "paper":
         return _padded(lemmas[0].lower()) in _padded(text.lower())
     words = f" {fold(text)} "
     folded = [fold(lemma) for lemma in lemmas]

@@ -8,7 +8,7 @@ import pytest
 
 from laionet_assets.images.fetch.outcomes import ErrorClass, FetchOutcome, Status
 from laionet_assets.images.fetch.policy import FetchPolicy
-from laionet_assets.images.results import (
+from laionet_assets.images.outcomes import (
     Result,
     blocked,
     content_digest,

@@ -10,8 +10,8 @@ from PIL import Image
 
 from laionet_assets.models.spec import ModelSpec
 from laionet_assets.ocr import RecognizedText, TextRecognizer, parse_recognizer, recognizer_identity
-from laionet_assets.ocr import texts as module
-from laionet_assets.ocr.texts import PictureText, read_missing, texts_of
+from laionet_assets.ocr import stored as module
+from laionet_assets.ocr.stored import PictureText, read_missing, texts_of
 from laionet_assets.sqlmodels.loader import load_project
 from laionet_assets.warehouse.rows import as_documented
 

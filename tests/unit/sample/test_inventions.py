@@ -5,7 +5,15 @@ import pytest
 from laionet_assets.sample.captions import Mention
 from laionet_assets.sample.classes import sample_classes
 from laionet_assets.sample.dice import Dice
-from laionet_assets.sample.recipes import KINDS, LONG_TEXT, NOISE, Invention, class_caption, long_caption, noise_caption
+from laionet_assets.sample.inventions import (
+    KINDS,
+    LONG_TEXT,
+    NOISE,
+    Invention,
+    class_caption,
+    long_caption,
+    noise_caption,
+)
 
 
 @pytest.fixture(scope="module")

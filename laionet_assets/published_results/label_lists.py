@@ -1,6 +1,7 @@
 """Label lists: which images each class has, as published beside LAIONet and ImageNet's validation set.
 
-Here: reading them, pickles included, without running what a pickle asks for. Not here: results of models (`published`).
+Here: reading them, pickles included, without running what a pickle asks for. Not here: results of models
+(`correctness`).
 
 A list is one of: a mapping from wnid to image ids (`wnid2laionindices`), a mapping from image id to wnid
 (`imagename2wnid`), or the wnids alone, once or under several names; as JSON, or as a pickle of these.
