@@ -24,6 +24,8 @@ from laionet_assets.warehouse.sql import identifier, literal
 
 KNOWN = "known"
 """Temporary view made here: what is known of each content and model."""
+SEEN_BY = "seen_by"
+"""Temporary view made here: KNOWN, a row for each profile; what it stands for there is `look`."""
 NOT_STORED = "the picture is not in the image store, or damaged there"
 
 CHUNK_PICTURES = 512
@@ -78,7 +80,7 @@ def write_of_part(settings: Settings, results: Results, models: Sequence[Model],
             source,
             part,
             sha256,
-            coalesce(look, 'both') as profile,
+            coalesce(profile, 'both') as profile,
             model as {results.label},
             {results.values},
             if(is_known is null, {literal(NOT_STORED)}, error) as error,
@@ -96,11 +98,6 @@ def write_of_sets(settings: Settings, results: Results, models: Sequence[Model],
     _make_missing(work, results, models, reader)
     work.write_rows(
         f"""
-        with seen_by as (
-            select * exclude (profile), profile as look, unnest(profiles_of(profile)) as profile, true as is_known
-            from {KNOWN}
-        )
-
         select
             image_set,
             image_id,
@@ -112,7 +109,7 @@ def write_of_sets(settings: Settings, results: Results, models: Sequence[Model],
             model_identity,
         from {PICTURES}
         cross join models
-        left join seen_by using (sha256, model_identity, profile)
+        left join (select *, true as is_known from {SEEN_BY}) using (sha256, model_identity, profile)
         """,
     )
 
@@ -155,20 +152,24 @@ def _make_known(work: Work, results: Results, chunks: Chunks, not_made: str | No
         union all
         select * from published anti join finished using (sha256, model_identity)
     """)
+    work.connection.execute(f"""
+        create or replace temp view {SEEN_BY} as
+        select
+            * exclude (profile),
+            profile as look,
+            unnest(if(profile = 'both', ['paper', 'corrected'], [profile])) as profile,
+        from {KNOWN}
+    """)
 
 
 def _missing(work: Work) -> list[tuple[tuple[str, ...], list[str]]]:
     """Contents by the models that they lack: (model identities, contents), in a stable order."""
     rows = work.connection.execute(f"""
-        with seen_by as (
-            select sha256, model_identity, unnest(profiles_of(profile)) as profile
-            from {KNOWN}
-        ),
-        missing as (
+        with missing as (
             select distinct sha256, model_identity
             from (select distinct sha256, profile from {WANTED})
             cross join (select distinct model_identity from models)
-            anti join seen_by using (sha256, model_identity, profile)
+            anti join {SEEN_BY} using (sha256, model_identity, profile)
         ),
         by_content as (
             select sha256, list(model_identity order by model_identity) as identities from missing group by sha256

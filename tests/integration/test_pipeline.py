@@ -14,62 +14,12 @@ from rich.console import Console
 from laionet_assets.commands.asking import report
 from laionet_assets.errors import UserError
 from tests.integration.conftest import Project
+from tests.integration.graph import AFTER_PARTS, BY_PART, downstream
 
 pytestmark = pytest.mark.integration
 
-AFTER_RECIPES = {
-    "raw.recipes",
-    "core.laionet",
-    "core.image_labels",
-    "core.predictions",
-    "core.correctness",
-    "core.class_weights",
-    "marts.class_frequency",
-    "marts.funnel",
-    "marts.threshold_sweep",
-    "marts.class_recall",
-    "marts.accuracy",
-    "marts.accuracy_gap",
-    "marts.zero_shot",
-    "marts.real_accuracy",
-    "marts.image_outcomes",
-    "marts.removal_leftovers",
-    "core.compared_images",
-    "core.class_similarity",
-    "marts.intra_class_similarity",
-    "marts.intra_class_similarity_paper",
-    "marts.similarity_histogram",
-    "marts.similarity_comparison",
-    "marts.similarity_shares",
-    "marts.similarity_curves",
-    "marts.cross_set_similarity",
-    "marts.class_profile",
-    "marts.class_correlations",
-    "marts.claims",
-}
-IMAGES = {
-    "core.image_requests",
-    "core.images",
-    "core.image_text",
-    "core.names_in_images",
-    "core.image_predictions",
-    "core.image_embeddings",
-}
-SELECTION = {"core.selection", "core.selection_seen", "core.selection_counts", "core.similarity_counts"}
-PER_PART = {
-    "raw.parts",
-    "raw.pairs",
-    "raw.quarantine",
-    "core.caption_matches",
-    "core.candidates",
-    "core.caption_embeddings",
-    "core.caption_similarity",
-    *SELECTION,
-    "core.removed_samples",
-    "core.matching_counts",
-    *IMAGES,
-}
-AFTER_PARTS = AFTER_RECIPES - {"raw.recipes"} | {"marts.matching_gain"}
+AFTER_RECIPES = downstream("raw.recipes") - BY_PART
+OF_RECIPES = downstream("raw.recipes") & BY_PART
 
 
 def test_a_life_of_changes_each_costs_only_its_own_work(project: Project) -> None:
@@ -95,13 +45,13 @@ def test_a_life_of_changes_each_costs_only_its_own_work(project: Project) -> Non
         "encoder: minilm, text_threshold: 0.7}\n  - {name: corrected",
     )
     assert project.run() == 0
-    assert project.made() == AFTER_RECIPES | {f"{name} web/part-0000{n}" for name in IMAGES | SELECTION for n in (0, 1)}
+    assert project.made() == AFTER_RECIPES | {f"{name} web/part-0000{n}" for name in OF_RECIPES for n in (0, 1)}
     assert project.count("select count(*) from core.laionet where recipe = 'paper' and similarity <= 0.7") == 0
 
     before = project.files()
     project.add_part(2)
     assert project.run() == 0
-    assert project.made() == {f"{name} web/part-00002" for name in PER_PART} | AFTER_PARTS
+    assert project.made() == {f"{name} web/part-00002" for name in BY_PART} | AFTER_PARTS
     unchanged = {name for name in before if "part=part-0000" in name}
     assert {name: project.files()[name] for name in unchanged} == {name: before[name] for name in unchanged}
 
@@ -255,7 +205,7 @@ def test_what_fails_keeps_back_what_reads_it_and_nothing_else(project: Project, 
     project.configure()
     assert project.run(select=wanted) == 0, project.printed[-1]
     assert not {name for name in project.made() if name.endswith("part-00000") and "embeddings" not in name} - {
-        f"{name} web/part-00000" for name in ("core.caption_similarity", *IMAGES, *SELECTION)
+        f"{name} web/part-00000" for name in ("core.caption_similarity", *OF_RECIPES)
     }
 
 

@@ -18,46 +18,13 @@ from laionet_assets.assets.partitions import PARTS
 from laionet_assets.assets.refresh import SENSOR, evaluate_parts, nightly_requests
 from laionet_assets.definitions import build_defs
 from laionet_assets.warehouse.table import PartKey
+from tests.integration import graph
 from tests.integration.conftest import Project, make_due
+from tests.integration.graph import keys
 
 pytestmark = pytest.mark.integration
 
-PER_PART = {
-    "raw/parts",
-    "raw/pairs",
-    "raw/quarantine",
-    "core/caption_matches",
-    "core/candidates",
-    "core/caption_embeddings",
-    "core/caption_similarity",
-    "core/matching_counts",
-    "core/similarity_counts",
-    "core/selection",
-    "core/removed_samples",
-    "core/image_requests",
-    "core/images",
-    "core/image_text",
-    "core/names_in_images",
-    "core/selection_seen",
-    "core/selection_counts",
-    "core/image_predictions",
-    "core/image_embeddings",
-}
-
-BASE = {"raw/synsets", "staging/lemmas", "staging/queries", "core/query_embeddings", "raw/recipes", "core/removals"}
-"""What parts read."""
-OF_NO_PART = {
-    "core/set_images",
-    "core/set_predictions",
-    "core/set_embeddings",
-    "raw/class_lists",
-    "raw/image_sets",
-    "raw/predictors",
-    "raw/published_correctness",
-    "raw/published_labels",
-    "raw/real_labels",
-}
-"""What has nothing to do with parts: they do not wait for it."""
+PER_PART, BASE, OF_NO_PART = keys(graph.BY_PART), keys(graph.BASE), keys(graph.OF_NO_PART)
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ import duckdb
 import pytest
 
 from laionet_assets.sample import write_sample_part
+from tests.integration.graph import BY_PART, keys
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
@@ -37,27 +38,7 @@ recipes:
 refresh: {interval_seconds: 5}
 """
 PART_ROWS = 400
-PER_PART = {
-    "raw/parts",
-    "raw/pairs",
-    "raw/quarantine",
-    "core/caption_matches",
-    "core/candidates",
-    "core/caption_embeddings",
-    "core/caption_similarity",
-    "core/matching_counts",
-    "core/similarity_counts",
-    "core/selection",
-    "core/removed_samples",
-    "core/image_requests",
-    "core/images",
-    "core/image_text",
-    "core/names_in_images",
-    "core/selection_seen",
-    "core/selection_counts",
-    "core/image_predictions",
-    "core/image_embeddings",
-}
+PER_PART = keys(BY_PART)
 
 
 @dataclass(frozen=True)
