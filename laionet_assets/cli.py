@@ -14,6 +14,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from laionet_assets.commands.interrupting import INTERRUPTED, exit_code, guarded
 from laionet_assets.errors import UserError, with_causes
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -64,7 +65,8 @@ def run(
     def work() -> int:
         from laionet_assets.commands.running import run_pipeline
 
-        return run_pipeline(config, select=select, parts=_listed(parts), force=force)
+        with guarded():
+            return run_pipeline(config, select=select, parts=_listed(parts), force=force)
 
     _exit_with(work)
 
@@ -186,8 +188,8 @@ def _exit_with(work: Callable[[], int]) -> NoReturn:
         print(f"laionet: {with_causes(error)}{hint}", file=sys.stderr)
         code = 2
     except KeyboardInterrupt:
-        print("laionet: interrupted; what was published stands, run again to go on", file=sys.stderr)
-        code = 130
+        print(INTERRUPTED, file=sys.stderr)
+        code = exit_code()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # everything is on disk; DuckDB 2.0's teardown would list what other libraries still hold of it

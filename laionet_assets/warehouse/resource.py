@@ -11,10 +11,13 @@ from typing import Any
 
 import duckdb
 import fsspec
+from dagster import InitResourceContext
 from dagster_duckdb import DuckDBResource
 from pydantic import Field
 
+from laionet_assets.references import resolved
 from laionet_assets.warehouse.lake import Lake
+from laionet_assets.warehouse.processes import Process
 from laionet_assets.warehouse.table import Table
 from laionet_assets.warehouse.warehouse import SourceView, Warehouse, memory_connection
 
@@ -32,6 +35,12 @@ class WarehouseResource(DuckDBResource):
     filesystems: dict[str, dict[str, Any]] = Field(
         default={}, description="Other filesystems that the sources are on: options by URL."
     )
+
+    def setup_for_execution(self, context: InitResourceContext) -> None:
+        """Write into the tags of the run which process works on it, so that it can be told when that is gone."""
+        super().setup_for_execution(context)
+        if context.run is not None and context.instance is not None:
+            context.instance.add_run_tags(context.run.run_id, Process.this().tags)
 
     @contextmanager
     def get_connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -62,7 +71,7 @@ class WarehouseResource(DuckDBResource):
         found: dict[str, fsspec.AbstractFileSystem] = {}
         for url, options in wanted.items():
             if "://" in url and not url.startswith("file://"):
-                filesystem = fsspec.core.url_to_fs(url, **options)[0]
+                filesystem = fsspec.core.url_to_fs(url, **resolved(options, of=url))[0]
                 protocol = filesystem.protocol if isinstance(filesystem.protocol, str) else filesystem.protocol[0]
                 found.setdefault(protocol, filesystem)
         return list(found.values())
