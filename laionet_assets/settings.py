@@ -227,13 +227,14 @@ class RecipeSettings(_Strict):
 
 
 class DuckDBSettings(_Strict):
-    """Limits of the engine. Without a value, DuckDB's own default."""
+    """Limits of the engine."""
 
     threads: int | None = Field(None, ge=1, le=1024, description="Threads of a connection; by default one a core.")
     memory_limit: str | None = Field(
         None,
         pattern=r"(?i)^\d+(\.\d+)?\s*(B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)$",
-        description="Of a connection, such as 8GB; above it DuckDB spills to disk.",
+        description="Of a run, such as 8GB; above it DuckDB spills to disk. Default: a quarter of the memory that the "
+        "machine or container has, by the runs that may go at once (max_concurrent_runs in dagster.yaml).",
     )
 
 

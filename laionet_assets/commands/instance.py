@@ -14,9 +14,10 @@ import dagster as dg
 from laionet_assets.assets.housekeeping import keep_house
 from laionet_assets.assets.partitions import PARTS
 from laionet_assets.assets.parts import sync_parts
-from laionet_assets.assets.pipeline import build_pipeline
+from laionet_assets.assets.pipeline import build_pipeline, dagster_yaml
 from laionet_assets.commands.interrupting import heed_signals
 from laionet_assets.errors import UserError
+from laionet_assets.inert import inert
 from laionet_assets.settings import CONFIG_VARIABLE, Settings, find_config, load_settings
 from laionet_assets.warehouse.processes import Process
 
@@ -43,9 +44,7 @@ def dagster_home(settings: Settings) -> Path:
             f"variable: then Dagster's state is kept in {settings.home / '.dagster'}"
         )
     home.mkdir(exist_ok=True)
-    package = Path(__file__).resolve().parents[1]
-    candidates = (settings.home / "dagster.yaml", package.parent / "dagster.yaml", package / "_dagster.yaml")
-    target = next(path for path in candidates if path.is_file())
+    target = dagster_yaml(settings)
     link = home / "dagster.yaml"
     is_ours = not link.exists() or (link.is_symlink() and not given)
     if is_ours and link.resolve() != target.resolve():
@@ -70,7 +69,7 @@ def serve_ui(config: Path | None, *, host: str, port: int) -> int:
     with dagster_instance(settings) as instance:
         instance.add_dynamic_partitions(PARTS.name or "", [part.key for part in synced.present])
         for done in keep_house(pipeline, instance):
-            print(f"note: {done}", flush=True)
+            print(f"note: {inert(done)}", flush=True)
     os.environ[CONFIG_VARIABLE] = str(path)
     command = [
         "-W",

@@ -15,6 +15,7 @@ from typing import Any
 
 import dagster as dg
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from laionet_assets.assets.build import asset_key, table_name
@@ -26,10 +27,11 @@ from laionet_assets.assets.planning import Task, kept_back, never_made, phases, 
 from laionet_assets.commands.instance import dagster_instance
 from laionet_assets.commands.interrupting import is_told_to_end
 from laionet_assets.commands.summary import Tally, record, summarize
-from laionet_assets.commands.terminal import open_console
+from laionet_assets.commands.terminal import open_console, tell
 from laionet_assets.commands.waiting import wait_for_pool
 from laionet_assets.definitions import build_defs
 from laionet_assets.errors import UserError
+from laionet_assets.inert import inert
 from laionet_assets.settings import load_settings
 from laionet_assets.warehouse.catalog import refresh_catalog
 from laionet_assets.warehouse.processes import Process
@@ -53,15 +55,15 @@ def run_pipeline(
     settings = load_settings(config)
     pipeline = build_pipeline(settings)
     for notice in settings.unused_keys():
-        console.print(f"[yellow]note[/] {notice}")
+        tell(console, "note", notice)
     defs = build_defs(settings, pipeline=pipeline)
     names = selected_tables(defs, pipeline, select)
     synced = sync_parts(settings, pipeline.warehouse)
     for notice in synced.notices:
-        console.print(f"[yellow]note[/] {notice}")
+        tell(console, "note", notice)
     wanted = chosen_parts(synced.present, parts)
     for source in sorted(pipeline.warehouse.set_aside()):
-        console.print(f"[yellow]note[/] source {source} is not in the settings: its rows are set aside, its files stay")
+        tell(console, "note", f"source {source} is not in the settings: its rows are set aside, its files stay")
     started = time.monotonic()
     refresh_catalog(pipeline.warehouse)
     sealed = [] if parts else synced.kept
@@ -70,8 +72,7 @@ def run_pipeline(
     with dagster_instance(settings) as instance:
         instance.add_dynamic_partitions(PARTS.name or "", [part.key for part in synced.present])
         for done in keep_house(pipeline, instance):
-            console.print("[yellow]note[/] ", end="")
-            console.print(done, markup=False, highlight=False)
+            tell(console, "note", done)
         _execute(defs, instance, pipeline, plan, tally, console, force=force)
     refresh_catalog(pipeline.warehouse)
     summarize(console, pipeline, tally, time.monotonic() - started, parts=len(wanted))
@@ -138,14 +139,19 @@ def _execute(
         def listen(event: Any, part: PartKey | None) -> None:
             if event.event_type == dg.DagsterEventType.STEP_START:
                 task = Task(event.node_name.replace("__", "."), part)
-                progress.update(bar, description=str(task))
+                progress.update(bar, description=escape(inert(str(task))))
                 if not console.is_terminal:
-                    console.print(f"  {task}")
+                    tell(console, " ", str(task))
             elif event.event_type == dg.DagsterEventType.STEP_SUCCESS:
                 progress.advance(bar)
             elif (pool := _pool_waited_for(event)) is not None:
                 wait_for_pool(
-                    instance, pool, run_id=event.run_id, step=event.step_key, tables=tables, say=partial(_say, console)
+                    instance,
+                    pool,
+                    run_id=event.run_id,
+                    step=event.step_key,
+                    tables=tables,
+                    say=partial(tell, console, " "),
                 )
             record(event, part, tally)
 
@@ -169,7 +175,8 @@ def _no_longer_than(hours: float, part: PartKey | None, names: Sequence[str]) ->
 
     def end() -> None:
         run = f"the run of {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}{f' {part.key}' if part else ''}"
-        print(f"laionet: {run} takes longer than refresh.longest_run_hours ({hours:g}): ended", file=sys.stderr)
+        said = f"laionet: {run} takes longer than refresh.longest_run_hours ({hours:g}): ended"
+        print(inert(said), file=sys.stderr, flush=True)
         os.kill(os.getpid(), signal.SIGTERM)
 
     timer = threading.Timer(hours * 3600, end)
@@ -186,10 +193,6 @@ def _pool_waited_for(event: Any) -> str | None:
     data = event.event_specific_data if event.event_type == dg.DagsterEventType.ENGINE_EVENT else None
     pool = data.metadata.get("pool") if data is not None and event.step_key else None
     return str(pool.value) if pool is not None else None
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(f"  {line}", markup=False, highlight=False)
 
 
 def _without_kept_back(pipeline: Pipeline, tried: Collection[Task], left: Collection[Task], tally: Tally) -> list[Task]:

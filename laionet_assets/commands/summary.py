@@ -9,8 +9,8 @@ from typing import Any
 
 import dagster as dg
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table as RichTable
-from rich.text import Text
 
 from laionet_assets.assets.audits import Rules, broken_rules
 from laionet_assets.assets.build import AUDITED, MADE, table_name
@@ -18,7 +18,8 @@ from laionet_assets.assets.failures import failure_message
 from laionet_assets.assets.pipeline import Pipeline
 from laionet_assets.assets.planning import Task
 from laionet_assets.assets.versions import Versions
-from laionet_assets.commands.terminal import inert
+from laionet_assets.commands.terminal import cells, tell
+from laionet_assets.inert import inert
 from laionet_assets.warehouse.table import PartKey
 
 SHOWN_ACCURACIES = 40
@@ -83,22 +84,21 @@ def summarize(console: Console, pipeline: Pipeline, tally: Tally, seconds: float
         for step in pipeline.steps:
             if step.name in tally.made:
                 count = str(tally.made[step.name]) if step.is_partitioned else ""
-                table.add_row(step.name, count, _rows_now(pipeline, step.name), f"{tally.seconds[step.name]:.1f}")
+                table.add_row(
+                    *cells(step.name, count, _rows_now(pipeline, step.name), f"{tally.seconds[step.name]:.1f}")
+                )
         console.print(table)
     for table in findings(pipeline):
         console.print(table)
     for warning in tally.warnings:
-        console.print(f"[yellow]warning[/] {warning}")
+        tell(console, "warning", warning)
     for task, message in tally.failures.items():
-        console.print("[red]failed[/] ", end="")
-        console.print(f"{task}: {inert(message, keep=chr(10))}", markup=False, highlight=False)
+        tell(console, "failed", f"{task}: {message}", style="red")
     if tally.without:
         absent = ", ".join(part.key for part in sorted(tally.without))
-        console.print("[yellow]note[/] ", end="")
-        console.print(f"tables over all parts are made without {absent}, of which nothing could be made", markup=False)
+        tell(console, "note", f"tables over all parts are made without {absent}, of which nothing could be made")
     for line in kept_back_lines(tally.kept_back):
-        console.print("[red]not made[/] ", end="")
-        console.print(line, markup=False, highlight=False)
+        tell(console, "not made", line, style="red")
     made = sum(tally.made.values())
     unchanged = len(tally.done) - made - tally.audited
     current = f"{unchanged} found up to date, " if unchanged else ""
@@ -196,7 +196,7 @@ def _laionet(pipeline: Pipeline) -> RichTable:
     table = _table("LAIONet", "recipe", "captions read", "name a class", "in LAIONet", "classes", "mean similarity")
     for recipe, read, matched, images, classes, similarity in rows:
         mean = f"{similarity:.3f}" if similarity is not None else "-"
-        table.add_row(recipe, f"{read:,}", f"{matched:,}", f"{images:,}", f"{classes:,}", mean)
+        table.add_row(*cells(recipe, f"{read:,}", f"{matched:,}", f"{images:,}", f"{classes:,}", mean))
     return table
 
 
@@ -208,7 +208,7 @@ def _images(pipeline: Pipeline) -> RichTable:
     rows = _rows(pipeline, query, "marts.image_outcomes")
     table = _table("images asked for", "source", "outcome", "reason", "images", text=3)
     for source, status, error, images in rows:
-        table.add_row(source, status, error, f"{images:,}")
+        table.add_row(*cells(source, status, error, f"{images:,}"))
     return table
 
 
@@ -250,7 +250,7 @@ def _accuracy(pipeline: Pipeline) -> RichTable:
         "model", "image set", "classes", "top-1", "top-1, LAION-weighted", "top-5", "top-1 gap", text=2,
     )  # fmt: skip
     for model, image_set, classes, *values in rows[:SHOWN_ACCURACIES]:
-        table.add_row(model, image_set, f"{classes or 0:,}", *(_interval(value) for value in values))
+        table.add_row(*cells(model, image_set, f"{classes or 0:,}", *(_interval(value) for value in values)))
     if len(rows) > SHOWN_ACCURACIES:
         table.caption = f"{len(rows) - SHOWN_ACCURACIES:,} more in marts.accuracy"
     return table
@@ -268,7 +268,7 @@ def _checks(pipeline: Pipeline) -> RichTable:
                 broken.setdefault(outcome.expectation.name, []).append(outcome.unexpected or 0)
         severities = {check.name: check.severity_in_words for check in step.model.expectations}
         for name, unexpected in broken.items():
-            table.add_row(step.name, name, severities[name], f"{len(unexpected):,}", f"{sum(unexpected):,}")
+            table.add_row(*cells(step.name, name, severities[name], f"{len(unexpected):,}", f"{sum(unexpected):,}"))
     return table
 
 
@@ -293,10 +293,10 @@ def _claims(pipeline: Pipeline) -> RichTable:
     rows = _rows(pipeline, query, "marts.claims", "raw.recipes")
     recipe = _rows(pipeline, "select recipe, data from marts.claims where recipe <> '*' limit 1", "marts.claims")
     data = f" ({recipe[0][1]})" if recipe else ""
-    table = _table(f"claims{data}", "claim", "measure", "on", "here", "paper", "holds", text=3)
+    table = _table(f"claims{escape(inert(data))}", "claim", "measure", "on", "here", "paper", "holds", text=3)
     for claim, measure, about, here, paper, holds, missing, _ in rows[:SHOWN_CLAIMS]:
         verdict = f"{holds}: {missing}" if missing else holds
-        table.add_row(claim, measure, inert(about), _interval(here), paper, verdict)
+        table.add_row(*cells(claim, measure, about, _interval(here), paper, verdict))
     if rows and rows[0][-1] > table.row_count:
         table.caption = f"{rows[0][-1] - table.row_count:,} more in marts.claims"
     return table
@@ -308,7 +308,7 @@ def _accepted(pipeline: Pipeline) -> RichTable:
     table = _table("edits accepted as keeping the rows", "table", "code", "because", "by", "at", text=5)
     for step in pipeline.steps:
         for one in versions.accepted(step):
-            table.add_row(*(Text(value) for value in (one.table, one.code, one.because, one.by, one.at)))
+            table.add_row(*cells(one.table, one.code, one.because, one.by, one.at))
     return table
 
 
