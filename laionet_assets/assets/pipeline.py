@@ -63,7 +63,7 @@ def build_pipeline(settings: Settings, *, project: Project | None = None) -> Pip
 
     Raises UserError if a model, a source or an encoder of the settings cannot be used.
     """
-    project = _with_checks(project or load_project(), settings)
+    project = project_of(settings, project)
     python_steps: dict[str, Step] = {}
     stages = (
         ingestion,
@@ -95,10 +95,10 @@ def build_pipeline(settings: Settings, *, project: Project | None = None) -> Pip
     return Pipeline(settings=settings, project=project, steps=tuple(steps))
 
 
-def _with_checks(project: Project, settings: Settings) -> Project:
+def project_of(settings: Settings, project: Project | None = None) -> Project:
     """The project with the severities of the settings. Raises SettingsError listing all that are not possible."""
     try:
-        return project.with_severities(settings.checks)
+        return (project or load_project()).with_severities(settings.checks)
     except SqlModelError as error:
         problems = [f"  checks.{line}" for line in str(error).splitlines()]
         raise SettingsError(f"{settings.config_path}: {len(problems)} problem(s)\n" + "\n".join(problems)) from None
