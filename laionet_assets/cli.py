@@ -14,7 +14,9 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from laionet_assets.commands.interrupting import INTERRUPTED, exit_code, guarded
 from laionet_assets.errors import UserError, with_causes
+from laionet_assets.inert import inert
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -64,7 +66,8 @@ def run(
     def work() -> int:
         from laionet_assets.commands.running import run_pipeline
 
-        return run_pipeline(config, select=select, parts=_listed(parts), force=force)
+        with guarded():
+            return run_pipeline(config, select=select, parts=_listed(parts), force=force)
 
     _exit_with(work)
 
@@ -177,17 +180,17 @@ def _exit_with(work: Callable[[], int]) -> NoReturn:
     try:
         code = work()
     except UserError as error:
-        print(f"laionet: {error}", file=sys.stderr)
+        print(inert(f"laionet: {error}", keep="\n"), file=sys.stderr)
         code = 2
     except BrokenPipeError:  # who read our output has read enough, as `| head` does
         os._exit(0)
     except OSError as error:
         hint = "; check the path and its permissions" if error.filename else ""
-        print(f"laionet: {with_causes(error)}{hint}", file=sys.stderr)
+        print(inert(f"laionet: {with_causes(error)}{hint}", keep="\n"), file=sys.stderr)
         code = 2
     except KeyboardInterrupt:
-        print("laionet: interrupted; what was published stands, run again to go on", file=sys.stderr)
-        code = 130
+        print(INTERRUPTED, file=sys.stderr)
+        code = exit_code()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # everything is on disk; DuckDB 2.0's teardown would list what other libraries still hold of it

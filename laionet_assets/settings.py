@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ByteSize,
     ConfigDict,
@@ -27,6 +28,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pydantic_settings import SettingsError as PydanticSettingsError
 
 from laionet_assets.errors import UserError
+from laionet_assets.references import url_without_password, without_secrets
 from laionet_assets.yaml_file import YamlFileError, read_yaml
 
 CONFIG_NAME = "laionet.yaml"
@@ -39,6 +41,8 @@ TAXONOMIES = ("imagenet-1k", "imagenet-21k")
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 Matching = Literal["paper", "corrected"]
+StorageOptions = Annotated[dict[str, Any], AfterValidator(without_secrets)]
+Location = Annotated[str, AfterValidator(url_without_password)]
 Count = Annotated[int, Field(ge=1, le=2_147_483_647)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 NsfwTag = Literal["UNLIKELY", "UNSURE", "NSFW", "UNKNOWN"]
@@ -66,12 +70,12 @@ class SourceSettings(_Strict):
 
     name: Name = Field(description="Short name; the first half of every partition key.")
     adapter: str = Field("auto", description="Format of the files, or `auto` to detect it from the columns.")
-    path: str = Field(
+    path: Location = Field(
         description="Local glob, folder or file, URL of a filesystem (s3://...), sample://web, or a synthetic web of "
         "another size: sample://web?parts=1&rows=300."
     )
-    storage_options: dict[str, Any] = Field(
-        default_factory=dict, description="Options of the fsspec filesystem of a URL."
+    storage_options: StorageOptions = Field(
+        default_factory=dict, description="Options of the fsspec filesystem of a URL; secrets as references: ${NAME}."
     )
     when_removed: Literal["keep", "drop"] = Field(
         "keep", description="What happens to the rows of a part whose file is gone: kept, or retired by the sensor."
@@ -191,10 +195,10 @@ class FetchSettings(_Strict):
 class ImagesSettings(_Strict):
     """Where pictures are kept, and how they are fetched."""
 
-    location: str | None = Field(
+    location: Location | None = Field(
         None, description="Folder or URL of the image store; default: images/ in the warehouse."
     )
-    storage_options: dict[str, Any] = Field(default_factory=dict, description="Options of its fsspec filesystem.")
+    storage_options: StorageOptions = Field(default_factory=dict, description="Options of its fsspec filesystem.")
     quota: ByteSize | None = Field(None, gt=0, description="Most bytes that the pictures may take, such as 50GB.")
     removals: Path | None = Field(None, description="CSV file (kind, value, reason) of what must go and stay away.")
     downloaded: tuple[str, ...] = Field(
@@ -223,18 +227,21 @@ class RecipeSettings(_Strict):
 
 
 class DuckDBSettings(_Strict):
-    """Limits of the engine. Without a value, DuckDB's own default."""
+    """Limits of the engine."""
 
     threads: int | None = Field(None, ge=1, le=1024, description="Threads of a connection; by default one a core.")
     memory_limit: str | None = Field(
         None,
         pattern=r"(?i)^\d+(\.\d+)?\s*(B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)$",
-        description="Of a connection, such as 8GB; above it DuckDB spills to disk.",
+        description="Of a run, such as 8GB; above it DuckDB spills to disk. Default: a quarter of the memory that the "
+        "machine or container has, by the runs that may go at once (max_concurrent_runs in dagster.yaml).",
     )
 
 
 class RefreshSettings(_Strict):
-    """What runs by itself while `laionet ui` (or a Dagster daemon) is up."""
+    """What runs by itself while `laionet ui` (or a Dagster daemon) is up, how long a run may take, and how long it is
+    remembered.
+    """
 
     enabled: bool = Field(False, description="Sensors and schedule start switched on.")
     interval_seconds: int = Field(
@@ -244,6 +251,15 @@ class RefreshSettings(_Strict):
         "*/15 3-5 * * *",
         description="When fetches that are due and what failed are tried again, one phase a tick (with the sensor "
         "switched off: all that is out of date).",
+    )
+    longest_run_hours: float = Field(
+        24, gt=0, le=8_760, description="A run (a part, or the tables over all parts) that takes longer hangs: it ends."
+    )
+    keep_runs_days: float = Field(
+        30,
+        ge=1,
+        le=36_500,
+        description="How long Dagster remembers what a run logged. The history of materializations stays.",
     )
 
 
@@ -258,7 +274,7 @@ class Settings(BaseSettings):
         nested_model_default_partial_update=True,
     )
 
-    warehouse: str = Field("./warehouse", description="Folder or URL of the lake of Parquet files.")
+    warehouse: Location = Field("./warehouse", description="Folder or URL of the lake of Parquet files.")
     sources: tuple[SourceSettings, ...] = Field(min_length=1)
     taxonomy: str = Field("imagenet-1k", description="imagenet-1k, imagenet-21k, or a file of wnids.")
     text_encoders: tuple[TextEncoderSettings, ...] = Field(min_length=1)
@@ -277,8 +293,9 @@ class Settings(BaseSettings):
     )
     duckdb: DuckDBSettings = DuckDBSettings()
     refresh: RefreshSettings = RefreshSettings()
-    storage_options: dict[str, Any] = Field(
-        default_factory=dict, description="Options of the fsspec filesystem of the warehouse's URL."
+    storage_options: StorageOptions = Field(
+        default_factory=dict,
+        description="Options of the fsspec filesystem of the warehouse's URL; secrets as references: ${NAME}.",
     )
     config_path: Path = Field(exclude=True, description="The file these settings were read from.")
 
@@ -505,6 +522,8 @@ def _describe(item: Mapping[str, Any]) -> list[str]:
         return [f"{location}: missing; it has no default"]
     if kind == "string_pattern_mismatch":
         message = _PATTERNS.get(str(item["loc"][-1]), _PATTERNS["name"])
+    if "storage_options" in item["loc"] or "password" in message:  # what was found may be a secret
+        return [f"{location}: {line}" for line in message.split("\n")]
     return [f"{location}: {message} (found {repr(item.get('input'))[:80]})"]
 
 

@@ -1,5 +1,6 @@
 """All steps of a configuration, in order, and the warehouse that they work on."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,6 +28,10 @@ from laionet_assets.sqlmodels.loader import Project, load_project
 from laionet_assets.sqlmodels.parse import SqlModelError
 from laionet_assets.warehouse.resource import WarehouseResource
 from laionet_assets.warehouse.warehouse import Warehouse
+from laionet_assets.yaml_file import YamlFileError, read_yaml
+
+DAGSTERS_RUNS_AT_ONCE = 10
+"""What Dagster allows where its configuration says nothing."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ def build_pipeline(settings: Settings, *, project: Project | None = None) -> Pip
 
     Raises UserError if a model, a source or an encoder of the settings cannot be used.
     """
-    project = _with_checks(project or load_project(), settings)
+    project = project_of(settings, project)
     python_steps: dict[str, Step] = {}
     stages = (
         ingestion,
@@ -90,10 +95,10 @@ def build_pipeline(settings: Settings, *, project: Project | None = None) -> Pip
     return Pipeline(settings=settings, project=project, steps=tuple(steps))
 
 
-def _with_checks(project: Project, settings: Settings) -> Project:
+def project_of(settings: Settings, project: Project | None = None) -> Project:
     """The project with the severities of the settings. Raises SettingsError listing all that are not possible."""
     try:
-        return project.with_severities(settings.checks)
+        return (project or load_project()).with_severities(settings.checks)
     except SqlModelError as error:
         problems = [f"  checks.{line}" for line in str(error).splitlines()]
         raise SettingsError(f"{settings.config_path}: {len(problems)} problem(s)\n" + "\n".join(problems)) from None
@@ -109,7 +114,27 @@ def warehouse_resource(settings: Settings) -> WarehouseResource:
         docs=str(docs_folder(settings)),
         connection_config=dict(config),
         filesystems=filesystems,
+        runs_at_once=runs_at_once(settings),
     )
+
+
+def dagster_yaml(settings: Settings) -> Path:
+    """The project's description of its Dagster instance: beside the configuration, else the one that comes along."""
+    package = Path(__file__).resolve().parents[1]
+    candidates = (settings.home / "dagster.yaml", package.parent / "dagster.yaml", package / "_dagster.yaml")
+    return next(path for path in candidates if path.is_file())
+
+
+def runs_at_once(settings: Settings) -> int:
+    """How many runs the Dagster instance lets go at once. Raises SettingsError if its dagster.yaml cannot be read."""
+    homes = [Path(os.environ["DAGSTER_HOME"])] if os.environ.get("DAGSTER_HOME") else [settings.home / ".dagster"]
+    found = next((home / "dagster.yaml" for home in homes if (home / "dagster.yaml").is_file()), dagster_yaml(settings))
+    try:
+        data = read_yaml(found) or {}
+        runs = data.get("concurrency", {}).get("runs", {}).get("max_concurrent_runs", DAGSTERS_RUNS_AT_ONCE)
+        return max(1, int(runs))
+    except (YamlFileError, AttributeError, TypeError, ValueError) as error:
+        raise SettingsError(f"{found}: concurrency.runs.max_concurrent_runs cannot be read: {error}") from None
 
 
 def docs_folder(settings: Settings) -> Path:

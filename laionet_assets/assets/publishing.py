@@ -13,6 +13,7 @@ import duckdb
 from laionet_assets.assets.audits import Audit, keep_audit, kept_audit
 from laionet_assets.assets.steps import Step, Work
 from laionet_assets.assets.versions import Versions
+from laionet_assets.inert import markdown_cell
 from laionet_assets.quality.data_docs import DocsTarget
 from laionet_assets.quality.validate import Outcome, validate
 from laionet_assets.sqlmodels.binding import assert_columns, create_macros, produced_columns
@@ -172,6 +173,7 @@ def preview_of(connection: duckdb.DuckDBPyConnection, relation: str, *, rows: in
 def _cell(value: object) -> str:
     if isinstance(value, list) and len(value) > 6:
         value = [*value[:5], "..."]
-    text = "" if value is None else str(round(value, 6) if isinstance(value, float) else value)
-    text = " ".join(text.replace("|", "\\|").replace("`", "'").split())
-    return text if len(text) <= 80 else text[:77] + "..."
+    if isinstance(value, int | float):
+        return str(round(value, 6))
+    text = "" if value is None else str(value)
+    return markdown_cell(text if len(text) <= 80 else text[:77] + "...")

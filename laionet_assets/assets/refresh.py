@@ -1,4 +1,5 @@
-"""What runs by itself: a sensor for what is out of date, a schedule for what is due, a sensor for removed parts.
+"""What runs by itself: a sensor for what is out of date, a schedule for what is due, a sensor for removed parts, and
+one that keeps house.
 
 The sensor `parts` sees new, changed and removed files, settings and code, and asks phase by phase for the runs that
 follow from them. The schedule `nightly` asks for what wants to be tried again: fetches whose time has come, and what
@@ -11,6 +12,7 @@ from functools import partial
 import dagster as dg
 
 from laionet_assets.assets.build import asset_key
+from laionet_assets.assets.housekeeping import housekeeping_sensor
 from laionet_assets.assets.ingestion import PARTS_TABLE
 from laionet_assets.assets.partitions import PARTS
 from laionet_assets.assets.parts import PartSync, retire_parts, sync_parts
@@ -76,7 +78,9 @@ def automation(pipeline: Pipeline) -> dg.Definitions:
         now = context.scheduled_execution_time.timestamp()
         yield from nightly_requests(pipeline, context.instance, now=now)
 
-    return dg.Definitions(jobs=[retire_job], sensors=[parts, removed_parts], schedules=[nightly])
+    return dg.Definitions(
+        jobs=[retire_job], sensors=[parts, removed_parts, housekeeping_sensor(pipeline)], schedules=[nightly]
+    )
 
 
 def evaluate_parts(pipeline: Pipeline, instance: dg.DagsterInstance, *, log: Callable[[str], None]) -> dg.SensorResult:

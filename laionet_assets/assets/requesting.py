@@ -9,7 +9,7 @@ Belongs here: which runs to ask for, and why none. Does not belong here: when to
 """
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -24,21 +24,17 @@ from laionet_assets.assets.pipeline import Pipeline
 from laionet_assets.assets.planning import Task, Tasks, kept_back, levels, never_made, phases
 from laionet_assets.assets.steps import Step
 from laionet_assets.assets.versions import Versions
+from laionet_assets.assets.workers import DIED, ENDED_TAG, GROUP_TAG, UNFINISHED
 from laionet_assets.errors import UserError
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import digest, how_to_make
 
-UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 FAILED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 PARTITION_TAG, RANGE_TAG = "dagster/partition", "dagster/asset_partition_range_start"
-GROUP_TAG, WANTED_TAG = "laionet/group", "laionet/wanted"
-"""Tags of a run that was asked for: the part and the phase; the version that each of its tables was to get, as JSON."""
+WANTED_TAG = "laionet/wanted"
+"""Tag of a run that was asked for: the version that each of its tables was to get, as JSON."""
+MOST_DEATHS = 3
+"""How often what died is asked for: what takes its machine down with it does so again."""
 
 Plan = Callable[..., list[Task]]
 
@@ -204,18 +200,25 @@ def _failures(
     *,
     since: float,
 ) -> dict[Task, str]:
-    """Tasks that a run was to make of the very same, and failed or was cancelled: the last such run of each."""
+    """Tasks that a run was to make of the very same, and failed or was cancelled: the last such run of each.
+
+    What a process left when it was killed is no failure, unless it comes to that again and again.
+    """
     keys = {task: (group_of(task.name, task.part), task.name, version) for task, version in wanted.items()}
     groups = sorted({group for group, _, _ in keys.values()})
     if not groups:
         return {}
     last: dict[tuple[str, str, str], str] = {}
+    deaths: Counter[tuple[str, str, str]] = Counter()
     filters = dg.RunsFilter(statuses=FAILED, tags={GROUP_TAG: groups})
     for record in reversed(instance.get_run_records(filters=filters)):
         if (record.end_time or record.update_timestamp.timestamp()) >= since:
             tags = record.dagster_run.tags
             for name, version in json.loads(tags[WANTED_TAG]).items():
-                last[tags[GROUP_TAG], name, version] = record.dagster_run.run_id
+                key = tags[GROUP_TAG], name, version
+                deaths[key] += tags.get(ENDED_TAG) == DIED
+                if tags.get(ENDED_TAG) != DIED or deaths[key] >= MOST_DEATHS:
+                    last[key] = record.dagster_run.run_id
     found = {task: last[key] for task, key in keys.items() if key in last}
     for run_id in {*found.values()} - _MADE.keys():
         _MADE[run_id] = _made_in(instance, run_id)

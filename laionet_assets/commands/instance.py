@@ -1,5 +1,7 @@
 """The Dagster instance of a configuration, and its UI. The command line and the UI share one history."""
 
+import errno
+import fcntl
 import os
 import socket
 import sys
@@ -9,14 +11,15 @@ from pathlib import Path
 
 import dagster as dg
 
+from laionet_assets.assets.housekeeping import keep_house
 from laionet_assets.assets.partitions import PARTS
 from laionet_assets.assets.parts import sync_parts
-from laionet_assets.assets.pipeline import build_pipeline
+from laionet_assets.assets.pipeline import build_pipeline, dagster_yaml
+from laionet_assets.commands.interrupting import heed_signals
+from laionet_assets.errors import UserError
+from laionet_assets.inert import inert
 from laionet_assets.settings import CONFIG_VARIABLE, Settings, find_config, load_settings
-from laionet_assets.warehouse.lake import is_alive
-
-HOST_TAG = "laionet/host"
-PROCESS_TAG = "laionet/process"
+from laionet_assets.warehouse.processes import Process
 
 
 @contextmanager
@@ -27,38 +30,23 @@ def dagster_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-def process_tags() -> dict[str, str]:
-    """Tags of the runs of this process."""
-    return {HOST_TAG: socket.gethostname(), PROCESS_TAG: str(os.getpid())}
-
-
-def bury_dead_runs(instance: dg.DagsterInstance) -> list[str]:
-    """Mark runs of the command line whose process was killed as failed, and free the pool slots that they hold.
-
-    Without it the next run would wait for a slot for ever.
-    Returns the ids of the runs.
-    """
-    started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED], tags={HOST_TAG: socket.gethostname()})
-    dead = [run for run in instance.get_runs(filters=started) if not is_alive(int(run.tags[PROCESS_TAG]))]
-    for run in dead:
-        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-        instance.report_run_failed(run, "The process of this run was killed. What it had published stands.")
-    return [run.run_id for run in dead]
-
-
 def dagster_home(settings: Settings) -> Path:
-    """Folder of Dagster's state: $DAGSTER_HOME, else .dagster beside the configuration, with the dagster.yaml of the
-    project.
+    """Folder of Dagster's state: $DAGSTER_HOME, else .dagster beside the configuration. Without a dagster.yaml of its
+    own it gets the project's: telemetry, pools and limits would fall back to Dagster's otherwise.
+
+    Raises UserError if DAGSTER_HOME is no folder.
     """
-    if os.environ.get("DAGSTER_HOME"):
-        return Path(os.environ["DAGSTER_HOME"])
-    home = settings.home / ".dagster"
+    given = os.environ.get("DAGSTER_HOME")
+    home = Path(given) if given else settings.home / ".dagster"
+    if given and not (home.is_absolute() and home.is_dir()):
+        raise UserError(
+            f"DAGSTER_HOME is {given!r}, expected the absolute path of a folder that is there. Create it, or unset the "
+            f"variable: then Dagster's state is kept in {settings.home / '.dagster'}"
+        )
     home.mkdir(exist_ok=True)
-    package = Path(__file__).resolve().parents[1]
-    candidates = (settings.home / "dagster.yaml", package.parent / "dagster.yaml", package / "_dagster.yaml")
-    target = next(path for path in candidates if path.is_file())
+    target = dagster_yaml(settings)
     link = home / "dagster.yaml"
-    is_ours = link.is_symlink() or not link.exists()
+    is_ours = not link.exists() or (link.is_symlink() and not given)
     if is_ours and link.resolve() != target.resolve():
         link.unlink(missing_ok=True)
         link.symlink_to(target)
@@ -66,14 +54,22 @@ def dagster_home(settings: Settings) -> Path:
 
 
 def serve_ui(config: Path | None, *, host: str, port: int) -> int:
-    """Register the parts that are there, then become `dagster dev`."""
+    """Register the parts that are there, then become `dagster dev`.
+
+    Raises UserError if the port is taken, or another UI with its daemon works on the warehouse.
+    """
+    heed_signals()
     path = find_config(config)
     settings = load_settings(path)
     pipeline = build_pipeline(settings)
+    _assert_port_is_free(host, port)
+    if pipeline.warehouse.lake.is_local:
+        _be_the_only_one(pipeline.warehouse.scratch / "ui.lock", f"{Process.this()}, http://{host}:{port}, {path}")
     synced = sync_parts(settings, pipeline.warehouse)
     with dagster_instance(settings) as instance:
-        bury_dead_runs(instance)
         instance.add_dynamic_partitions(PARTS.name or "", [part.key for part in synced.present])
+        for done in keep_house(pipeline, instance):
+            print(f"note: {inert(done)}", flush=True)
     os.environ[CONFIG_VARIABLE] = str(path)
     command = [
         "-W",
@@ -93,3 +89,40 @@ def serve_ui(config: Path | None, *, host: str, port: int) -> int:
         command[5:7] = ["-w", str(workspace)]
     print(f"Dagster UI: http://{host}:{port} (stop with Ctrl-C)", flush=True)
     os.execv(sys.executable, [sys.executable, *command])
+
+
+def _assert_port_is_free(host: str, port: int) -> None:
+    """Raise UserError if nothing can listen there: the page under that address is somebody else's."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        taken = "is taken, perhaps by another `laionet ui`" if error.errno == errno.EADDRINUSE else str(error)
+        raise UserError(f"port {port} of {host}: {taken}. Choose another: laionet ui --port {port + 1}") from None
+
+
+def _be_the_only_one(path: Path, who: str) -> None:
+    """Hold a lock that the system frees when this process (or what it becomes) ends, however it ends.
+
+    Raises UserError, which says who holds it. A warehouse that cannot be written to needs no lock.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            return
+        raise
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(lock, 4096).decode(errors="replace").strip()
+        raise UserError(
+            f"another `laionet ui`, with its daemon, works on this warehouse: {holder}. Use its page, or end it first: "
+            "two daemons would ask for the same runs"
+        ) from None
+    os.set_inheritable(lock, True)
+    os.truncate(lock, 0)
+    os.write(lock, who.encode())

@@ -1,8 +1,13 @@
 """`laionet run`: Dagster runs from the command line, with a progress display."""
 
+import os
+import signal
+import sys
+import threading
 import time
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
@@ -10,20 +15,26 @@ from typing import Any
 
 import dagster as dg
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from laionet_assets.assets.build import asset_key, table_name
+from laionet_assets.assets.housekeeping import keep_house
 from laionet_assets.assets.partitions import PARTS
 from laionet_assets.assets.parts import sync_parts
 from laionet_assets.assets.pipeline import Pipeline, build_pipeline
 from laionet_assets.assets.planning import Task, kept_back, never_made, phases, stale_tasks
-from laionet_assets.commands.instance import bury_dead_runs, dagster_instance, process_tags
+from laionet_assets.commands.instance import dagster_instance
+from laionet_assets.commands.interrupting import is_told_to_end
 from laionet_assets.commands.summary import Tally, record, summarize
-from laionet_assets.commands.terminal import open_console
+from laionet_assets.commands.terminal import open_console, tell
+from laionet_assets.commands.waiting import wait_for_pool
 from laionet_assets.definitions import build_defs
 from laionet_assets.errors import UserError
+from laionet_assets.inert import inert
 from laionet_assets.settings import load_settings
 from laionet_assets.warehouse.catalog import refresh_catalog
+from laionet_assets.warehouse.processes import Process
 from laionet_assets.warehouse.table import PartKey
 
 FIRST = PartKey("", "")
@@ -44,23 +55,24 @@ def run_pipeline(
     settings = load_settings(config)
     pipeline = build_pipeline(settings)
     for notice in settings.unused_keys():
-        console.print(f"[yellow]note[/] {notice}")
+        tell(console, "note", notice)
     defs = build_defs(settings, pipeline=pipeline)
     names = selected_tables(defs, pipeline, select)
     synced = sync_parts(settings, pipeline.warehouse)
     for notice in synced.notices:
-        console.print(f"[yellow]note[/] {notice}")
+        tell(console, "note", notice)
     wanted = chosen_parts(synced.present, parts)
     for source in sorted(pipeline.warehouse.set_aside()):
-        console.print(f"[yellow]note[/] source {source} is not in the settings: its rows are set aside, its files stay")
+        tell(console, "note", f"source {source} is not in the settings: its rows are set aside, its files stay")
     started = time.monotonic()
     refresh_catalog(pipeline.warehouse)
     sealed = [] if parts else synced.kept
     plan = partial(stale_tasks, pipeline.warehouse, pipeline.steps, wanted, names=names, sealed=sealed)
     tally = Tally()
     with dagster_instance(settings) as instance:
-        bury_dead_runs(instance)
         instance.add_dynamic_partitions(PARTS.name or "", [part.key for part in synced.present])
+        for done in keep_house(pipeline, instance):
+            tell(console, "note", done)
         _execute(defs, instance, pipeline, plan, tally, console, force=force)
     refresh_catalog(pipeline.warehouse)
     summarize(console, pipeline, tally, time.monotonic() - started, parts=len(wanted))
@@ -111,6 +123,7 @@ def _execute(
     What a phase overtakes (a fetch that met something removed) is made again before what comes later.
     """
     left, times_overtaken = plan(force=force), 0
+    tables = {step.name for step in pipeline.steps}
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -126,24 +139,60 @@ def _execute(
         def listen(event: Any, part: PartKey | None) -> None:
             if event.event_type == dg.DagsterEventType.STEP_START:
                 task = Task(event.node_name.replace("__", "."), part)
-                progress.update(bar, description=str(task))
+                progress.update(bar, description=escape(inert(str(task))))
                 if not console.is_terminal:
-                    console.print(f"  {task}")
+                    tell(console, " ", str(task))
             elif event.event_type == dg.DagsterEventType.STEP_SUCCESS:
                 progress.advance(bar)
+            elif (pool := _pool_waited_for(event)) is not None:
+                wait_for_pool(
+                    instance,
+                    pool,
+                    run_id=event.run_id,
+                    step=event.step_key,
+                    tables=tables,
+                    say=partial(tell, console, " "),
+                )
             record(event, part, tally)
 
         while left:
             phase = phases(left, pipeline.steps)[0]
             tried = {Task(name, part) for part, names in phase for name in names}
             for part, names in phase:
-                _execute_run(defs, instance, part, names, listen, tally, force=force)
+                with _no_longer_than(pipeline.settings.refresh.longest_run_hours, part, names):
+                    _execute_run(defs, instance, part, names, listen, tally, force=force)
             left = [task for task in left if task not in tried]
             if times_overtaken < MOST_TIMES_OVERTAKEN and (again := _overtaken(pipeline, {*left, *tally.unmade}, plan)):
                 times_overtaken += 1
                 left += again
             left = _without_kept_back(pipeline, tried, left, tally)
             progress.update(bar, total=len(tally.done) + len(left))
+
+
+@contextmanager
+def _no_longer_than(hours: float, part: PartKey | None, names: Sequence[str]) -> Iterator[None]:
+    """Within the block, a run that hangs is ended: TERM interrupts it, as a person would."""
+
+    def end() -> None:
+        run = f"the run of {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}{f' {part.key}' if part else ''}"
+        said = f"laionet: {run} takes longer than refresh.longest_run_hours ({hours:g}): ended"
+        print(inert(said), file=sys.stderr, flush=True)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    timer = threading.Timer(hours * 3600, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _pool_waited_for(event: Any) -> str | None:
+    """The pool that blocks a step, if that is what an event tells."""
+    data = event.event_specific_data if event.event_type == dg.DagsterEventType.ENGINE_EVENT else None
+    pool = data.metadata.get("pool") if data is not None and event.step_key else None
+    return str(pool.value) if pool is not None else None
 
 
 def _without_kept_back(pipeline: Pipeline, tried: Collection[Task], left: Collection[Task], tally: Tally) -> list[Task]:
@@ -186,10 +235,10 @@ def _execute_run(
         asset_selection=[asset_key(name) for name in names],
         partition_key=part.key if part else None,
         run_config={**QUIET, **config} if force else QUIET,
-        tags=process_tags(),
+        tags=Process.this().tags,
         raise_on_error=False,
     )
-    if tally.is_interrupted:
+    if tally.is_interrupted or is_told_to_end():
         raise KeyboardInterrupt
     if not result.success and len(tally.failures) == failures:
         for task in (Task(name, part) for name in names):

@@ -18,8 +18,9 @@ import duckdb
 
 from laionet_assets.assets.parts import load_register
 from laionet_assets.commands.published import open_published, published_views
-from laionet_assets.commands.terminal import inert, open_console
+from laionet_assets.commands.terminal import open_console
 from laionet_assets.errors import UserError
+from laionet_assets.inert import inert
 from laionet_assets.warehouse.sql import literal, literals
 from laionet_assets.warehouse.warehouse import Warehouse
 

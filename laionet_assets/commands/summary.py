@@ -1,25 +1,29 @@
 """What `laionet run` tells at its end: what was made, what LAIONet holds and how models do on it, what failed.
 
-`laionet report` prints the middle of it, `findings`, at any time.
+`laionet report` prints the middle of it, `findings` and accepted edits, at any time.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table as RichTable
-from rich.text import Text
 
 from laionet_assets.assets.audits import Rules, broken_rules
 from laionet_assets.assets.build import AUDITED, MADE, table_name
 from laionet_assets.assets.failures import failure_message
 from laionet_assets.assets.pipeline import Pipeline
 from laionet_assets.assets.planning import Task
+from laionet_assets.assets.same_rows import Accepted
 from laionet_assets.assets.versions import Versions
-from laionet_assets.commands.terminal import inert
+from laionet_assets.commands.terminal import cells, tell
+from laionet_assets.inert import inert
+from laionet_assets.sqlmodels.loader import Model
 from laionet_assets.warehouse.table import PartKey
+from laionet_assets.warehouse.warehouse import Warehouse
 
 SHOWN_ACCURACIES = 40
 SHOWN_CLAIMS = 40
@@ -83,22 +87,22 @@ def summarize(console: Console, pipeline: Pipeline, tally: Tally, seconds: float
         for step in pipeline.steps:
             if step.name in tally.made:
                 count = str(tally.made[step.name]) if step.is_partitioned else ""
-                table.add_row(step.name, count, _rows_now(pipeline, step.name), f"{tally.seconds[step.name]:.1f}")
+                table.add_row(
+                    *cells(step.name, count, _rows_now(pipeline, step.name), f"{tally.seconds[step.name]:.1f}")
+                )
         console.print(table)
-    for table in findings(pipeline):
+    models = [step.model for step in pipeline.steps]
+    for table in (*findings(pipeline.warehouse, models), *accepted_edits(pipeline)):
         console.print(table)
     for warning in tally.warnings:
-        console.print(f"[yellow]warning[/] {warning}")
+        tell(console, "warning", warning)
     for task, message in tally.failures.items():
-        console.print("[red]failed[/] ", end="")
-        console.print(f"{task}: {inert(message, keep=chr(10))}", markup=False, highlight=False)
+        tell(console, "failed", f"{task}: {message}", style="red")
     if tally.without:
         absent = ", ".join(part.key for part in sorted(tally.without))
-        console.print("[yellow]note[/] ", end="")
-        console.print(f"tables over all parts are made without {absent}, of which nothing could be made", markup=False)
+        tell(console, "note", f"tables over all parts are made without {absent}, of which nothing could be made")
     for line in kept_back_lines(tally.kept_back):
-        console.print("[red]not made[/] ", end="")
-        console.print(line, markup=False, highlight=False)
+        tell(console, "not made", line, style="red")
     made = sum(tally.made.values())
     unchanged = len(tally.done) - made - tally.audited
     current = f"{unchanged} found up to date, " if unchanged else ""
@@ -142,25 +146,41 @@ def _rows_now(pipeline: Pipeline, name: str) -> str:
     return f"{row[0]:,}" if row else "-"
 
 
-def findings(pipeline: Pipeline) -> list[RichTable]:
+def findings(warehouse: Warehouse, models: Iterable[Model]) -> list[RichTable]:
     """What the published tables hold: LAIONet by recipe, its images, how models do on it, and checks that are broken.
 
     A finding whose tables are not published, or have no rows, is left out.
     """
     found = (
-        _laionet(pipeline),
-        _images(pipeline),
-        _accuracy(pipeline),
-        _claims(pipeline),
-        _checks(pipeline),
-        _accepted(pipeline),
+        _laionet(warehouse),
+        _images(warehouse),
+        _accuracy(warehouse),
+        _claims(warehouse),
+        _checks(warehouse, models),
     )
     return [table for table in found if table.row_count]
 
 
-def _rows(pipeline: Pipeline, query: str, *names: str) -> list[tuple[Any, ...]]:
+def accepted_edits(pipeline: Pipeline) -> list[RichTable]:
+    """Tables that are current because somebody declared that an edit keeps their rows; nothing without such.
+
+    Raises UserError if what a table is made from outside cannot be looked at.
+    """
+    versions = Versions(pipeline.warehouse)
+    return declared_edits([one for step in pipeline.steps for one in versions.accepted(step)])
+
+
+def declared_edits(declared: Sequence[Accepted], *, caption: str = "") -> list[RichTable]:
+    """A table of declarations; none without any."""
+    table = _table("edits accepted as keeping the rows", "table", "code", "because", "by", "at", text=5)
+    table.caption = escape(inert(caption)) or None
+    for one in declared:
+        table.add_row(*cells(one.table, one.code, one.because, one.by, one.at))
+    return [table] if table.row_count else []
+
+
+def _rows(warehouse: Warehouse, query: str, *names: str) -> list[tuple[Any, ...]]:
     """Rows of a query over these tables; none while one of them is not published."""
-    warehouse = pipeline.warehouse
     if not all(name in warehouse.tables and warehouse.is_published(name) for name in names):
         return []
     with warehouse.connect() as connection:
@@ -176,7 +196,7 @@ def _table(title: str, *columns: str, text: int = 1) -> RichTable:
     return table
 
 
-def _laionet(pipeline: Pipeline) -> RichTable:
+def _laionet(warehouse: Warehouse) -> RichTable:
     query = """
         with laionet as (
             select
@@ -192,27 +212,27 @@ def _laionet(pipeline: Pipeline) -> RichTable:
         left join laionet using (recipe)
         order by recipe
     """
-    rows = _rows(pipeline, query, "marts.funnel", "core.laionet")
+    rows = _rows(warehouse, query, "marts.funnel", "core.laionet")
     table = _table("LAIONet", "recipe", "captions read", "name a class", "in LAIONet", "classes", "mean similarity")
     for recipe, read, matched, images, classes, similarity in rows:
         mean = f"{similarity:.3f}" if similarity is not None else "-"
-        table.add_row(recipe, f"{read:,}", f"{matched:,}", f"{images:,}", f"{classes:,}", mean)
+        table.add_row(*cells(recipe, f"{read:,}", f"{matched:,}", f"{images:,}", f"{classes:,}", mean))
     return table
 
 
-def _images(pipeline: Pipeline) -> RichTable:
+def _images(warehouse: Warehouse) -> RichTable:
     query = """
         select source, status, coalesce(error_class, ''), sum(images)::bigint as n
         from marts.image_outcomes group by all order by source, n desc
     """
-    rows = _rows(pipeline, query, "marts.image_outcomes")
+    rows = _rows(warehouse, query, "marts.image_outcomes")
     table = _table("images asked for", "source", "outcome", "reason", "images", text=3)
     for source, status, error, images in rows:
-        table.add_row(source, status, error, f"{images:,}")
+        table.add_row(*cells(source, status, error, f"{images:,}"))
     return table
 
 
-def _accuracy(pipeline: Pipeline) -> RichTable:
+def _accuracy(warehouse: Warehouse) -> RichTable:
     """Top-1 and top-5 accuracy of each model on each image set, and the gap to the first local or published set."""
     query = """
         with reference as (
@@ -244,35 +264,35 @@ def _accuracy(pipeline: Pipeline) -> RichTable:
         group by a.model, a.image_set, s.kind, s.position
         order by a.model, s.kind = 'recipe', s.position
     """
-    rows = _rows(pipeline, query, "marts.accuracy", "marts.accuracy_gap", "raw.image_sets")
+    rows = _rows(warehouse, query, "marts.accuracy", "marts.accuracy_gap", "raw.image_sets")
     table = _table(
         "accuracy (95% intervals; gap over the classes of both, classes resampled)",
         "model", "image set", "classes", "top-1", "top-1, LAION-weighted", "top-5", "top-1 gap", text=2,
     )  # fmt: skip
     for model, image_set, classes, *values in rows[:SHOWN_ACCURACIES]:
-        table.add_row(model, image_set, f"{classes or 0:,}", *(_interval(value) for value in values))
+        table.add_row(*cells(model, image_set, f"{classes or 0:,}", *(_interval(value) for value in values)))
     if len(rows) > SHOWN_ACCURACIES:
         table.caption = f"{len(rows) - SHOWN_ACCURACIES:,} more in marts.accuracy"
     return table
 
 
-def _checks(pipeline: Pipeline) -> RichTable:
+def _checks(warehouse: Warehouse, models: Iterable[Model]) -> RichTable:
     """Checks that published rows break, all of them warnings, and checks whose severity the settings chose."""
     table = _table("checks that are broken, or of a severity that was chosen", "table", "check", "severity",
                    "tables or parts", "rows or values", text=3)  # fmt: skip
-    for step in pipeline.steps:
-        rules = Rules.of(step.model)
-        broken: dict[str, list[int]] = {check.name: [] for check in step.model.expectations if check.written_severity}
-        for part, stamp in pipeline.warehouse.stamps(step.name).items():
-            for outcome in broken_rules(pipeline.warehouse, step.model, part, stamp.version, rules):
+    for model in models:
+        rules = Rules.of(model)
+        broken: dict[str, list[int]] = {check.name: [] for check in model.expectations if check.written_severity}
+        for part, stamp in warehouse.stamps(model.name).items():
+            for outcome in broken_rules(warehouse, model, part, stamp.version, rules):
                 broken.setdefault(outcome.expectation.name, []).append(outcome.unexpected or 0)
-        severities = {check.name: check.severity_in_words for check in step.model.expectations}
+        severities = {check.name: check.severity_in_words for check in model.expectations}
         for name, unexpected in broken.items():
-            table.add_row(step.name, name, severities[name], f"{len(unexpected):,}", f"{sum(unexpected):,}")
+            table.add_row(*cells(model.name, name, severities[name], f"{len(unexpected):,}", f"{sum(unexpected):,}"))
     return table
 
 
-def _claims(pipeline: Pipeline) -> RichTable:
+def _claims(warehouse: Warehouse) -> RichTable:
     """The claims: of the first recipe, and of none."""
     query = """
         with first as (select recipe from raw.recipes order by position limit 1)
@@ -290,25 +310,15 @@ def _claims(pipeline: Pipeline) -> RichTable:
         where recipe = '*' or recipe in (from first)
         order by claim, measure, image_set, model, profile
     """
-    rows = _rows(pipeline, query, "marts.claims", "raw.recipes")
-    recipe = _rows(pipeline, "select recipe, data from marts.claims where recipe <> '*' limit 1", "marts.claims")
+    rows = _rows(warehouse, query, "marts.claims", "raw.recipes")
+    recipe = _rows(warehouse, "select recipe, data from marts.claims where recipe <> '*' limit 1", "marts.claims")
     data = f" ({recipe[0][1]})" if recipe else ""
-    table = _table(f"claims{data}", "claim", "measure", "on", "here", "paper", "holds", text=3)
+    table = _table(f"claims{escape(inert(data))}", "claim", "measure", "on", "here", "paper", "holds", text=3)
     for claim, measure, about, here, paper, holds, missing, _ in rows[:SHOWN_CLAIMS]:
         verdict = f"{holds}: {missing}" if missing else holds
-        table.add_row(claim, measure, inert(about), _interval(here), paper, verdict)
+        table.add_row(*cells(claim, measure, about, _interval(here), paper, verdict))
     if rows and rows[0][-1] > table.row_count:
         table.caption = f"{rows[0][-1] - table.row_count:,} more in marts.claims"
-    return table
-
-
-def _accepted(pipeline: Pipeline) -> RichTable:
-    """Tables that are current because somebody declared that an edit keeps their rows."""
-    versions = Versions(pipeline.warehouse)
-    table = _table("edits accepted as keeping the rows", "table", "code", "because", "by", "at", text=5)
-    for step in pipeline.steps:
-        for one in versions.accepted(step):
-            table.add_row(*(Text(value) for value in (one.table, one.code, one.because, one.by, one.at)))
     return table
 
 

@@ -1,29 +1,22 @@
 """The terminal: where commands print, and how text from the web is shown there, never obeyed."""
 
 import sys
-import unicodedata
 from typing import NoReturn
 
 from rich.console import Console
+from rich.text import Text
 
-_OBEYED = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
-"""Unicode categories of characters that a terminal may obey: controls, bidirectional overrides, separators."""
-
-
-def inert(text: str, *, keep: str = "") -> str:
-    r"""The text with every character that a terminal might obey written as an escape (`\x1b`, `\u202e`).
-
-    Characters of `keep` stay as they are; zero-width joiners and variation selectors belong to emoji and stay too.
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(_inert(character, keep) for character in text)
+from laionet_assets.inert import inert
 
 
-def _inert(character: str, keep: str) -> str:
-    if character in keep or character == "\u200d" or unicodedata.category(character) not in _OBEYED:
-        return character
-    return character.encode("unicode_escape").decode("ascii")
+def tell(console: Console, head: str, text: str, *, style: str = "yellow") -> None:
+    """Print a line such as `note ...`: the head in a colour, the text as it is, neither obeyed nor taken for markup."""
+    console.print(Text.assemble((head, style), " ", inert(text, keep="\n")), highlight=False)
+
+
+def cells(*values: str) -> list[Text]:
+    """Cells of a table that is printed: as they are, neither obeyed nor taken for markup."""
+    return [Text(inert(value)) for value in values]
 
 
 def open_console(width: int = 160) -> Console:

@@ -245,13 +245,15 @@ def error_of(result: ExpectationValidationResult | Mapping[str, Any]) -> str | N
 
 
 def render_validation(run: SuiteRun, *, run_name: str, run_at: datetime) -> str:
-    """The Data Docs page of a run as HTML. Values of the data are escaped: captions come from the web."""
+    """The Data Docs page of a run as HTML. Values of the data and the name of the part are escaped: they come
+    from the web.
+    """
     result = ExpectationSuiteValidationResult(
         success=run.suite_result.success,
         results=[_escaped(each) for each in run.suite_result.results],
         suite_name=run.suite.name,
         statistics=run.suite_result.statistics,
-        meta={**run.suite_result.meta, "run_id": RunIdentifier(run_name=run_name, run_time=run_at)},
+        meta={**run.suite_result.meta, "run_id": RunIdentifier(run_name=html.escape(run_name), run_time=run_at)},
     )
     return _view().render(ValidationResultsPageRenderer(run_info_at_end=True).render(result), show_how_to_buttons=False)
 

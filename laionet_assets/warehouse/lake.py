@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import fsspec
 
+from laionet_assets.references import resolved
 from laionet_assets.warehouse.table import PartKey, Table
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Lake:
     @cached_property
     def filesystem(self) -> fsspec.AbstractFileSystem:
         """The filesystem of the root."""
-        return fsspec.core.url_to_fs(self.root, **self.storage_options)[0]
+        return fsspec.core.url_to_fs(self.root, **resolved(self.storage_options, of=self.root))[0]
 
     def folder(self, table: Table, part: PartKey | None = None) -> str:
         """Folder of a table, or of one part of it."""

@@ -11,12 +11,16 @@ from typing import Any
 
 import duckdb
 import fsspec
+from dagster import InitResourceContext
 from dagster_duckdb import DuckDBResource
 from pydantic import Field
 
+from laionet_assets.references import resolved
 from laionet_assets.warehouse.lake import Lake
+from laionet_assets.warehouse.memory import default_memory_limit, spill_folder
+from laionet_assets.warehouse.processes import Process
 from laionet_assets.warehouse.table import Table
-from laionet_assets.warehouse.warehouse import SourceView, Warehouse, memory_connection
+from laionet_assets.warehouse.warehouse import SourceView, Warehouse, memory_connection, scratch_folder
 
 
 class WarehouseResource(DuckDBResource):
@@ -29,16 +33,31 @@ class WarehouseResource(DuckDBResource):
     root: str = Field(description="Folder or URL of the lake of Parquet files.")
     storage_options: dict[str, Any] = Field(default={}, description="Options of the filesystem of `root`.")
     docs: str = Field(description="Local folder of Data Docs.")
+    runs_at_once: int = Field(default=1, description="Runs that share the machine's memory, where no limit is set.")
     filesystems: dict[str, dict[str, Any]] = Field(
         default={}, description="Other filesystems that the sources are on: options by URL."
     )
 
+    def setup_for_execution(self, context: InitResourceContext) -> None:
+        """Write into the tags of the run which process works on it, so that it can be told when that is gone."""
+        super().setup_for_execution(context)
+        if context.run is not None and context.instance is not None:
+            context.instance.add_run_tags(context.run.run_id, Process.this().tags)
+
     @contextmanager
     def get_connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        with memory_connection({"custom_user_agent": "dagster", **self.connection_config}) as connection:
-            for filesystem in self._filesystems():
-                connection.register_filesystem(filesystem)
-            yield connection
+        scratch = scratch_folder(Lake(self.root), Path(self.docs))
+        with spill_folder(scratch) as spill:
+            config = {
+                "custom_user_agent": "dagster",
+                "memory_limit": default_memory_limit(self.runs_at_once),
+                "temp_directory": str(spill),
+                **self.connection_config,
+            }
+            with memory_connection(config) as connection:
+                for filesystem in self._filesystems():
+                    connection.register_filesystem(filesystem)
+                yield connection
 
     def open(
         self,
@@ -62,7 +81,7 @@ class WarehouseResource(DuckDBResource):
         found: dict[str, fsspec.AbstractFileSystem] = {}
         for url, options in wanted.items():
             if "://" in url and not url.startswith("file://"):
-                filesystem = fsspec.core.url_to_fs(url, **options)[0]
+                filesystem = fsspec.core.url_to_fs(url, **resolved(options, of=url))[0]
                 protocol = filesystem.protocol if isinstance(filesystem.protocol, str) else filesystem.protocol[0]
                 found.setdefault(protocol, filesystem)
         return list(found.values())

@@ -198,13 +198,17 @@ class Warehouse:
     @property
     def scratch(self) -> Path:
         """Local folder of unfinished work that can be taken up again."""
-        lake = self.lake
-        return Path(lake.root) / ".unfinished" if lake.is_local else self.docs.parent / ".unfinished"
+        return scratch_folder(self.lake, self.docs)
 
     @property
     def catalog_path(self) -> str:
         """The database of views that anyone may open read-only at any time."""
         return f"{self.lake.root}/laionet.duckdb"
+
+
+def scratch_folder(lake: Lake, docs: Path) -> Path:
+    """Local folder of unfinished work: in the lake, or beside Data Docs if the lake is remote."""
+    return Path(lake.root) / ".unfinished" if lake.is_local else docs.parent / ".unfinished"
 
 
 def _stamp_in(file: BinaryIO) -> Stamp | None:

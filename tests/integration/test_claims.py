@@ -104,7 +104,7 @@ def test_the_report_shows_the_claims(effect: World) -> None:
     from laionet_assets.commands.summary import findings
 
     console = Console(width=220, record=True, file=StringIO())
-    for table in findings(effect.pipeline):
+    for table in findings(effect.pipeline.warehouse, [step.model for step in effect.pipeline.steps]):
         console.print(table)
     text = console.export_text()
     assert "claims" in text and "C4" in text and "not_measured" in text

@@ -5,6 +5,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
+from laionet_assets.commands.snapshot import snapshot
 from laionet_assets.warehouse.catalog import open_catalog
 from tests.integration.conftest import Project
 
@@ -12,16 +13,21 @@ pytestmark = pytest.mark.integration
 
 CONFIG = """
 warehouse: s3://lake/warehouse
-storage_options: &store {{key: test, secret: test, client_kwargs: {{endpoint_url: "{endpoint}"}}}}
+storage_options: &store {{key: "${{S3_KEY}}", secret: "${{S3_SECRET}}", client_kwargs: {{endpoint_url: "{endpoint}"}}}}
 sources: [{{name: web, adapter: auto, path: "s3://lake/parts/*.parquet", storage_options: *store}}]
 text_encoders: [{{name: minilm, model: "sentence-transformers:all-MiniLM-L6-v2"}}]
 recipes: [{{name: paper, matching: paper, encoder: minilm, text_threshold: 0.5}}]
 """
 
 
-def test_run_from_and_to_object_storage(project: Project, tmp_path: Path) -> None:
+SECRET = "of-nobody-else-7f3a"
+
+
+def test_run_from_and_to_object_storage(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from moto.server import ThreadedMotoServer
 
+    monkeypatch.setenv("S3_KEY", "test")
+    monkeypatch.setenv("S3_SECRET", SECRET)
     part = project.add_part(0, rows=100)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
@@ -43,5 +49,9 @@ def test_run_from_and_to_object_storage(project: Project, tmp_path: Path) -> Non
             assert images > 0
         store.invalidate_cache()
         assert store.exists("lake/warehouse/core/laionet/data.parquet")
+        snapshot(str(tmp_path / "snapshot.duckdb"), config=project.config)
+        seen = [path for path in tmp_path.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()]
+        assert seen == []
+        assert not any(SECRET in printed for printed in project.printed)
     finally:
         server.stop()

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -18,6 +19,7 @@ from laionet_assets.quality.data_docs import DocsTarget
 from laionet_assets.quality.expectations import Expectation, QualityError, grain_expectations, parse_expectations
 from laionet_assets.quality.validate import Outcome, validate
 
+CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 pytestmark = pytest.mark.integration
 
 COLUMNS = """
@@ -312,6 +314,42 @@ def test_the_page_shows_the_table_the_rules_and_the_failed_rows(
     assert "no_script" in suite.read_text() and 'href="../../../../../expectations/core/t.html"' in text
     assert "sample/part-00000" in home.read_text() and "core.t" in (tmp_path / "docs" / "index.html").read_text()
     assert "<td>2</td><td>1</td><td>4</td>" in home.read_text()
+
+
+def test_nothing_of_a_caption_or_a_part_name_runs_in_a_browser(tmp_path: Path) -> None:
+    from playwright.sync_api import sync_playwright
+
+    tag = '<img src="http://evil.example/x.png" onerror="document.title=1"><script>document.title=2</script>$x ${y}'
+    rules = parse_expectations(
+        [
+            {"type": "expect_column_values_to_match_regex", "kwargs": {"column": "caption", "regex": "^fine"}},
+            {"type": "expect_column_values_to_be_in_set", "kwargs": {"column": "caption", "value_set": ["fine"]}},
+            query("rows", "select caption from {batch}"),
+        ],
+        columns=["caption"],
+        where="sql/core/t.yml",
+    )
+    with duckdb.connect() as connection:
+        connection.execute("create schema audit")
+        connection.execute(
+            "create table audit.staged as select unnest([?, '![x](http://evil.example/y)']) as caption", [tag]
+        )
+        target = DocsTarget(tmp_path / "docs", "core.t", f"web/{tag}")
+        outcomes = validate(connection, "audit.staged", rules, suite="core.t", docs=target)
+    (run,) = {outcome.page for outcome in outcomes}
+    assert run is not None and "evil.example" in run.read_text()
+    asked: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--headless"])
+        page = browser.new_page()
+        page.route("http*://**", lambda route: route.abort())
+        page.on("request", lambda request: asked.append(request.url))
+        for path in (run, tmp_path / "docs" / "core.t" / "index.html", tmp_path / "docs" / "index.html"):
+            page.goto(path.as_uri(), wait_until="load")
+            assert page.title() not in ("1", "2")
+            assert page.locator("img[src*=evil]").count() == 0
+        browser.close()
+    assert len(asked) >= 3 and not [url for url in asked if "evil" in url.replace(run.as_uri(), "")]
 
 
 def test_two_processes_may_validate_into_one_site(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ import duckdb
 import pytest
 
 from laionet_assets.commands import sql
+from laionet_assets.commands.asking import report
+from laionet_assets.commands.snapshot import snapshot
 from laionet_assets.errors import UserError
 from tests.integration.conftest import Project
 
@@ -212,10 +214,20 @@ def test_the_warehouse_alone_is_needed(warehouse: Project, tmp_path: Path) -> No
     """Not the image sets that the settings name."""
     elsewhere = Project(folder=tmp_path / "elsewhere", parts=warehouse.parts)
     elsewhere.folder.mkdir()
-    text = warehouse.config.read_text() + "image_sets: [{name: val, layout: imagefolder, path: /not/mounted}]\n"
-    elsewhere.config.write_text(text)
+    text = warehouse.config.read_text().replace('L6-v2"', 'L6-v2", weights: /not/mounted/weights')
+    elsewhere.config.write_text(text + "image_sets: [{name: val, layout: imagefolder, path: /not/mounted}]\n")
+    assert "/not/mounted/weights" in elsewhere.config.read_text()
     answered = ask(elsewhere, "select count(*) as n from raw.synsets", "--format", "json")
     assert json.loads(answered.stdout) == [{"n": 1000}], answered.stderr
+    reports_and_copies(elsewhere)
+
+
+def reports_and_copies(project: Project) -> None:
+    """`laionet report` and `laionet snapshot` find the tables: here, none that a report is made of."""
+    with pytest.raises(UserError, match="holds nothing to report yet"):
+        report(project.config)
+    snapshot(str(project.folder / "copy.duckdb"), config=project.config)
+    assert (project.folder / "copy.duckdb").is_file()
 
 
 def test_a_read_only_mount_is_enough(warehouse: Project, tmp_path: Path) -> None:
@@ -231,5 +243,6 @@ def test_a_read_only_mount_is_enough(warehouse: Project, tmp_path: Path) -> None
         reader.config.write_text(warehouse.config.read_text().replace(str(warehouse.warehouse), str(mounted)))
         answered = ask(reader, "select count(*) as n from raw.synsets", "--format", "json")
         assert json.loads(answered.stdout) == [{"n": 1000}], answered.stderr
+        reports_and_copies(reader)
     finally:
         subprocess.run(["umount", str(mounted)], check=True)

@@ -6,13 +6,16 @@ A new key of `settings.py` needs a line in EFFECTS: the test names keys without 
 import io
 import json
 import tarfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
+import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -20,6 +23,7 @@ import yaml
 from pydantic import BaseModel
 
 from laionet_assets.assets.fetching import Fetching
+from laionet_assets.assets.housekeeping import keep_house
 from laionet_assets.assets.image_sets import open_local_set
 from laionet_assets.assets.image_text import recognizer_spec
 from laionet_assets.assets.images import open_store
@@ -34,6 +38,7 @@ from laionet_assets.errors import UserError
 from laionet_assets.models.spec import IMAGE_ENCODER
 from laionet_assets.settings import Settings, load_settings
 from laionet_assets.sqlmodels.loader import load_project
+from laionet_assets.warehouse.processes import Process
 
 WITHOUT_EFFECT = ("recipes[].image_threshold",)
 """On record until pictures are compared with classes; `Settings.unused_keys` tells the user."""
@@ -150,6 +155,23 @@ def automatic(settings: Settings) -> Any:
     return sensors, [(each.name, each.default_status, each.cron_schedule) for each in defs.schedules or ()]
 
 
+def after_ten_days(settings: Settings) -> Any:
+    """What becomes within ten days of a run that hangs on another machine, and of one that is over."""
+    pipeline = build_pipeline(settings, project=PROJECT)
+
+    @dg.job
+    def nothing() -> None: ...
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        hanging = instance.create_run_for_job(nothing, tags=replace(Process.this(), host="elsewhere").tags)
+        instance.report_dagster_event(
+            dg.DagsterEvent("PIPELINE_START", nothing.name, message="started"), hanging.run_id
+        )
+        nothing.execute_in_process(instance=instance)
+        keep_house(pipeline, instance, now=time.time() + 10 * 86_400)
+        return sorted(run.status.value for run in instance.get_runs())
+
+
 def severities(settings: Settings) -> Any:
     """Which checks block."""
     steps = build_pipeline(settings, project=PROJECT).steps
@@ -243,6 +265,8 @@ EFFECTS: Mapping[str, tuple[Any, Probe] | tuple[Any, Probe, Edits]] = {
     "duckdb.memory_limit": ("1GB", resource),
     "refresh.enabled": (True, automatic),
     "refresh.interval_seconds": (77, automatic),
+    "refresh.longest_run_hours": (1_000, after_ten_days),
+    "refresh.keep_runs_days": (5, after_ten_days),
     "refresh.nightly_cron": ("0 1 * * *", automatic),
     "storage_options": ({"anon": True}, resource, {"warehouse": "s3://bucket/warehouse"}),
 }

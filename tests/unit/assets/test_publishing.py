@@ -14,4 +14,4 @@ def test_a_preview_is_short_and_shows_no_address() -> None:
         lines = preview_of(connection, "images", rows=2).split("\n")
     assert lines[:2] == ["| sample_id | caption | numbers | share |", "|---|---|---|---|"]
     assert len(lines) == 4 and not any("secret" in line for line in lines)
-    assert lines[2].startswith("| 0 | a\\|b a\\|b") and "... | [0, 1, 2, 3, 4, '...'] | 0.333333 |" in lines[2]
+    assert lines[2].startswith("| 0 | `a¦b a¦b") and "...` | `[0, 1, 2, 3, 4, '...']` | 0.333333 |" in lines[2]

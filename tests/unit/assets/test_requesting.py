@@ -13,8 +13,9 @@ from laionet_assets.assets.build import asset_key, build_asset, table_name
 from laionet_assets.assets.partitions import PARTS
 from laionet_assets.assets.pipeline import Pipeline
 from laionet_assets.assets.planning import Task, stale_tasks
-from laionet_assets.assets.requesting import GROUP_TAG, Requests, requests_for
+from laionet_assets.assets.requesting import Requests, requests_for
 from laionet_assets.assets.steps import Step
+from laionet_assets.assets.workers import GROUP_TAG
 from laionet_assets.errors import UserError
 from laionet_assets.warehouse.resource import WarehouseResource
 from tests.unit.assets.world import A, B, World
