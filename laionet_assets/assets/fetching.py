@@ -125,7 +125,12 @@ class Fetching:
             return policy
         # a host that refuses is asked for every address, so that attempts do not depend on who came first
         return replace(
-            policy, per_host=SAMPLE_PER_HOST, min_interval=0, backoff_base=SAMPLE_BACKOFF_SECONDS, host_failures=0
+            policy,
+            per_host=SAMPLE_PER_HOST,
+            min_interval=0,
+            backoff_base=SAMPLE_BACKOFF_SECONDS,
+            host_failures=0,
+            host_refusals=0,
         )
 
     def _refusal(self, work: Work, part: PartKey) -> tuple[Callable[[str], Refusal | None], bool]:

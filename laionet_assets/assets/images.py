@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from laionet_assets.assets.fetching import Fetching
 from laionet_assets.assets.steps import Computation, Step, Work, same_for_a_source
+from laionet_assets.images.again import forget_wishes, take_wishes, wished_hashes, wished_parts
 from laionet_assets.images.fetch.policy import FetchPolicy
 from laionet_assets.images.harvest import Asked, Harvest, harvest
 from laionet_assets.images.outcomes import STORE_FULL, Result, content_digest, result_columns
@@ -75,7 +76,8 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
         fetched = [part for part in wanted if fetching.applies_to(part.source)]
         others = (part for part in wanted if not fetching.applies_to(part.source))
         taken_over = [part for part in others if fetching.takes_over(part.source)]
-        return _due(warehouse, fetched) | _due(warehouse, taken_over, error_class=STORE_FULL)
+        asked_again = wished_parts(open_store(settings, warehouse).lake).intersection(fetched)
+        return _due(warehouse, fetched) | _due(warehouse, taken_over, error_class=STORE_FULL) | asked_again
 
     models = project.models
     return {
@@ -94,7 +96,7 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
             outside_by=same_for_a_source,
             due=due_failures,
             pool=FETCH_POOL,
-            after_publish=partial(_forget_journal, settings),
+            after_publish=partial(_forget_unfinished, settings),
         ),
         LEFTOVERS: Step(
             model=models[LEFTOVERS],
@@ -178,13 +180,14 @@ def _write_images(settings: Settings, fetching: Fetching, work: Work) -> None:
     previous = _published(work, part)
     if work.was_edited(INSPECTION):
         previous = _looked_at_again(previous, store, fetching.limits)
+    rules = fetching.rules(work, part, Removals(tuple(read_tombstones(store.lake))))
     with store.writer(part) as writer:
         found = harvest(
             part.source,
             asked,
             previous,
             writer=writer,
-            rules=fetching.rules(work, part, Removals(tuple(read_tombstones(store.lake)))),
+            rules=replace(rules, asked_again=_asked_again(work, part, store) if rules.policy is not None else {}),
             log=lambda text: work.log(f"{part.key}: {text}"),
             now=datetime.now(UTC),
         )
@@ -204,6 +207,13 @@ def _published(work: Work, part: PartKey) -> Iterable[Result]:
     select = work.warehouse.select(IMAGES, part)
     rows = work.connection.sql(f"select * from ({select}) where url_hash is not null").to_arrow_table().to_pylist()
     return map(Result.of_row, rows)
+
+
+def _asked_again(work: Work, part: PartKey, store: ImageStore) -> dict[str, datetime]:
+    """Addresses of earlier failures that a person wants to be asked again, by url_hash."""
+    if not work.warehouse.has_part(IMAGES, part) or not (wishes := take_wishes(store.lake, part)):
+        return {}
+    return wished_hashes(work.connection, work.warehouse.select(IMAGES, part), wishes)
 
 
 def _looked_at_again(results: Iterable[Result], store: ImageStore, limits: FetchPolicy) -> Iterator[Result]:
@@ -244,9 +254,11 @@ def _clear_out(store: ImageStore, found: Harvest) -> None:
         remove(store, found.met, requested=())
 
 
-def _forget_journal(settings: Settings, work: Work) -> None:
-    with open_store(settings, work.warehouse).writer(work.part_key) as writer:
+def _forget_unfinished(settings: Settings, work: Work) -> None:
+    store = open_store(settings, work.warehouse)
+    with store.writer(work.part_key) as writer:
         writer.forget_journal()
+    forget_wishes(store.lake, work.part_key)
 
 
 def _due(warehouse: Warehouse, parts: Sequence[PartKey], *, error_class: str | None = None) -> set[PartKey | None]:

@@ -8,7 +8,7 @@ downloaded pictures lie (`downloaded`).
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -73,6 +73,8 @@ class Rules:
     """Whether what is fetched or taken over now is so by the override."""
     downloaded: Downloaded | None = None
     """Where addresses are looked up before they are asked."""
+    asked_again: Mapping[str, datetime] = field(default_factory=dict)
+    """Addresses, by url_hash, whose failure does not stand if it is older than this: a person wants another try."""
 
     @property
     def full_policy(self) -> FetchPolicy:
@@ -169,7 +171,7 @@ class _Harvest:
             f"{refused:,} that must not be fetched, {len(self._settled) - len(wanted) - refused:,} known"
         )
         if wanted:
-            self._fetch(wanted)
+            self._fetch(sorted(wanted, key=_turn))
         self._drop_removed(self._writer.commit().removed)
         rows = tuple(
             (one.sample_id, one.url, of_sample[one.sample_id] or self._settled[hashes[one.sample_id]]) for one in asked
@@ -219,7 +221,17 @@ class _Harvest:
             if contents:
                 return self._block(known, contents[0], "content")
             return known if known.sha256 is not None and known.sha256 in self._writer else None
-        return None if known.is_due(self._now) or self._is_decided_otherwise(known) else known
+        is_open = known.is_due(self._now) or self._is_decided_otherwise(known) or self._is_asked_again(key, known)
+        return None if is_open else known
+
+    def _is_asked_again(self, key: str, known: Result) -> bool:
+        """Whether a person wants a failure tried again, and it was not since."""
+        since = self._rules.asked_again.get(key)
+        return (
+            since is not None
+            and known.status == Status.FAILED
+            and (known.started_at is None or known.started_at < since)
+        )
 
     def _is_decided_otherwise(self, known: Result) -> bool:
         """Whether a failure is due to a setting that has another value today."""
@@ -424,6 +436,17 @@ class _Reporter:
         remaining = progress.remaining_seconds
         to_go = f", {remaining:.0f} s to go" if remaining is not None else ""
         self._log(f"{text}, {progress.recent_per_second:.0f} a second{to_go}")
+
+
+def _turn(one: _Wanted) -> tuple[bool, str]:
+    """The order of asking: new addresses as they come, then failures, in another order each time.
+
+    A host that is left alone after so many failures would otherwise fail by the same addresses in every run, and be
+    asked for none of the others.
+    """
+    if one.known is None or not one.known.attempts:
+        return False, ""
+    return True, hashlib.sha256(f"{one.known.attempts} {one.url_hash}".encode()).hexdigest()
 
 
 def _full(error: StoreFullError) -> Refusal:

@@ -138,6 +138,7 @@ def run(web: Web):
         backoff_base=0.05,
         retry_after_cap=5,
         host_failures=0,
+        host_refusals=0,
         lookahead=4_000,
         allow_hosts={"*.hostile.test": f"127.0.0.1:{web.port}"},
         blocked_url_hashes=hashes,

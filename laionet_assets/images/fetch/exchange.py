@@ -202,7 +202,7 @@ async def open_client(policy: FetchPolicy, addresses: AddressPolicy, *, lookup: 
 
 def error_of_status(status: int) -> ErrorClass:
     """The error class of an HTTP status that is neither a redirect nor a success."""
-    if status in (404, 410):
+    if status in (404, 410, 451):
         return ErrorClass.HTTP_404
     if status == 429:
         return ErrorClass.HTTP_429

@@ -21,10 +21,11 @@ _MAPPED_NAME = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
 _POSITIVE = (
     "concurrency", "per_host", "total_timeout", "connect_timeout", "max_bytes", "max_pixels", "lookahead",
     "verify_threads", "dns_threads", "buffer_bytes", "robots_ttl", "refresh_base", "refresh_cap",
+    "host_pause",
 )  # fmt: skip
 _NOT_NEGATIVE = (
     "min_interval", "max_redirects", "min_pixels", "retries", "backoff_base", "backoff_cap", "retry_after_cap",
-    "crawl_delay_cap", "host_failures",
+    "crawl_delay_cap", "host_failures", "host_refusals",
 )  # fmt: skip
 
 
@@ -78,8 +79,13 @@ class FetchPolicy:
     """A Retry-After up to this is waited for in the run; past it the host is left alone until its time, and its
     requests end as failed with that time as `next_attempt_at`."""
     host_failures: int = 10
-    """Failures to get any answer from a host, one after another, after which it is left alone for the rest of the run;
-    0 never gives up."""
+    """Failures of a host, one after another (no answer, 5xx, not HTTP), after which it is left alone for a while; 0
+    never gives up."""
+    host_refusals: int = 3
+    """Times in a row that a host answers 429 although it was given a pause, after which it is left alone for a while; 0
+    never gives up."""
+    host_pause: float = 1_800.0
+    """How long a host is left alone in a run. Requests whose turn comes meanwhile end as failed, to be tried again."""
     refresh_base: float = 3_600.0
     refresh_cap: float = 30 * 86_400.0
     """When a later run may try again: base, doubled for every attempt after the first, at most cap."""

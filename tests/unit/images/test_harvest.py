@@ -13,13 +13,14 @@ from PIL import Image
 
 from laionet_assets.images.downloaded import Downloaded, Found
 from laionet_assets.images.fetch.policy import FetchPolicy
-from laionet_assets.images.harvest import Asked, Harvest, Refusal, Rules, harvest
+from laionet_assets.images.harvest import Asked, Harvest, Refusal, Rules, _turn, _Wanted, harvest
 from laionet_assets.images.outcomes import Result
 from laionet_assets.images.removals import Removal, Removals, url_hash
 from laionet_assets.images.shards import content_hash
 from laionet_assets.images.store import ImageStore
 from laionet_assets.images.tombstones import Tombstone
 from laionet_assets.warehouse.table import PartKey
+from tests.unit.images.fetch.raw_server import answer, picture, raw_server
 
 PART = PartKey("web", "part-0")
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -335,3 +336,29 @@ def test_a_full_store_takes_nothing_over_and_says_so(tmp_path: Path) -> None:
     result = one(small, None, having(at_hand(drawn(7))))
     assert (result.status, result.error_class) == ("not_fetched", "store_full")
     assert result.next_attempt_at is not None
+
+
+def test_what_a_person_wants_asked_again_is_asked_once(store: ImageStore) -> None:
+    """A final failure too; one that was tried since stands, and so does every opt-out."""
+    with raw_server(other=answer(picture())) as server:
+        policy = replace(POLICY, allow_hosts={"a.example": server.endpoint}, retries=0)
+        rules = Rules(policy=policy, asked_again={url_hash(URL): NOW})
+        before, after = NOW - timedelta(hours=1), NOW + timedelta(hours=1)
+        gone = failed(error_class="http_404", started_at=before)
+        assert one(store, gone, Rules(policy=policy)) == gone
+        assert one(store, replace(gone, started_at=after), rules).status == "failed"
+        opted_out = failed(status="opted_out", error_class="opted_out", started_at=before)
+        assert one(store, opted_out, rules) == opted_out
+        assert server.asked == []
+        found = one(store, gone, rules)
+        assert (found.status, found.attempts, server.asked) == ("success", 4, ["/1.jpg"])
+
+
+def test_failures_are_not_asked_in_the_same_order_every_time() -> None:
+    def order(attempts: int) -> list[str]:
+        known = [failed(url_hash=str(i), attempts=attempts) for i in range(50)]
+        wanted = [_Wanted(result.url_hash, "", result) for result in known] + [_Wanted("new", "", None)]
+        return [each.url_hash for each in sorted(wanted, key=_turn)]
+
+    assert order(1) == order(1) != order(2)
+    assert order(1)[0] == "new" and len(set(order(1))) == 51

@@ -33,8 +33,8 @@ def test_retry_after(value: str | None, seconds: float | None) -> None:
 
 @pytest.mark.parametrize(
     ("status", "error"),
-    [(404, "http_404"), (410, "http_404"), (429, "http_429"), (400, "http_4xx"), (451, "http_4xx"), (500, "http_5xx"),
-     (599, "http_5xx"), (304, "protocol"), (300, "protocol"), (600, "protocol"), (199, "protocol")],
+    [(404, "http_404"), (410, "http_404"), (429, "http_429"), (400, "http_4xx"), (451, "http_404"), (403, "http_4xx"),
+     (500, "http_5xx"), (599, "http_5xx"), (304, "protocol"), (300, "protocol"), (600, "protocol"), (199, "protocol")],
 )  # fmt: skip
 def test_http_status(status: int, error: str) -> None:
     assert error_of_status(status) == error

@@ -93,12 +93,23 @@ def test_crawl_delay_is_read_for_us() -> None:
         (Answer(ErrorClass.DNS), ErrorClass.DNS),
         (Answer(ErrorClass.TIMEOUT), ErrorClass.TIMEOUT),
         (Answer(ErrorClass.FORBIDDEN_ADDRESS), ErrorClass.FORBIDDEN_ADDRESS),
+        (Answer(ErrorClass.PROTOCOL, "not HTTP"), ErrorClass.ROBOTS_UNAVAILABLE),
+        (Answer(ErrorClass.BAD_URL, "redirect: not a URL"), ErrorClass.ROBOTS_UNAVAILABLE),
+        (Answer(ErrorClass.TOO_LARGE), ErrorClass.ROBOTS_UNAVAILABLE),
     ],
 )
 def test_what_an_answer_means(answer: Answer, error: ErrorClass | None) -> None:
     rules = robots_rules(answer, product=PRODUCT)
     assert rules.error == error
     assert rules.allows(URL("http://h.org/x"), PRODUCT) is (error is None)
+
+
+@pytest.mark.parametrize("error", list(ErrorClass))
+def test_no_fault_of_robots_txt_is_final_for_the_pictures_of_a_host(error: ErrorClass) -> None:
+    """But for an address that must not be connected to, robots.txt or not."""
+    for is_redirected in (False, True):
+        found = robots_rules(Answer(error), product=PRODUCT, is_redirected=is_redirected).error
+        assert found is None or found.is_retryable or (found == error == ErrorClass.FORBIDDEN_ADDRESS)
 
 
 def test_a_redirect_to_nowhere_is_no_answer() -> None:
