@@ -41,6 +41,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
 Matching = Literal["paper", "corrected"]
 Count = Annotated[int, Field(ge=1, le=2_147_483_647)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Port = Annotated[int, Field(ge=1, le=65_535)]
 NsfwTag = Literal["UNLIKELY", "UNSURE", "NSFW", "UNKNOWN"]
 QueryTemplate = Literal[
     "name",
@@ -171,6 +172,9 @@ class FetchSettings(_Strict):
     retries: int = Field(2, ge=0, le=100, description="Further attempts within a run after what may pass.")
     robots: bool = Field(True, description="Ask robots.txt of every host (RFC 9309).")
     allowed_private: tuple[str, ...] = Field((), description="Private networks (CIDR) that may be connected to.")
+    allowed_ports: tuple[Port, ...] = Field(
+        (80, 443, 8000, 8008, 8080, 8081, 8088, 8443, 8888), min_length=1, description="Ports that an address may name."
+    )
     allow_hosts: dict[str, str] = Field(default_factory=dict, description="Host name to ip:port, instead of DNS.")
     cleared_by: str | None = Field(
         None, description="Parquet files with a column url (Re-LAION): original LAION-400M rows must be among them."

@@ -1,7 +1,7 @@
-"""Stage images: core.removals, core.images and marts.removal_leftovers (core.image_requests and marts.image_outcomes
-are SQL).
+"""Stage images: core.removals, core.images, marts.unmatched_removals and marts.removal_leftovers (core.image_requests
+and marts.image_outcomes are SQL).
 
-Belongs here: the three steps. Does not belong here: what the settings say about fetching (`fetching`), what becomes of
+Belongs here: the four steps. Does not belong here: what the settings say about fetching (`fetching`), what becomes of
 an address (`images.harvest`), tombstones (`images.removals`), the files of pictures (`images.store`).
 """
 
@@ -26,6 +26,7 @@ from laionet_assets.images.removals import (
     read_removals,
     remove,
     spread,
+    unmatched,
     url_hash,
 )
 from laionet_assets.images.shards import PartBusyError
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 FETCH_POOL = "fetch"
 CANDIDATES, REQUESTS, REMOVALS, IMAGES = "core.candidates", "core.image_requests", "core.removals", "core.images"
 REMOVED_SAMPLES, SELECTION_SEEN = "core.removed_samples", "core.selection_seen"
-LEFTOVERS = "marts.removal_leftovers"
+UNMATCHED, LEFTOVERS = "marts.unmatched_removals", "marts.removal_leftovers"
 INSPECTION = "inspection"
 """The computation of core.images: what is found out of the bytes of a picture."""
 _SAMPLE = "source, sample_id, url, sha256"
@@ -51,7 +52,7 @@ _CANDIDATE = "distinct source, sample_id, url, null as sha256"
 
 
 def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
-    """The steps of the three tables. Raises SettingsError if the fetcher cannot stand the settings."""
+    """The steps of the four tables. Raises SettingsError if the fetcher cannot stand the settings."""
     fetching = Fetching(settings)
     listed = Path(settings.resolve(settings.images.removals)) if settings.images.removals is not None else None
     place = settings.image_location if settings.images.location else "in the warehouse"
@@ -79,6 +80,9 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
         asked_again = wished_parts(open_store(settings, warehouse).lake).intersection(fetched)
         return _due(warehouse, fetched) | _due(warehouse, taken_over, error_class=STORE_FULL) | asked_again
 
+    def lines_of_removals(warehouse: Warehouse, part: PartKey | None) -> str:
+        return digest(*(repr((line.line, line)) for line in (read_removals(listed) if listed is not None else ())))
+
     models = project.models
     return {
         REMOVALS: Step(
@@ -98,6 +102,7 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
             pool=FETCH_POOL,
             after_publish=partial(_forget_unfinished, settings),
         ),
+        UNMATCHED: Step(model=models[UNMATCHED], write=partial(_write_unmatched, listed), outside=lines_of_removals),
         LEFTOVERS: Step(
             model=models[LEFTOVERS],
             write=partial(_write_leftovers, settings, project),
@@ -123,7 +128,8 @@ def _write_removals(settings: Settings, listed: Path | None, work: Work) -> None
     store = open_store(settings, work.warehouse)
     requested = read_removals(listed) if listed is not None else []
     if requested or read_tombstones(store.lake):
-        report = remove(store, spread(requested, work.connection, _every_image(work.warehouse)), requested)
+        every_form = [form for line in requested for form in line.forms]
+        report = remove(store, spread(every_form, work.connection, _every_image(work.warehouse)), requested)
         work.log(
             f"{len(report.tombstones):,} tombstones, {report.images:,} pictures ({report.size_bytes:,} bytes) deleted"
         )
@@ -134,6 +140,17 @@ def _write_removals(settings: Settings, listed: Path | None, work: Work) -> None
             )
     tombstones = [asdict(tombstone) for tombstone in read_tombstones(store.lake)]
     work.write_rows(tombstones, content=tombstones_digest(store.lake))
+
+
+def _write_unmatched(listed: Path | None, work: Work) -> None:
+    """Lines of the list that name nothing; of those that name something, the addresses are read."""
+    lines = read_removals(listed) if listed is not None else []
+    rows = f"select distinct source, sample_id, url from {CANDIDATES}"
+    reached = f"{rows} semi join {REMOVED_SAMPLES} using (source, sample_id)"
+    found = unmatched(lines, work.connection.execute(reached).fetchall()) if lines else []
+    work.write_rows(
+        [{"line": each.line, "kind": each.kind, "value": each.value, "reason": each.reason} for each in found]
+    )
 
 
 def _every_image(warehouse: Warehouse) -> str:

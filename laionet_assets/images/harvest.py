@@ -102,7 +102,7 @@ class Harvest:
     unwanted: frozenset[str]
     """Contents of results that no longer stand: their bytes must go."""
     met: tuple[Removal, ...]
-    """Samples and addresses that lead to something removed: they are to be removed too."""
+    """Samples and addresses that lead to something removed, contents of what was: they are to be removed too."""
 
 
 def harvest(
@@ -150,10 +150,15 @@ class _Harvest:
         self._unwanted: set[str] = set()
         self._met: set[tuple[str, str]] = set()
         """(url_hash, reason) of addresses that lead to something removed."""
+        self._contents_met: set[tuple[str, str]] = set()
+        """(sha256, reason) of contents of what is removed."""
 
     def run(self, asked: Sequence[Asked], previous: Iterable[Result]) -> Harvest:
         known = {result.url_hash: result for result in previous}
         known |= {row["url_hash"]: Result.of_row(row) for row in self._writer.recorded}
+        for key, result in known.items():
+            if result.is_success and (reason := self._reason(key)) is not None:
+                self._remove(result, reason)  # removed by its address since it was fetched
         of_sample = {one.sample_id: self._of_sample(one) for one in asked}
         hashes = {one.sample_id: url_hash(one.url) for one in asked if of_sample[one.sample_id] is None}  # type: ignore[arg-type]
         wanted: list[_Wanted] = []
@@ -206,6 +211,8 @@ class _Harvest:
     def _kept(self, key: str, url: str, known: Result | None) -> Result | None:
         """What is known of an address, as far as it stands today; None if it must be asked again."""
         rules = self._rules
+        if (reason := rules.removals.reason_as_asked(url)) is not None:
+            return self._remove(known or Result(url_hash=key, status=NOT_FETCHED), reason)
         if (listed := listed_hash(url, rules.blocked_urls)) is not None:
             return self._block(known or Result(url_hash=key, status=NOT_FETCHED), listed, "URL")
         if known is None or known.status == NOT_FETCHED:
@@ -393,6 +400,8 @@ class _Harvest:
     def _remove(self, known: Result, reason: str) -> Result:
         if known.sha256 is not None:
             self._unwanted.add(known.sha256)
+            if self._reason(known.sha256) is None:
+                self._contents_met.add((known.sha256, reason))
         if known.url_hash is not None:
             self._met.add((known.url_hash, reason))
         return removed(reason)
@@ -403,6 +412,8 @@ class _Harvest:
 
     def _removals_met(self, asked: Sequence[Asked], hashes: dict[int, str]) -> Iterable[Removal]:
         reasons = dict(self._met)
+        for sha256, reason in sorted(self._contents_met):
+            yield Removal("sha256", sha256, reason)
         for one in asked:
             key = hashes.get(one.sample_id)
             if key in reasons:

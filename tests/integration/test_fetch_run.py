@@ -120,7 +120,8 @@ def test_a_name_that_leads_inside_is_forbidden_and_never_connected_to(web: Web) 
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
 
     urls = [f"http://inside.example:{web.forbidden_port}/x", f"http://turncoat.example:{web.port}/good/x"]
-    policy = policy_for(web, allowed_private=("127.0.0.1/32",), allow_hosts={})
+    ports = (web.port, web.forbidden_port)
+    policy = policy_for(web, allowed_private=("127.0.0.1/32",), allow_hosts={}, allowed_ports=ports)
     inside, turncoat = ask(policy, *urls, lookup=lookup)
     assert inside.error_class == "forbidden_address"
     assert turncoat.status == Status.SUCCESS

@@ -69,7 +69,7 @@ PER_PART = {
     "core.matching_counts",
     *IMAGES,
 }
-AFTER_PARTS = AFTER_RECIPES - {"raw.recipes"} | {"marts.matching_gain"}
+AFTER_PARTS = AFTER_RECIPES - {"raw.recipes"} | {"marts.matching_gain", "marts.unmatched_removals"}
 
 
 def test_a_life_of_changes_each_costs_only_its_own_work(project: Project) -> None:

@@ -14,7 +14,7 @@ from concurrent.futures import Executor
 from datetime import UTC, datetime
 from functools import partial
 
-from laionet_assets.images.fetch.address import AddressPolicy, BadUrl, host_of, parse_url
+from laionet_assets.images.fetch.address import AddressPolicy
 from laionet_assets.images.fetch.blocklist import listed_hash
 from laionet_assets.images.fetch.exchange import Answer, Client
 from laionet_assets.images.fetch.hosts import Closure, HostRecords
@@ -23,6 +23,7 @@ from laionet_assets.images.fetch.outcomes import ErrorClass, FetchRequest
 from laionet_assets.images.fetch.policy import FetchPolicy
 from laionet_assets.images.fetch.robots import RobotsCache, RobotsRules, parse_robots
 from laionet_assets.images.fetch.schedule import Schedule
+from laionet_assets.images.fetch.urls import BadUrl, host_of, parse_url
 
 _ROBOTS_REDIRECTS = 5
 _LONG_ROBOTS_BYTES = 16 * 2**10
@@ -110,8 +111,8 @@ class Journey:
             listed = listed_hash(str(job.url), self._policy.blocked_url_hashes)
             if listed is not None:
                 return _blocked(listed)
-        if not self._addresses.permits_literal(job.at):
-            return Answer(ErrorClass.FORBIDDEN_ADDRESS, "address is not public")
+        if (refusal := self._addresses.refusal(job.at)) is not None:
+            return Answer(ErrorClass.FORBIDDEN_ADDRESS, refusal)
         self._schedule.add(host_of(job.at), job, first=first)
         return None
 

@@ -12,6 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from laionet_assets.errors import UserError
 from laionet_assets.pictures.admission import MIN_PIXELS
 
+ALLOWED_PORTS = (80, 443, 8000, 8008, 8080, 8081, 8088, 8443, 8888)
+"""Ports of web servers; on others something else may listen that a request could reach."""
 OPT_OUT_TOKENS = ("noai", "noimageai", "noindex", "noimageindex")
 """X-Robots-Tag directives that keep an image out; `none` implies noindex."""
 
@@ -97,6 +99,8 @@ class FetchPolicy:
 
     allowed_private: tuple[str, ...] = ()
     """Networks in CIDR notation, not public, that may be connected to all the same."""
+    allowed_ports: tuple[int, ...] = ALLOWED_PORTS
+    """Ports that a URL may name."""
     allow_hosts: Mapping[str, str] = field(default_factory=dict)
     """Host name (or `*.suffix`) to `ip:port`: requests to it go there instead of to where DNS says, and that one
     endpoint is allowed for that name only."""
@@ -151,6 +155,9 @@ def _problems(policy: FetchPolicy) -> Iterator[str]:
             ipaddress.ip_network(network)
         except ValueError as error:
             yield f"allowed_private has {network!r}: {error}; expected a network such as 10.0.0.0/8"
+    for port in policy.allowed_ports:
+        if not 0 < port < 65_536:
+            yield f"allowed_ports has {port}; expected 1 to 65535"
     for name, endpoint in policy.allow_hosts.items():
         if not _MAPPED_NAME.fullmatch(name):
             yield f"allow_hosts names {name!r}; expected a lower-case host name or *.suffix"

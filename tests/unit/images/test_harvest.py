@@ -15,10 +15,10 @@ from laionet_assets.images.downloaded import Downloaded, Found
 from laionet_assets.images.fetch.policy import FetchPolicy
 from laionet_assets.images.harvest import Asked, Harvest, Refusal, Rules, _turn, _Wanted, harvest
 from laionet_assets.images.outcomes import Result
-from laionet_assets.images.removals import Removal, Removals, url_hash
+from laionet_assets.images.removals import Removal, Removals, remove, url_hash
 from laionet_assets.images.shards import content_hash
 from laionet_assets.images.store import ImageStore
-from laionet_assets.images.tombstones import Tombstone
+from laionet_assets.images.tombstones import Tombstone, read_tombstones
 from laionet_assets.warehouse.table import PartKey
 from tests.unit.images.fetch.raw_server import answer, picture, raw_server
 
@@ -184,10 +184,11 @@ def test_block_lists_reach_what_is_kept(store: ImageStore, algorithm: str) -> No
 
 def test_what_is_removed_keeps_its_reason_alone(store: ImageStore) -> None:
     known = stored(store)
-    for key in (("url_hash", url_hash(URL)), ("sample", "web/1")):
+    by_address = (Removal("sha256", known.sha256 or "", "a wish"),)  # the picture goes wherever it is
+    for key, met in ((("url_hash", url_hash(URL)), by_address), (("sample", "web/1"), ())):
         found = settle(store, [Asked(1, URL, False)], [known], replace(OFF, removals=tombstones(key)))
         assert found.rows[0][2] == Result(status="removed", error_class="removed", detail="a wish")
-        assert found.met == ()
+        assert found.met == met
     found = settle(store, [Asked(1, None, is_removed=True)])
     assert found.rows[0][2].status == "removed"
 
@@ -362,3 +363,51 @@ def test_failures_are_not_asked_in_the_same_order_every_time() -> None:
 
     assert order(1) == order(1) != order(2)
     assert order(1)[0] == "new" and len(set(order(1))) == 51
+
+
+@pytest.mark.parametrize("moment", ["before", "while it is fetched", "before it is published", "after"])
+@pytest.mark.parametrize("kind", ["url_hash", "asked", "sha256", "sample"])
+def test_a_removal_holds_whenever_it_comes(store: ImageStore, moment: str, kind: str) -> None:
+    """In the run that comes after it at the latest, with the bytes gone and the address never asked again."""
+    url, data = "http://a.example/a picture.jpg", picture()
+    value = {
+        "url_hash": url_hash(url),
+        "asked": url_hash("http://a.example/a%20picture.jpg"),
+        "sha256": content_hash(data),
+        "sample": "web/1",
+    }[kind]
+    removal = Removal("url_hash" if kind == "asked" else kind, value, "a wish")
+
+    def remove_now(when: str) -> None:
+        if when == moment:
+            contents = [Removal("sha256", content_hash(data), "a wish")] if when == "after" else []
+            remove(store, [removal, *contents], [removal])  # what spread makes of it once the picture is known
+
+    def served(number: int) -> bytes:
+        remove_now("while it is fetched")
+        return answer(data)
+
+    def run(known: Result | None) -> Harvest:
+        policy = replace(POLICY, allow_hosts={"a.example": server.endpoint}, retries=0)
+        if Removals(tuple(read_tombstones(store.lake))).hashes("sample"):  # the step adds addresses of its candidates
+            remove(store, [Removal("url_hash", url_hash(url), "a wish")], requested=())
+        rules = Rules(policy=policy, removals=Removals(tuple(read_tombstones(store.lake))))
+        found = settle(store, [Asked(1, url, is_removed=False)], [known] if known else [], rules)
+        store.discard(found.unwanted)
+        if found.met:
+            remove(store, found.met, requested=())
+        return found
+
+    with raw_server(other=served) as server:
+        remove_now("before")
+        first = run(None)
+        remove_now("before it is published")
+        remove_now("after")
+        ((_, _, known),) = first.rows
+        ((_, _, result),) = run(known).rows
+        asked = len(server.asked)
+        ((_, _, again),) = run(result if result.url_hash else None).rows
+        assert len(server.asked) == asked <= 1 + (kind == "sha256")
+    assert (result.status, again.status) == ("removed", "removed")
+    assert again.detail in ("a wish", "removed while it was fetched")
+    assert not store.contains(content_hash(data)) and not any(sha == content_hash(data) for _, sha in store.traces())

@@ -38,11 +38,11 @@ class RawServer:
             def handle(self) -> None:
                 with contextlib.suppress(OSError):
                     lines = iter(self.rfile.readline, b"\r\n")
-                    target = next(lines, b" ").decode("latin-1").split(" ")[1]
+                    request = next(lines, b"").decode("latin-1").split(" ")
                     for _ in lines:
                         pass
-                    if target:
-                        self.wfile.write(outer._answer(target))
+                    if len(request) == 3:
+                        self.wfile.write(outer._answer(request[1]))
 
         class Server(socketserver.ThreadingTCPServer):
             allow_reuse_address, daemon_threads, request_queue_size = True, True, 128

@@ -6,6 +6,7 @@ import aiohttp
 import pytest
 
 from laionet_assets.images.fetch.address import ForbiddenAddress
+from laionet_assets.images.fetch.codings import CodingError
 from laionet_assets.images.fetch.exchange import classify, error_of_status, parse_retry_after
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -60,7 +61,7 @@ KEY = aiohttp.client_reqrep.ConnectionKey("h.org", 80, False, True, None, None, 
         (aiohttp.ConnectionTimeoutError("h.org"), "timeout"),
         (TimeoutError(), "timeout"),
         (aiohttp.InvalidURL("http://h.org/secret"), "bad_url"),
-        (aiohttp.ClientError("corrupt content-encoding"), "protocol"),
+        (CodingError("corrupt content-encoding"), "protocol"),
         (ValueError("http://h.org/secret"), "protocol"),
     ],
 )
