@@ -122,10 +122,13 @@ class ComparedSettings(_Strict):
 class ImageSetSettings(ComparedSettings):
     """A local set of labelled images."""
 
-    layout: Literal["imagefolder", "ilsvrc2012-val", "imagenetv2", "webdataset"]
+    layout: Literal["imagefolder", "ilsvrc2012-val", "imagenetv2", "img2dataset", "webdataset"]
     path: str = Field(description="Local folder, or sample://curated.")
-    devkit: Path | None = Field(None, description="ilsvrc2012-val: the development kit, if not beside the images.")
-    label_column: str | None = Field(None, description="webdataset: column with the class of a picture.")
+    devkit: Path | None = Field(
+        None,
+        description="ilsvrc2012-val: the development kit or Kaggle's LOC_val_solution.csv, if not near the images.",
+    )
+    label_column: str | None = Field(None, description="webdataset, img2dataset: column with the class of a picture.")
     profile: Matching = Field(
         "corrected", description="Which pictures take part: paper (RGB only) or corrected (other modes are converted)."
     )

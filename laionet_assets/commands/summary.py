@@ -150,6 +150,7 @@ def findings(pipeline: Pipeline) -> list[RichTable]:
     found = (
         _laionet(pipeline),
         _images(pipeline),
+        _image_sets(pipeline),
         _accuracy(pipeline),
         _claims(pipeline),
         _checks(pipeline),
@@ -209,6 +210,22 @@ def _images(pipeline: Pipeline) -> RichTable:
     table = _table("images asked for", "source", "outcome", "reason", "images", text=3)
     for source, status, error, images in rows:
         table.add_row(source, status, error, f"{images:,}")
+    return table
+
+
+def _image_sets(pipeline: Pipeline) -> RichTable:
+    query = """
+        select image_set, sum(files) filter (outcome = 'taken')::bigint as taken, any_value(expected) as expected, list(
+            (files, reason, examples) order by files desc, reason
+        ) filter (outcome = 'left out') as left_out
+        from core.set_files group by image_set order by image_set
+    """
+    table = _table("pictures of local image sets", "image set", "taken", "of", "left out", text=1)
+    table.columns[3].justify = "left"
+    for image_set, taken, expected, left_out in _rows(pipeline, query, "core.set_files"):
+        reasons = [f"{files:,} {reason} ({', '.join(examples[:3])})" for files, reason, examples in left_out or ()]
+        of = f"{expected:,}" if expected is not None else "-"
+        table.add_row(image_set, f"{taken:,}", of, Text(inert("\n".join(reasons), keep="\n")))
     return table
 
 
