@@ -117,10 +117,10 @@ def harvest(
 ) -> Harvest:
     """Settle every sample that is asked for, and commit the pictures. `writer` is the part's, entered.
 
-    `previous` are the results published before; what the writer's journal holds of an unfinished run is newer. An
-    address that several samples share is asked once. A full store ends the fetch: what was fetched stays, the rest is
-    `not_fetched`. Failures of the store or of the machine are raised; what was recorded until then is not fetched
-    again.
+    `previous` are the results published before; what the writer's journal holds of an unfinished run counts where it is
+    newer. An address that several samples share is asked once. A full store ends the fetch: what was fetched stays, the
+    rest is `not_fetched`. Failures of the store or of the machine are raised; what was recorded until then is not
+    fetched again.
     """
     return _Harvest(source, writer=writer, rules=rules, log=log, now=now).run(asked, previous)
 
@@ -155,7 +155,9 @@ class _Harvest:
 
     def run(self, asked: Sequence[Asked], previous: Iterable[Result]) -> Harvest:
         known = {result.url_hash: result for result in previous}
-        known |= {row["url_hash"]: Result.of_row(row) for row in self._writer.recorded}
+        for recorded in map(Result.of_row, self._writer.recorded):
+            key = recorded.url_hash or ""
+            known[key] = _newer(known.get(key), recorded)
         for key, result in known.items():
             if result.is_success and (reason := self._reason(key)) is not None:
                 self._remove(result, reason)  # removed by its address since it was fetched
@@ -447,6 +449,13 @@ class _Reporter:
         remaining = progress.remaining_seconds
         to_go = f", {remaining:.0f} s to go" if remaining is not None else ""
         self._log(f"{text}, {progress.recent_per_second:.0f} a second{to_go}")
+
+
+def _newer(published: Result | None, recorded: Result) -> Result:
+    """Of a published result and one in a journal that of the later try: the part may have been made elsewhere since."""
+    if published is None or published.started_at is None or recorded.started_at is None:
+        return recorded
+    return published if published.started_at > recorded.started_at else recorded
 
 
 def _turn(one: _Wanted) -> tuple[bool, str]:

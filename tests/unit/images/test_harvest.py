@@ -411,3 +411,21 @@ def test_a_removal_holds_whenever_it_comes(store: ImageStore, moment: str, kind:
     assert (result.status, again.status) == ("removed", "removed")
     assert again.detail in ("a wish", "removed while it was fetched")
     assert not store.contains(content_hash(data)) and not any(sha == content_hash(data) for _, sha in store.traces())
+
+
+@pytest.mark.parametrize(("hours", "counts"), [(-1, False), (0, True), (1, True)])
+def test_a_journal_counts_where_it_is_newer_than_what_is_published(store: ImageStore, hours: int, counts: bool) -> None:
+    """On a shared folder, the part may have been made on another host since this one was killed."""
+    published = failed(error_class="http_404", started_at=NOW - timedelta(days=1), attempts=5)
+    journalled = replace(published, error_class="tls", started_at=published.started_at + timedelta(hours=hours))
+    with store.writer(PART) as writer:
+        writer.record(journalled.journal_row())
+    assert one(store, published).error_class == ("tls" if counts else "http_404")
+
+
+def test_a_journal_counts_where_nothing_was_tried_before(store: ImageStore) -> None:
+    journalled = failed(error_class="http_404", started_at=NOW - timedelta(days=1))
+    with store.writer(PART) as writer:
+        writer.record(journalled.journal_row())
+    untried = Result(url_hash=url_hash(URL), status="not_fetched", error_class="not_enabled")
+    assert one(store, untried) == journalled
