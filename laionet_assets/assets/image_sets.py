@@ -256,15 +256,11 @@ def _write_set_images(settings: Settings, work: Work) -> None:
 
 def _published_of(image_set: ImageSetSettings, removed: Mapping[str, str], work: Work) -> dict[str, list[Any]]:
     """The published rows of a set, without the contents that were removed since."""
-    table = work.model.table
-    published: list[dict[str, Any]] = []
-    if work.warehouse.lake.exists(table):
-        select = work.warehouse.select(table.name)
-        of_set = f"select * from ({select}) where image_set = ? and admission = ?"
-        found = work.connection.sql(of_set, params=[image_set.name, image_set.admission])
-        published = found.to_arrow_table().to_pylist()
+    of_set = f"select * from ({work.published_select}) where image_set = ? and profile = ?"
+    found = work.connection.sql(of_set, params=[image_set.name, image_set.profile])
+    published = found.to_arrow_table().to_pylist()
     rows = [_row_of(one, removed) for one in published]
-    columns = _columns(image_set.name, image_set.admission, "", rows)
+    columns = _columns(image_set.name, image_set.profile, "", rows)
     return {**columns, "admission_version": [one["admission_version"] for one in published]}
 
 

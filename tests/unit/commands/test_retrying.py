@@ -11,7 +11,7 @@ from laionet_assets.assets.planning import is_stale
 from laionet_assets.commands.retrying import retry_failures
 from laionet_assets.errors import UserError
 from laionet_assets.images.again import take_wishes, wished_parts
-from laionet_assets.images.results import Result, removed, result_columns
+from laionet_assets.images.outcomes import Result, removed, result_columns
 from laionet_assets.settings import load_settings
 from laionet_assets.warehouse.rows import write_table
 from laionet_assets.warehouse.table import PartKey
