@@ -47,6 +47,7 @@ PER_PART = {
 BASE = {"raw/synsets", "staging/lemmas", "staging/queries", "core/query_embeddings", "raw/recipes", "core/removals"}
 """What parts read."""
 OF_NO_PART = {
+    "core/set_files",
     "core/set_images",
     "core/set_predictions",
     "core/set_embeddings",
