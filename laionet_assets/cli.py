@@ -123,6 +123,29 @@ def accept(
 
 
 @app.command()
+def retry(
+    config: Config = None,
+    error_class: Annotated[
+        list[str] | None,
+        typer.Option("--class", help="Only these error classes, such as dns; repeat or separate by commas."),
+    ] = None,
+    host: Annotated[list[str] | None, typer.Option(help="Only these hosts; repeat or separate by commas.")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Only what was last tried since then, such as 2026-11-01 (UTC).")
+    ] = None,
+) -> None:
+    """Let the next run ask again for pictures that failed, whether due or not; say how many. Opt-outs stand."""
+
+    def work() -> int:
+        from laionet_assets.commands.retrying import retry_failures
+
+        retry_failures(config, error_classes=_listed(error_class), hosts=_listed(host), since=since)
+        return 0
+
+    _exit_with(work)
+
+
+@app.command()
 def check(config: Config = None) -> None:
     """Check settings, yml, SQL, dependencies, documentation and unit tests, without data."""
 

@@ -45,6 +45,7 @@ StorageOptions = Annotated[dict[str, Any], AfterValidator(without_secrets)]
 Location = Annotated[str, AfterValidator(url_without_password)]
 Count = Annotated[int, Field(ge=1, le=2_147_483_647)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Port = Annotated[int, Field(ge=1, le=65_535)]
 NsfwTag = Literal["UNLIKELY", "UNSURE", "NSFW", "UNKNOWN"]
 QueryTemplate = Literal[
     "name",
@@ -125,10 +126,13 @@ class ComparedSettings(_Strict):
 class ImageSetSettings(ComparedSettings):
     """A local set of labelled images."""
 
-    layout: Literal["imagefolder", "ilsvrc2012-val", "imagenetv2", "webdataset"]
+    layout: Literal["imagefolder", "ilsvrc2012-val", "imagenetv2", "img2dataset", "webdataset"]
     path: str = Field(description="Local folder, or sample://curated.")
-    devkit: Path | None = Field(None, description="ilsvrc2012-val: the development kit, if not beside the images.")
-    label_column: str | None = Field(None, description="webdataset: column with the class of a picture.")
+    devkit: Path | None = Field(
+        None,
+        description="ilsvrc2012-val: the development kit or Kaggle's LOC_val_solution.csv, if not near the images.",
+    )
+    label_column: str | None = Field(None, description="webdataset, img2dataset: column with the class of a picture.")
     profile: Matching = Field(
         "corrected", description="Which pictures take part: paper (RGB only) or corrected (other modes are converted)."
     )
@@ -175,6 +179,9 @@ class FetchSettings(_Strict):
     retries: int = Field(2, ge=0, le=100, description="Further attempts within a run after what may pass.")
     robots: bool = Field(True, description="Ask robots.txt of every host (RFC 9309).")
     allowed_private: tuple[str, ...] = Field((), description="Private networks (CIDR) that may be connected to.")
+    allowed_ports: tuple[Port, ...] = Field(
+        (80, 443, 8000, 8008, 8080, 8081, 8088, 8443, 8888), min_length=1, description="Ports that an address may name."
+    )
     allow_hosts: dict[str, str] = Field(default_factory=dict, description="Host name to ip:port, instead of DNS.")
     cleared_by: str | None = Field(
         None, description="Parquet files with a column url (Re-LAION): original LAION-400M rows must be among them."

@@ -77,7 +77,11 @@ def _set_contents(settings: Settings, work: Work, sha256s: Collection[str]) -> I
         asked.setdefault(image_set, {})[image_id] = sha256
     for image_set in sorted(settings.image_sets, key=lambda one: one.name):
         if image_set.name in asked:
-            opened = open_local_set(settings, image_set)
+            try:
+                opened = open_local_set(settings, image_set)
+            except UserError as error:
+                work.log(str(error))
+                continue
             yield from _read_later(image_set.name, opened.iterate(), asked[image_set.name])
 
 

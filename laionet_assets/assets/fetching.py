@@ -18,7 +18,7 @@ from laionet_assets.assets.steps import Work
 from laionet_assets.errors import UserError
 from laionet_assets.images.downloaded import Downloaded, open_folders
 from laionet_assets.images.fetch.blocklist import read_blocklist
-from laionet_assets.images.fetch.policy import FetchPolicy, FetchPolicyError
+from laionet_assets.images.fetch.policy import ALLOWED_PORTS, FetchPolicy, FetchPolicyError
 from laionet_assets.images.harvest import Refusal, Rules
 from laionet_assets.images.removals import Removals
 from laionet_assets.settings import Settings, SettingsError, SourceSettings
@@ -82,6 +82,7 @@ class Fetching:
         if self._is_sample(source):
             return digest("sample", repr(settings), *blocked, *at_hand)
         web = [fetch.enabled, sorted(fetch.allow_hosts.items()), fetch.uncleared]
+        web += [fetch.allowed_ports] if fetch.allowed_ports != ALLOWED_PORTS else []
         cleared_by = repr(self._cleared_by_signatures()) if fetch.enabled or at_hand else ""
         return digest("web", repr(settings), repr(web), cleared_by, *blocked, *at_hand)
 
@@ -119,13 +120,19 @@ class Fetching:
             retries=fetch.retries,
             robots=fetch.robots,
             allowed_private=fetch.allowed_private,
+            allowed_ports=fetch.allowed_ports,
             allow_hosts=fetch.allow_hosts,
         )
         if not is_sample:
             return policy
         # a host that refuses is asked for every address, so that attempts do not depend on who came first
         return replace(
-            policy, per_host=SAMPLE_PER_HOST, min_interval=0, backoff_base=SAMPLE_BACKOFF_SECONDS, host_failures=0
+            policy,
+            per_host=SAMPLE_PER_HOST,
+            min_interval=0,
+            backoff_base=SAMPLE_BACKOFF_SECONDS,
+            host_failures=0,
+            host_refusals=0,
         )
 
     def _refusal(self, work: Work, part: PartKey) -> tuple[Callable[[str], Refusal | None], bool]:

@@ -1,5 +1,8 @@
-"""Stage predictions: raw.image_sets, core.set_images and raw.real_labels: which image sets there are, and the pictures
-of those that lie on disk.
+"""Stage predictions: raw.image_sets, core.set_files, core.set_images and raw.real_labels: which image sets there are,
+and the pictures of those that lie on disk.
+
+A set that cannot be read stops itself alone: the pictures that are published of it stay, core.set_files says what is
+wrong and fails its check.
 
 Belongs here: opening the local sets of the settings, and what of each picture is admitted. Does not belong here: how a
 layout is read (`images.sets`), and predictions (`predictions`).
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
 
 NOT_READ = "not_read"
 """Why a picture does not take part whose file could not be read."""
+TAKEN, LEFT_OUT, UNREADABLE = "taken", "left out", "cannot be read"
+"""Outcomes of core.set_files."""
 ADMISSION = "admission"
 """The computation of core.set_images: what admission makes of a content."""
 _ROWS = 4_096
@@ -40,7 +45,7 @@ _CURATED = "sample://curated"
 
 
 def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
-    """The steps of the three tables. Raises SettingsError naming every path of a local set that is not possible."""
+    """The steps of the four tables. Raises SettingsError naming every path of a local set that is not possible."""
     _assert_paths(settings)
     models = project.models
     rows = image_set_rows(settings)
@@ -57,6 +62,12 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
             model=models["raw.real_labels"],
             settings=(repr(has_val),),
             write=partial(_write_real_labels, has_val),
+        ),
+        "core.set_files": Step(
+            model=models["core.set_files"],
+            settings=tuple(chosen),
+            write=partial(_write_set_files, settings),
+            outside=partial(_fingerprints, settings),
         ),
         "core.set_images": Step(
             model=models["core.set_images"],
@@ -97,11 +108,13 @@ def open_local_set(settings: Settings, image_set: ImageSetSettings) -> ImageSet:
 
     Raises UserError (ImageSetError) if the folder is not what its layout promises.
     """
+    synsets = load_synsets(settings.taxonomy_source)
     return open_image_set(
         image_set.name,
         image_set.layout,
         _folder_of(settings, image_set),
-        wnids=[synset.wnid for synset in load_synsets(settings.taxonomy_source)],
+        wnids=[synset.wnid for synset in synsets],
+        lemmas={synset.wnid: synset.lemmas for synset in synsets},
         imagenet_wnids=[synset.wnid for synset in load_synsets("imagenet-1k")],
         devkit=Path(settings.resolve(image_set.devkit)) if image_set.devkit else None,
         label_column=image_set.label_column,
@@ -149,11 +162,15 @@ def _fingerprints(settings: Settings, warehouse: Warehouse, part: PartKey | None
     """The state of every local set: cheap, no picture is read, and none is drawn to find out."""
     from laionet_assets.sample import curated
 
-    states = (
-        f"curated {curated.VERSION} {one.path}" if "://" in one.path else open_local_set(settings, one).fingerprint()
-        for one in settings.image_sets
-    )
-    return digest(*(f"{one.name}={state}" for one, state in zip(settings.image_sets, states, strict=True)))
+    def state(one: ImageSetSettings) -> str:
+        if "://" in one.path:
+            return f"curated {curated.VERSION} {one.path}"
+        try:
+            return open_local_set(settings, one).fingerprint()
+        except UserError as error:
+            return f"cannot be read: {error}"
+
+    return digest(*(f"{one.name}={state(one)}" for one in settings.image_sets))
 
 
 def _write_real_labels(has_val: bool, work: Work) -> None:
@@ -191,17 +208,71 @@ class _Row:
     judgement: _Judgement
 
 
+def _write_set_files(settings: Settings, work: Work) -> None:
+    work.write_rows([row for image_set in settings.image_sets for row in set_files(settings, image_set)])
+
+
+def set_files(settings: Settings, image_set: ImageSetSettings) -> list[dict[str, Any]]:
+    """The rows of core.set_files of one set: what is taken, what is left out and why; or why it cannot be read."""
+
+    def row(outcome: str, files: int | None, reason: str, **more: Any) -> dict[str, Any]:
+        named = {"image_set": image_set.name, "outcome": outcome, "reason": reason, "files": files}
+        return {**named, "expected": None, "examples": [], **more}
+
+    try:
+        opened = open_local_set(settings, image_set)
+        taken = sum(1 for _ in opened.iterate())
+        left_out = opened.left_out()
+    except UserError as error:
+        return [row(UNREADABLE, None, _text(str(error)))]
+    return [
+        row(TAKEN, taken, "", expected=opened.expected),
+        *(
+            row(LEFT_OUT, each.count, _text(each.reason), examples=[_text(name) for name in each.examples])
+            for each in left_out
+        ),
+    ]
+
+
+def _text(name: str) -> str:
+    """A name that a table can hold."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 def _write_set_images(settings: Settings, work: Work) -> None:
     import pyarrow as pa
 
     known = _published_judgements(work)
     removed = dict(work.connection.execute("select value, reason from core.removals where kind = 'sha256'").fetchall())
-    tables = [
-        table
-        for image_set in sorted(settings.image_sets, key=lambda one: one.name)
-        for table in _set_tables(settings, image_set, known, removed, work)
-    ]
+    tables = []
+    for image_set in sorted(settings.image_sets, key=lambda one: one.name):
+        try:
+            tables += list(_set_tables(settings, image_set, known, removed, work))
+        except UserError as error:
+            work.log(f"{error} What is published of it stays.")
+            tables.append(work.typed(_published_of(image_set, removed, work)))
     work.write_rows(pa.concat_tables(tables) if tables else [])
+
+
+def _published_of(image_set: ImageSetSettings, removed: Mapping[str, str], work: Work) -> dict[str, list[Any]]:
+    """The published rows of a set, without the contents that were removed since."""
+    of_set = f"select * from ({work.published_select}) where image_set = ? and profile = ?"
+    found = work.connection.sql(of_set, params=[image_set.name, image_set.profile])
+    published = found.to_arrow_table().to_pylist()
+    rows = [_row_of(one, removed) for one in published]
+    columns = _columns(image_set.name, image_set.profile, "", rows)
+    return {**columns, "admission_version": [one["admission_version"] for one in published]}
+
+
+def _row_of(one: Mapping[str, Any], removed: Mapping[str, str]) -> _Row:
+    if one["sha256"] in removed:
+        return _Row(one["image_id"], one["wnid"], None, None, _removed(removed[one["sha256"]]))
+    judgement = _Judgement(**{field.name: one[field.name] for field in fields(_Judgement)})
+    return _Row(one["image_id"], one["wnid"], one["sha256"], one["size_bytes"], judgement)
+
+
+def _removed(reason: str) -> _Judgement:
+    return _Judgement(None, None, None, False, REMOVED, (), f"removed: {reason}", None)
 
 
 def _set_tables(
@@ -215,8 +286,6 @@ def _set_tables(
     from laionet_assets.pictures.stream import available_cores, ordered_map
 
     opened = open_local_set(settings, image_set)
-    for note in opened.notes():
-        work.log(note)
     total, done = opened.count(), 0
     progress = progress_log(work.log, f"pictures of {image_set.name} looked at")
     outcomes: Counter[str] = Counter()
@@ -263,8 +332,7 @@ def _look(
         return _Row(item.image_id, item.wnid, None, None, unread)
     sha256 = hashlib.sha256(data).hexdigest()
     if sha256 in removed:
-        judgement = _Judgement(None, None, None, False, REMOVED, (), f"removed: {removed[sha256]}", None)
-        return _Row(item.image_id, item.wnid, None, None, judgement)
+        return _Row(item.image_id, item.wnid, None, None, _removed(removed[sha256]))
     judgement = known.get((profile, sha256)) or _judge(data, profile)
     return _Row(item.image_id, item.wnid, sha256, len(data), judgement)
 

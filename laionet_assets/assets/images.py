@@ -1,7 +1,7 @@
-"""Stage images: core.removals, core.images and marts.removal_leftovers (core.image_requests and marts.image_outcomes
-are SQL).
+"""Stage images: core.removals, core.images, marts.unmatched_removals and marts.removal_leftovers (core.image_requests
+and marts.image_outcomes are SQL).
 
-Belongs here: the three steps. Does not belong here: what the settings say about fetching (`fetching`), what becomes of
+Belongs here: the four steps. Does not belong here: what the settings say about fetching (`fetching`), what becomes of
 an address (`images.harvest`), tombstones (`images.removals`), the files of pictures (`images.store`).
 """
 
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from laionet_assets.assets.fetching import Fetching
 from laionet_assets.assets.steps import Computation, Step, Work, same_for_a_source
+from laionet_assets.images.again import forget_wishes, take_wishes, wished_hashes, wished_parts
 from laionet_assets.images.fetch.policy import FetchPolicy
 from laionet_assets.images.harvest import Asked, Harvest, harvest
 from laionet_assets.images.outcomes import STORE_FULL, Result, content_digest, result_columns
@@ -25,6 +26,7 @@ from laionet_assets.images.removals import (
     read_removals,
     remove,
     spread,
+    unmatched,
     url_hash,
 )
 from laionet_assets.images.shards import PartBusyError
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
 FETCH_POOL = "fetch"
 CANDIDATES, REQUESTS, REMOVALS, IMAGES = "core.candidates", "core.image_requests", "core.removals", "core.images"
 REMOVED_SAMPLES, SELECTION_SEEN = "core.removed_samples", "core.selection_seen"
-LEFTOVERS = "marts.removal_leftovers"
+UNMATCHED, LEFTOVERS = "marts.unmatched_removals", "marts.removal_leftovers"
 INSPECTION = "inspection"
 """The computation of core.images: what is found out of the bytes of a picture."""
 _SAMPLE = "source, sample_id, url, sha256"
@@ -50,7 +52,7 @@ _CANDIDATE = "distinct source, sample_id, url, null as sha256"
 
 
 def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
-    """The steps of the three tables. Raises SettingsError if the fetcher cannot stand the settings."""
+    """The steps of the four tables. Raises SettingsError if the fetcher cannot stand the settings."""
     fetching = Fetching(settings)
     listed = Path(settings.resolve(settings.images.removals)) if settings.images.removals is not None else None
     place = settings.image_location if settings.images.location else "in the warehouse"
@@ -75,7 +77,11 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
         fetched = [part for part in wanted if fetching.applies_to(part.source)]
         others = (part for part in wanted if not fetching.applies_to(part.source))
         taken_over = [part for part in others if fetching.takes_over(part.source)]
-        return _due(warehouse, fetched) | _due(warehouse, taken_over, error_class=STORE_FULL)
+        asked_again = wished_parts(open_store(settings, warehouse).lake).intersection(fetched)
+        return _due(warehouse, fetched) | _due(warehouse, taken_over, error_class=STORE_FULL) | asked_again
+
+    def lines_of_removals(warehouse: Warehouse, part: PartKey | None) -> str:
+        return digest(*(repr((line.line, line)) for line in (read_removals(listed) if listed is not None else ())))
 
     models = project.models
     return {
@@ -94,8 +100,9 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
             outside_by=same_for_a_source,
             due=due_failures,
             pool=FETCH_POOL,
-            after_publish=partial(_forget_journal, settings),
+            after_publish=partial(_forget_unfinished, settings),
         ),
+        UNMATCHED: Step(model=models[UNMATCHED], write=partial(_write_unmatched, listed), outside=lines_of_removals),
         LEFTOVERS: Step(
             model=models[LEFTOVERS],
             write=partial(_write_leftovers, settings, project),
@@ -121,7 +128,8 @@ def _write_removals(settings: Settings, listed: Path | None, work: Work) -> None
     store = open_store(settings, work.warehouse)
     requested = read_removals(listed) if listed is not None else []
     if requested or read_tombstones(store.lake):
-        report = remove(store, spread(requested, work.connection, _every_image(work.warehouse)), requested)
+        every_form = [form for line in requested for form in line.forms]
+        report = remove(store, spread(every_form, work.connection, _every_image(work.warehouse)), requested)
         work.log(
             f"{len(report.tombstones):,} tombstones, {report.images:,} pictures ({report.size_bytes:,} bytes) deleted"
         )
@@ -132,6 +140,17 @@ def _write_removals(settings: Settings, listed: Path | None, work: Work) -> None
             )
     tombstones = [asdict(tombstone) for tombstone in read_tombstones(store.lake)]
     work.write_rows(tombstones, content=tombstones_digest(store.lake))
+
+
+def _write_unmatched(listed: Path | None, work: Work) -> None:
+    """Lines of the list that name nothing; of those that name something, the addresses are read."""
+    lines = read_removals(listed) if listed is not None else []
+    rows = f"select distinct source, sample_id, url from {CANDIDATES}"
+    reached = f"{rows} semi join {REMOVED_SAMPLES} using (source, sample_id)"
+    found = unmatched(lines, work.connection.execute(reached).fetchall()) if lines else []
+    work.write_rows(
+        [{"line": each.line, "kind": each.kind, "value": each.value, "reason": each.reason} for each in found]
+    )
 
 
 def _every_image(warehouse: Warehouse) -> str:
@@ -178,13 +197,14 @@ def _write_images(settings: Settings, fetching: Fetching, work: Work) -> None:
     previous = _published(work, part)
     if work.was_edited(INSPECTION):
         previous = _looked_at_again(previous, store, fetching.limits)
+    rules = fetching.rules(work, part, Removals(tuple(read_tombstones(store.lake))))
     with store.writer(part) as writer:
         found = harvest(
             part.source,
             asked,
             previous,
             writer=writer,
-            rules=fetching.rules(work, part, Removals(tuple(read_tombstones(store.lake)))),
+            rules=replace(rules, asked_again=_asked_again(work, part, store) if rules.policy is not None else {}),
             log=lambda text: work.log(f"{part.key}: {text}"),
             now=datetime.now(UTC),
         )
@@ -204,6 +224,13 @@ def _published(work: Work, part: PartKey) -> Iterable[Result]:
     select = work.warehouse.select(IMAGES, part)
     rows = work.connection.sql(f"select * from ({select}) where url_hash is not null").to_arrow_table().to_pylist()
     return map(Result.of_row, rows)
+
+
+def _asked_again(work: Work, part: PartKey, store: ImageStore) -> dict[str, datetime]:
+    """Addresses of earlier failures that a person wants to be asked again, by url_hash."""
+    if not work.warehouse.has_part(IMAGES, part) or not (wishes := take_wishes(store.lake, part)):
+        return {}
+    return wished_hashes(work.connection, work.warehouse.select(IMAGES, part), wishes)
 
 
 def _looked_at_again(results: Iterable[Result], store: ImageStore, limits: FetchPolicy) -> Iterator[Result]:
@@ -244,9 +271,11 @@ def _clear_out(store: ImageStore, found: Harvest) -> None:
         remove(store, found.met, requested=())
 
 
-def _forget_journal(settings: Settings, work: Work) -> None:
-    with open_store(settings, work.warehouse).writer(work.part_key) as writer:
+def _forget_unfinished(settings: Settings, work: Work) -> None:
+    store = open_store(settings, work.warehouse)
+    with store.writer(work.part_key) as writer:
         writer.forget_journal()
+    forget_wishes(store.lake, work.part_key)
 
 
 def _due(warehouse: Warehouse, parts: Sequence[PartKey], *, error_class: str | None = None) -> set[PartKey | None]:

@@ -11,6 +11,7 @@ import dagster as dg
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from laionet_assets.assets.audits import Rules, broken_rules
 from laionet_assets.assets.build import AUDITED, MADE, table_name
@@ -154,6 +155,7 @@ def findings(warehouse: Warehouse, models: Iterable[Model]) -> list[RichTable]:
     found = (
         _laionet(warehouse),
         _images(warehouse),
+        _image_sets(warehouse),
         _accuracy(warehouse),
         _claims(warehouse),
         _checks(warehouse, models),
@@ -229,6 +231,22 @@ def _images(warehouse: Warehouse) -> RichTable:
     table = _table("images asked for", "source", "outcome", "reason", "images", text=3)
     for source, status, error, images in rows:
         table.add_row(*cells(source, status, error, f"{images:,}"))
+    return table
+
+
+def _image_sets(warehouse: Warehouse) -> RichTable:
+    query = """
+        select image_set, sum(files) filter (outcome = 'taken')::bigint as taken, any_value(expected) as expected, list(
+            (files, reason, examples) order by files desc, reason
+        ) filter (outcome = 'left out') as left_out
+        from core.set_files group by image_set order by image_set
+    """
+    table = _table("pictures of local image sets", "image set", "taken", "of", "left out", text=1)
+    table.columns[3].justify = "left"
+    for image_set, taken, expected, left_out in _rows(warehouse, query, "core.set_files"):
+        reasons = [f"{files:,} {reason} ({', '.join(examples[:3])})" for files, reason, examples in left_out or ()]
+        of = f"{expected:,}" if expected is not None else "-"
+        table.add_row(*cells(image_set, f"{taken:,}", of), Text(inert("\n".join(reasons), keep="\n")))
     return table
 
 

@@ -8,7 +8,7 @@ downloaded pictures lie (`downloaded`).
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -73,6 +73,8 @@ class Rules:
     """Whether what is fetched or taken over now is so by the override."""
     downloaded: Downloaded | None = None
     """Where addresses are looked up before they are asked."""
+    asked_again: Mapping[str, datetime] = field(default_factory=dict)
+    """Addresses, by url_hash, whose failure does not stand if it is older than this: a person wants another try."""
 
     @property
     def full_policy(self) -> FetchPolicy:
@@ -100,7 +102,7 @@ class Harvest:
     unwanted: frozenset[str]
     """Contents of results that no longer stand: their bytes must go."""
     met: tuple[Removal, ...]
-    """Samples and addresses that lead to something removed: they are to be removed too."""
+    """Samples and addresses that lead to something removed, contents of what was: they are to be removed too."""
 
 
 def harvest(
@@ -115,10 +117,10 @@ def harvest(
 ) -> Harvest:
     """Settle every sample that is asked for, and commit the pictures. `writer` is the part's, entered.
 
-    `previous` are the results published before; what the writer's journal holds of an unfinished run is newer. An
-    address that several samples share is asked once. A full store ends the fetch: what was fetched stays, the rest is
-    `not_fetched`. Failures of the store or of the machine are raised; what was recorded until then is not fetched
-    again.
+    `previous` are the results published before; what the writer's journal holds of an unfinished run counts where it is
+    newer. An address that several samples share is asked once. A full store ends the fetch: what was fetched stays, the
+    rest is `not_fetched`. Failures of the store or of the machine are raised; what was recorded until then is not
+    fetched again.
     """
     return _Harvest(source, writer=writer, rules=rules, log=log, now=now).run(asked, previous)
 
@@ -148,10 +150,17 @@ class _Harvest:
         self._unwanted: set[str] = set()
         self._met: set[tuple[str, str]] = set()
         """(url_hash, reason) of addresses that lead to something removed."""
+        self._contents_met: set[tuple[str, str]] = set()
+        """(sha256, reason) of contents of what is removed."""
 
     def run(self, asked: Sequence[Asked], previous: Iterable[Result]) -> Harvest:
         known = {result.url_hash: result for result in previous}
-        known |= {row["url_hash"]: Result.of_row(row) for row in self._writer.recorded}
+        for recorded in map(Result.of_row, self._writer.recorded):
+            key = recorded.url_hash or ""
+            known[key] = _newer(known.get(key), recorded)
+        for key, result in known.items():
+            if result.is_success and (reason := self._reason(key)) is not None:
+                self._remove(result, reason)  # removed by its address since it was fetched
         of_sample = {one.sample_id: self._of_sample(one) for one in asked}
         hashes = {one.sample_id: url_hash(one.url) for one in asked if of_sample[one.sample_id] is None}  # type: ignore[arg-type]
         wanted: list[_Wanted] = []
@@ -169,7 +178,7 @@ class _Harvest:
             f"{refused:,} that must not be fetched, {len(self._settled) - len(wanted) - refused:,} known"
         )
         if wanted:
-            self._fetch(wanted)
+            self._fetch(sorted(wanted, key=_turn))
         self._drop_removed(self._writer.commit().removed)
         rows = tuple(
             (one.sample_id, one.url, of_sample[one.sample_id] or self._settled[hashes[one.sample_id]]) for one in asked
@@ -204,6 +213,8 @@ class _Harvest:
     def _kept(self, key: str, url: str, known: Result | None) -> Result | None:
         """What is known of an address, as far as it stands today; None if it must be asked again."""
         rules = self._rules
+        if (reason := rules.removals.reason_as_asked(url)) is not None:
+            return self._remove(known or Result(url_hash=key, status=NOT_FETCHED), reason)
         if (listed := listed_hash(url, rules.blocked_urls)) is not None:
             return self._block(known or Result(url_hash=key, status=NOT_FETCHED), listed, "URL")
         if known is None or known.status == NOT_FETCHED:
@@ -219,7 +230,17 @@ class _Harvest:
             if contents:
                 return self._block(known, contents[0], "content")
             return known if known.sha256 is not None and known.sha256 in self._writer else None
-        return None if known.is_due(self._now) or self._is_decided_otherwise(known) else known
+        is_open = known.is_due(self._now) or self._is_decided_otherwise(known) or self._is_asked_again(key, known)
+        return None if is_open else known
+
+    def _is_asked_again(self, key: str, known: Result) -> bool:
+        """Whether a person wants a failure tried again, and it was not since."""
+        since = self._rules.asked_again.get(key)
+        return (
+            since is not None
+            and known.status == Status.FAILED
+            and (known.started_at is None or known.started_at < since)
+        )
 
     def _is_decided_otherwise(self, known: Result) -> bool:
         """Whether a failure is due to a setting that has another value today."""
@@ -381,6 +402,8 @@ class _Harvest:
     def _remove(self, known: Result, reason: str) -> Result:
         if known.sha256 is not None:
             self._unwanted.add(known.sha256)
+            if self._reason(known.sha256) is None:
+                self._contents_met.add((known.sha256, reason))
         if known.url_hash is not None:
             self._met.add((known.url_hash, reason))
         return removed(reason)
@@ -391,6 +414,8 @@ class _Harvest:
 
     def _removals_met(self, asked: Sequence[Asked], hashes: dict[int, str]) -> Iterable[Removal]:
         reasons = dict(self._met)
+        for sha256, reason in sorted(self._contents_met):
+            yield Removal("sha256", sha256, reason)
         for one in asked:
             key = hashes.get(one.sample_id)
             if key in reasons:
@@ -424,6 +449,24 @@ class _Reporter:
         remaining = progress.remaining_seconds
         to_go = f", {remaining:.0f} s to go" if remaining is not None else ""
         self._log(f"{text}, {progress.recent_per_second:.0f} a second{to_go}")
+
+
+def _newer(published: Result | None, recorded: Result) -> Result:
+    """Of a published result and one in a journal that of the later try: the part may have been made elsewhere since."""
+    if published is None or published.started_at is None or recorded.started_at is None:
+        return recorded
+    return published if published.started_at > recorded.started_at else recorded
+
+
+def _turn(one: _Wanted) -> tuple[bool, str]:
+    """The order of asking: new addresses as they come, then failures, in another order each time.
+
+    A host that is left alone after so many failures would otherwise fail by the same addresses in every run, and be
+    asked for none of the others.
+    """
+    if one.known is None or not one.known.attempts:
+        return False, ""
+    return True, hashlib.sha256(f"{one.known.attempts} {one.url_hash}".encode()).hexdigest()
 
 
 def _full(error: StoreFullError) -> Refusal:

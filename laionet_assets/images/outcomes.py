@@ -134,6 +134,8 @@ def deciding_setting(error_class: str | None, detail: str | None, policy: FetchP
             return f"max_pixels {policy.max_pixels}"
         case "opted_out" if detail == "robots.txt":
             return f"robots {policy.robots}"
+        case "forbidden_address" if (detail or "").startswith("port "):
+            return f"allowed_ports {' '.join(map(str, policy.allowed_ports))}"
         case "forbidden_address":
             return f"allowed_private {' '.join(policy.allowed_private)}".rstrip()
     return None

@@ -18,6 +18,7 @@ from laionet_assets.warehouse.table import PartKey
 
 INDEX_FILE = "index.parquet"
 JOURNAL_FILE = ".journal.jsonl"
+_FOLDER = re.compile(r"source=[^/]+/part=[^/]+")
 _STAGED_NAME = re.compile(r"\.(shard-\d{5,}\.tar)\.(open|sealed)")
 
 
@@ -114,10 +115,25 @@ class PartFolder:
         return copy
 
 
+def is_part_folder(folder: str) -> bool:
+    """Whether a folder within a store is one of a part; what else lies there is none of ours."""
+    return _FOLDER.fullmatch(folder) is not None
+
+
 def read_journal(path: Path) -> list[dict[str, Any]]:
-    """Whole lines of a journal: a process may have been killed in the middle of the last."""
+    """Whole lines of a journal: a process may have been killed in the middle of the last, and a machine that lost its
+    power may have left others unwritten. What is not there is fetched again.
+    """
     lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
-    return [json.loads(line) for line in lines]
+    return [row for line in lines if (row := _row_of(line)) is not None]
+
+
+def _row_of(line: bytes) -> dict[str, Any] | None:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) else None
 
 
 def forget_listings(lake: Lake) -> None:

@@ -10,7 +10,7 @@ reason and a time; addresses and bytes are never kept. Tombstones are only ever 
 (`<location>/removals.parquet`), so that every writer of the store sees them.
 
     kind      value
-    url_hash  sha256 of the address as published (UTF-8), in hexadecimal: what `sha256(url)` is in DuckDB
+    url_hash  sha256 of the address as published (UTF-8), in hexadecimal: what `sha256(url)` is in DuckDB; or as asked
     sha256    sha256 of the bytes, in hexadecimal
     sample    <source>/<sample_id>
 """
@@ -22,14 +22,15 @@ import io
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from laionet_assets.errors import UserError
+from laionet_assets.images.fetch.urls import BadUrl, parse_url
 from laionet_assets.images.tombstones import (
     TOMBSTONES_FILE,
     Kind,
@@ -57,11 +58,22 @@ class RemovalsError(UserError):
 
 @dataclass(frozen=True, order=True)
 class Removal:
-    """A line of the user's list, with its address hashed."""
+    """A line of the user's list, with its address hashed, or what it led to.
+
+    `asked_as` stands for the address as it is asked (quoted), where that is another one. `line` is the line's number in
+    the list.
+    """
 
     kind: Kind
     value: str
     reason: str
+    asked_as: str | None = field(default=None, compare=False, repr=False)
+    line: int | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def forms(self) -> "list[Removal]":
+        """It, and the same for the address as it is asked."""
+        return [self] if self.asked_as is None else [self, Removal("url_hash", self.asked_as, self.reason)]
 
 
 @dataclass(frozen=True)
@@ -103,7 +115,7 @@ class Removals:
         sample: tuple[str, int] | None = None,
     ) -> str | None:
         """Why something must not be taken in, or None. `hashed_url` is an address as `url_hash` gives it, `sample` is
-        (source, sample_id).
+        (source, sample_id). An address is looked for as published; of `reason_as_asked`, as it is asked.
         """
         keys = [
             ("url_hash", url_hash(url) if url is not None else hashed_url),
@@ -112,6 +124,12 @@ class Removals:
         ]
         reasons: Mapping[tuple[str, str | None], str] = self._reasons  # type: ignore[attr-defined]
         return next((reasons[key] for key in keys if key in reasons), None)
+
+    def reason_as_asked(self, url: str) -> str | None:
+        """Why an address must not be asked, in the form in which it would be; None if nothing is removed by address."""
+        if not self.hashes("url_hash"):
+            return None
+        return next((found for each in url_hashes(url) if (found := self.reason(hashed_url=each)) is not None), None)
 
     def hashes(self, kind: Kind) -> frozenset[str]:
         """Values of the tombstones of a kind: hashes, or keys of samples."""
@@ -123,6 +141,14 @@ def url_hash(url: str) -> str:
     return hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def url_hashes(url: str) -> set[str]:
+    """What may stand for an address in a tombstone: of it as published, and as it is asked."""
+    try:
+        return {url_hash(url), url_hash(str(parse_url(url)))}
+    except BadUrl:
+        return {url_hash(url)}
+
+
 def sample_key(source: str, sample_id: int) -> str:
     """What stands for a sample in a tombstone."""
     return f"{source}/{sample_id}"
@@ -132,27 +158,47 @@ def read_removals(path: Path) -> list[Removal]:
     """The user's list: a CSV file with the columns kind, value, reason.
 
     Kinds are url_hash, sha256, sample, and url, whose value is the address itself: it is hashed here and goes no
-    further. Raises RemovalsError listing all wrong lines; no message shows an address.
+    further. Raises RemovalsError listing all wrong lines, those of too many or too few fields among them; no message
+    shows an address.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise RemovalsError(f"removals {path}: {error}; expected a CSV file with columns kind, value, reason") from None
-    reader = csv.DictReader(io.StringIO(text))
-    if not {"kind", "value", "reason"} <= set(reader.fieldnames or ()):
-        raise RemovalsError(
-            f"removals {path}: found columns {', '.join(reader.fieldnames or ()) or '(none)'}; "
-            "expected kind, value, reason"
-        )
-    removals, problems = [], []
-    for row in reader:
-        try:
-            removals.append(_removal(row["kind"] or "", row["value"] or "", row["reason"] or ""))
-        except ValueError as error:
-            problems.append(f"  line {reader.line_num}: {error}")
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    removals, problems = dict[Removal, None](), []
+    try:
+        names = next(reader, [])
+        if not {"kind", "value", "reason"} <= set(names):
+            raise RemovalsError(
+                f"removals {path}: found columns {', '.join(names) or '(none)'}; expected kind, value, reason"
+            )
+        for values in filter(None, reader):
+            try:
+                removals.setdefault(_removal(names, values, reader.line_num))
+            except ValueError as error:
+                problems.append(f"  line {reader.line_num}: {error}")
+    except csv.Error as error:
+        problems.append(f"  line {reader.line_num}: {error}; expected quotes around a whole field, doubled within it")
     if problems:
         raise RemovalsError(f"removals {path}: {len(problems)} wrong\n" + "\n".join(problems))
-    return sorted(set(removals))
+    return sorted(removals)
+
+
+def unmatched(listed: Iterable[Removal], reached: Iterable[tuple[str, int, str | None]]) -> list[Removal]:
+    """Lines that name no sample of (source, sample_id, url) in `reached`: all that removals reach by key or address.
+
+    Contents are left out: a picture with these bytes may come at any time.
+    """
+    met: set[tuple[str, str]] = set()
+    for source, sample_id, url in reached:
+        met.add(("sample", sample_key(source, sample_id)))
+        met |= {("url_hash", value) for value in (url_hashes(url) if url is not None else ())}
+    return [
+        line
+        for line in listed
+        if line.kind != "sha256" and not any((form.kind, form.value) in met for form in line.forms)
+    ]
 
 
 def tombstones_table(tombstones: Iterable[Tombstone]) -> "pa.Table":
@@ -295,23 +341,39 @@ def _in_relation(connection: "duckdb.DuckDBPyConnection", name: str, select: str
         yield Leftover(name, kind, value, count)
 
 
-def _removal(kind: str, value: str, reason: str) -> Removal:
-    kind, value, reason = kind.strip(), value.strip(), reason.strip()
+def _removal(names: Sequence[str], values: Sequence[str], line: int) -> Removal:
+    """The removal of a line. Raises ValueError, which does not show an address."""
+    if len(values) != len(names):
+        raise ValueError(
+            f"found {len(values)} fields, expected {len(names)} ({', '.join(names)}); "
+            "put quotes around a field that has a comma in it"
+        )
+    if any("\n" in value or "\r" in value for value in values):
+        raise ValueError("found a field that goes over several lines; a quote is opened and not closed where it should")
+    row = dict(zip(names, values, strict=True))
+    kind, value, reason = (row[name].strip() for name in ("kind", "value", "reason"))
     if not reason:
         raise ValueError("found no reason; expected a few words, such as: request of the person shown")
     if kind == "url":
         if not value:
             raise ValueError("found no address")
-        return Removal("url_hash", url_hash(value), reason)
+        asked_as = url_hashes(value) - {url_hash(value)}
+        return Removal("url_hash", url_hash(value), reason, next(iter(asked_as), None), line)
     if kind in ("url_hash", "sha256"):
         if not _HASH.fullmatch(value.lower()):
             raise ValueError(f"kind {kind} has no sha256 as its value; expected 64 hexadecimal digits")
-        return Removal(kind, value.lower(), reason)  # type: ignore[arg-type]  # one of the two
+        return Removal(kind, value.lower(), reason, line=line)  # type: ignore[arg-type]  # one of the two
     if kind == "sample":
         if not _SAMPLE.fullmatch(value):
             raise ValueError("kind sample has no sample as its value; expected <source>/<sample_id>")
-        return Removal("sample", value, reason)
+        return Removal("sample", _canonical(value), reason, line=line)
     raise ValueError(f"found kind {kind!r}; expected url, url_hash, sha256 or sample")
+
+
+def _canonical(sample: str) -> str:
+    """A sample's key without leading zeros in its number."""
+    source, _, number = sample.partition("/")
+    return sample_key(source, int(number))
 
 
 def _write_tombstones(lake: Lake, tombstones: Collection[Tombstone]) -> None:

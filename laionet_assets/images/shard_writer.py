@@ -10,12 +10,13 @@ here: the bytes of a shard (`shards`), where a part lies and finding a picture a
         .shard-00001.tar.sealed    complete and flushed to disk, waits for the commit
         .shard-00002.tar.open      grows by one write a picture
         .journal.jsonl             what the caller recorded, one line each
-        .lock                      held by the process that writes this part
+        .lock                      held by the process that writes this part, with the name of its host
 
 A commit gives the sealed shards their names and then puts the new index in place with one rename, so a part changes
 at once. A process may be killed at any point: whatever `add` returned from is in the kernel's hands, and the next
 writer takes it over. It reads the headers of the staged shards, verifies the open one picture by picture and cuts off
-a torn end, and takes back shards that no index lists.
+a torn end, and takes back shards that no index lists. What a writer on another host left is taken over ten minutes
+after its last write: locks of a shared folder may be those of one host alone.
 
 On object storage the hidden files lie in a local folder, and the commit puts the shards and then the index.
 """
@@ -26,6 +27,7 @@ import json
 import os
 import re
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +49,10 @@ from laionet_assets.images.shards import (
     shard_number,
     shard_order,
 )
+from laionet_assets.warehouse.lake import HOST
 
+FOREIGN_SECONDS = 600.0
+"""How long what another host left unfinished is left alone after its last write."""
 _EXTENSION = re.compile(r"(?!json$)[a-z0-9]{1,8}")
 
 
@@ -229,6 +234,7 @@ class ShardWriter:
     def _close(self) -> None:
         if self._open:
             self._open.close()
+        os.ftruncate(self._lock, 0)
         os.close(self._lock)
 
     def _recover(self) -> None:
@@ -371,7 +377,24 @@ def _lock(folder: PartFolder) -> int:
             f"images of the part {folder.part.key}: another process writes them. "
             "Wait until it is done, or stop it, and run again."
         ) from None
+    host = os.pread(descriptor, 4_096, 0).decode("utf-8", "replace")
+    if host not in ("", HOST) and (silent := _silent_seconds(folder.staging)) < FOREIGN_SECONDS:
+        os.close(descriptor)
+        raise PartBusyError(
+            f"images of the part {folder.part.key}: the host {host} wrote them {silent:.0f} seconds ago and is not "
+            "done, and locks of a shared folder may not reach from there to here. Wait until it is done; what it "
+            f"leaves is taken over {FOREIGN_SECONDS / 60:.0f} minutes after its last write."
+        )
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, HOST.encode(), 0)
     return descriptor
+
+
+def _silent_seconds(staging: Path) -> float:
+    """Seconds since anything unfinished of a part was written."""
+    unfinished = (*staging.glob(".shard-*"), staging / JOURNAL_FILE, staging / ".lock")
+    times = [path.stat().st_mtime for path in unfinished if path.exists()]
+    return max(time.time() - max(times, default=0.0), 0.0)
 
 
 def _line(row: Mapping[str, Any]) -> bytes:

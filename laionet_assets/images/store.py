@@ -21,7 +21,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from laionet_assets.images.part_folder import INDEX_FILE, PartFolder, forget_listings
+from laionet_assets.images.part_folder import INDEX_FILE, PartFolder, forget_listings, is_part_folder
 from laionet_assets.images.shard_writer import ShardWriter
 from laionet_assets.images.shards import (
     SHARD_BYTES,
@@ -258,7 +258,7 @@ class ImageStore:
 
     def _written_parts(self) -> list[PartKey]:
         """Parts with anything in them, published or staged."""
-        folders = {path.rsplit("/", 1)[0] for path in self.files() if path.count("/") == 2}
+        folders = {folder for path in self.files() if is_part_folder(folder := path.rpartition("/")[0])}
         if not self.lake.is_local:
             folders |= {str(path.parent.relative_to(self._staging)) for path in self._staging.glob("*/*/.lock")}
         return sorted(PartKey.of_folder(folder) for folder in folders)
@@ -372,4 +372,5 @@ def _read_range(lake: Lake, path: str, offset: int, size_bytes: int) -> bytes:
 
 
 def _is_index(path: str) -> bool:
-    return path.count("/") == 2 and path.endswith(f"/{INDEX_FILE}")
+    folder, _, name = path.rpartition("/")
+    return name == INDEX_FILE and is_part_folder(folder)

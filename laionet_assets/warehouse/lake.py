@@ -239,7 +239,7 @@ def _folders(folder: str, prefix: str) -> list[str]:
     try:
         with os.scandir(folder) as entries:
             return [entry.name for entry in entries if entry.name.startswith(prefix)]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 
@@ -281,7 +281,7 @@ def _forget_superseded(target: Path, *, older_than: float) -> None:
 def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Write a local file whole or not at all: what `write` puts into a hidden file beside it then takes its name."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    staged = path.with_name(f".{path.name}.{os.getpid()}{STAGED_SUFFIX}")
+    staged = path.with_name(f".{path.name}.{HOST}.{os.getpid()}{STAGED_SUFFIX}")
     with staged.open("wb") as file:
         write(file)
     replace(staged, path)

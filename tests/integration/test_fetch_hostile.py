@@ -138,8 +138,10 @@ def run(web: Web):
         backoff_base=0.05,
         retry_after_cap=5,
         host_failures=0,
+        host_refusals=0,
         lookahead=4_000,
         allow_hosts={"*.hostile.test": f"127.0.0.1:{web.port}"},
+        allowed_ports=(80, 443, web.port, web.forbidden_port),
         blocked_url_hashes=hashes,
         blocked_content_hashes=frozenset({hashlib.sha256(banned_picture()).hexdigest()}),
     )

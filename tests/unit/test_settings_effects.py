@@ -242,6 +242,7 @@ EFFECTS: Mapping[str, tuple[Any, Probe] | tuple[Any, Probe, Edits]] = {
     "images.fetch.max_pixels": (7_000_000, policy),
     "images.fetch.retries": (7, policy),
     "images.fetch.robots": (False, policy),
+    "images.fetch.allowed_ports": ([80, 443, 9000], policy),
     "images.fetch.allowed_private": (["10.0.0.0/8"], policy),
     "images.fetch.allow_hosts": ({"a.example": "127.0.0.1:80"}, policy),
     "images.fetch.cleared_by": ("others", versions, {**CLEARED, "images.fetch.cleared_by": "parts"}),

@@ -1,77 +1,80 @@
-"""Which URLs and which network addresses may be asked.
+"""Which network addresses and ports may be asked.
 
-Belongs here: reading a URL strictly, and the check of addresses after name resolution, at the last moment before a
-connection. Does not belong here: robots rules, block lists, redirects.
+Belongs here: the check of addresses after name resolution, and of the socket. Does not belong here: URLs (`urls`),
+robots rules, block lists, redirects.
 
 A name is resolved once for a connection and the connection goes to the very address that was checked, so a name server
-that changes its answer gains nothing. Requests reuse checked connections only.
+that changes its answer gains nothing. The other end of the connection is checked once more before a request is sent
+(`connection`). Requests reuse checked connections only.
 """
 
 import asyncio
 import ipaddress
-import re
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from typing import Any
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from laionet_assets.images.fetch.policy import parse_endpoint
+from laionet_assets.images.fetch.policy import ALLOWED_PORTS, parse_endpoint
+from laionet_assets.images.fetch.urls import is_literal
 
 Lookup = Callable[[str, int], list[tuple[Any, ...]]]
 """(host, port) to the rows of `socket.getaddrinfo`; raises socket.gaierror."""
 
-_MAX_URL_CHARACTERS = 8_192
-_HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?\.?")
-_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_NOT_PUBLIC = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "192.0.0.0/24",  # IETF protocol assignments, two of which count as global
+            "192.88.99.0/24",  # 6to4 relays
+            "198.18.0.0/15",  # benchmarking
+            "100.64.0.0/10",  # carrier-grade NAT
+            "2001::/23",  # IETF protocol assignments: Teredo, ORCHID, benchmarking ...
+            "3fff::/20",  # documentation
+        ),
+    )
+)
+"""Networks that are denied besides what Python's ipaddress knows as not global, whatever its version."""
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+"""All public IPv6: not site-local, unique local, link-local, 64:ff9b:1::/48, discard, segment routing ..."""
+_LAST_32_BITS = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "::/96",  # IPv4-compatible
+            "::ffff:0:0/96",  # IPv4-mapped
+            "::ffff:0:0:0/96",  # IPv4-translated (SIIT)
+            "64:ff9b::/96",  # NAT64
+        ),
+    )
+)
+"""Networks whose addresses are an IPv4 address in their last 32 bits."""
+_ISATAP = frozenset({0x0000_5EFE, 0x0200_5EFE})
 
 
-class BadUrl(ValueError):
-    """Not a URL that can be fetched. The message does not repeat the URL."""
+NOT_PUBLIC = "address is not public"
 
 
 class ForbiddenAddress(OSError):
     """An address that must not be connected to."""
 
 
-def parse_url(text: str, *, base: URL | None = None) -> URL:
-    """A URL to fetch: http or https, a host, no credentials, no fragment; characters quoted, dot segments resolved.
-
-    `base`: the URL that a relative one (a redirect's Location) is relative to. Raises BadUrl.
-    """
-    text = text.strip()
-    if len(text) > _MAX_URL_CHARACTERS:
-        raise BadUrl(f"longer than {_MAX_URL_CHARACTERS} characters")
-    if _CONTROL.search(text):
-        raise BadUrl("control characters")
-    try:
-        url = URL(text) if base is None else base.join(URL(text))
-        host, port = url.raw_host, url.port
-    except (ValueError, UnicodeError):
-        raise BadUrl("not a URL") from None
-    if url.scheme not in ("http", "https"):
-        raise BadUrl("neither http nor https")
-    if url.user is not None or url.password is not None:
-        raise BadUrl("credentials in the URL")
-    if not host or not port or not (_is_literal(host) or _is_name(host)):
-        raise BadUrl("no valid host and port")
-    return url.with_fragment(None)
-
-
-def host_of(url: URL) -> str:
-    """The host name that limits are counted by: lower case, without a final dot."""
-    return (url.raw_host or "").rstrip(".")
-
-
 class AddressPolicy:
     """Public addresses, the networks that are allowed besides, and names that are sent to an endpoint of their own."""
 
-    def __init__(self, *, allowed_private: tuple[str, ...] = (), allow_hosts: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        allowed_private: tuple[str, ...] = (),
+        allow_hosts: Mapping[str, str] | None = None,
+        allowed_ports: Collection[int] = ALLOWED_PORTS,
+    ) -> None:
+        self._ports = frozenset(allowed_ports)
         self._allowed = tuple(ipaddress.ip_network(network) for network in allowed_private)
         mapped = {name: parse_endpoint(endpoint) for name, endpoint in (allow_hosts or {}).items()}
         self._endpoints = {name: at for name, at in mapped.items() if not name.startswith("*.")}
@@ -84,12 +87,20 @@ class AddressPolicy:
         if any(ip.version == network.version and ip in network for network in self._allowed):
             return True
         embedded = _embedded_ipv4(ip)
-        return self.permits(str(embedded)) if embedded is not None else ip.is_global and not ip.is_multicast
+        if embedded:
+            return all(self.permits(str(each)) for each in embedded)
+        return _is_public(ip)
 
-    def permits_literal(self, url: URL) -> bool:
-        """False if the URL's host is an IP address that may not be connected to; True for every name."""
+    def refusal(self, url: URL) -> str | None:
+        """Why a URL must not be asked: a port that is not allowed, or an IP address that is not public. None for names
+        (their addresses are not known yet), and for hosts with an endpoint of their own.
+        """
         host = url.raw_host or ""
-        return not _is_literal(host) or self.permits(host)
+        if self.endpoint(host) is not None:
+            return None
+        if url.port not in self._ports:
+            return f"port {url.port} is not allowed"
+        return NOT_PUBLIC if is_literal(host) and not self.permits(host) else None
 
     def endpoint(self, host: str) -> tuple[str, int] | None:
         """The (ip, port) that a name is sent to by the configuration, or None."""
@@ -98,11 +109,15 @@ class AddressPolicy:
             return self._endpoints[host]
         return next((at for suffix, at in self._suffixes.items() if host.endswith(suffix)), None)
 
+    def permits_peer(self, address: str, port: int) -> bool:
+        """Whether a connection may go, or lead, to this IP address and port."""
+        return self.permits(address) or (address, port) in self._endpoint_set
+
     def open_socket(self, address_info: tuple[Any, ...]) -> socket.socket:
         """A socket for a row of getaddrinfo: the last check before a connection. Raises ForbiddenAddress."""
         family, kind, protocol, _, (address, port, *_) = address_info
-        if not self.permits(address) and (address, port) not in self._endpoint_set:
-            raise ForbiddenAddress("address is not public")
+        if not self.permits_peer(address, port):
+            raise ForbiddenAddress(NOT_PUBLIC)
         return socket.socket(family, kind, protocol)
 
 
@@ -127,7 +142,7 @@ class CheckedResolver(AbstractResolver):
             raise socket.gaierror(socket.EAI_NONAME, "no address")
         permitted = [address for address in found if self._policy.permits(address)]
         if not permitted:
-            raise ForbiddenAddress("address is not public")
+            raise ForbiddenAddress(NOT_PUBLIC)
         return [_result(host, address, port) for address in permitted]
 
     async def close(self) -> None:
@@ -149,25 +164,24 @@ def _result(host: str, address: str, port: int) -> ResolveResult:
     )
 
 
-def _is_name(host: str) -> bool:
-    """Whether a host is a name; one that ends in a number is an IPv4 address in an odd notation (127.1, 0x7f.1)."""
-    return bool(_HOST_NAME.fullmatch(host)) and not _NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2])
-
-
-@lru_cache(maxsize=4_096)
-def _is_literal(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
+def _is_public(ip: _Address) -> bool:
+    if not ip.is_global or ip.is_multicast or ip.is_reserved or any(ip in network for network in _NOT_PUBLIC):
         return False
-    return True
+    return isinstance(ip, ipaddress.IPv4Address) or ip in _GLOBAL_UNICAST
 
 
-def _embedded_ipv4(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """The IPv4 address that an IPv6 address leads to: mapped, 6to4, Teredo or NAT64."""
+def _embedded_ipv4(ip: _Address) -> list[ipaddress.IPv4Address]:
+    """The IPv4 addresses that an IPv6 address leads to, in whatever form: mapped, compatible, translated, NAT64, 6to4,
+    Teredo (server and client) or ISATAP.
+    """
     if isinstance(ip, ipaddress.IPv4Address):
-        return None
-    if ip in _NAT64:
-        return ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
-    teredo = ip.teredo
-    return ip.ipv4_mapped or ip.sixtofour or (teredo[1] if teredo else None)
+        return []
+    last = ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
+    if any(ip in network for network in _LAST_32_BITS):
+        return [last]
+    if ip.sixtofour is not None:
+        return [ip.sixtofour]
+    if ip.teredo is not None:
+        return list(ip.teredo)
+    is_isatap = (int(ip) >> 32) & 0xFFFF_FFFF in _ISATAP and _is_public(ip)
+    return [last] if is_isatap else []

@@ -11,17 +11,20 @@ import contextlib
 import os
 import socket
 import ssl
-import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
+from typing import Any
 
 import aiohttp
 from yarl import URL
 
-from laionet_assets.images.fetch.address import AddressPolicy, CheckedResolver, ForbiddenAddress, Lookup
+from laionet_assets.images.fetch.address import NOT_PUBLIC, AddressPolicy, CheckedResolver, ForbiddenAddress, Lookup
+from laionet_assets.images.fetch.codings import CodingError, Decoder, codings_of
+from laionet_assets.images.fetch.connection import Connection
 from laionet_assets.images.fetch.outcomes import ErrorClass
 from laionet_assets.images.fetch.policy import FetchPolicy
 from laionet_assets.images.fetch.robots import MAX_ROBOTS_BYTES, opted_out_directive
@@ -33,7 +36,6 @@ _LARGE_BYTES = 2**20
 """A longer body needs a share of the memory for large bodies."""
 _SNIFF_BYTES = 512
 _DRAIN_BYTES, _DRAIN_SECONDS = 16 * 2**10, 0.5
-_ZLIB_OR_GZIP = 47
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _ACCEPT = "image/avif,image/webp,image/png,image/jpeg,image/gif;q=0.9,image/*;q=0.5,*/*;q=0.1"
 _DNS_CACHE_SECONDS, _DNS_CACHE_HOSTS = 300, 100_000
@@ -139,7 +141,7 @@ class Client:
         if length is not None and length > most:
             answer.error, answer.detail = ErrorClass.TOO_LARGE, "by its declared length"
             return
-        if length is not None and length <= _SMALL_LENGTH_BYTES and not _coding(response):
+        if length is not None and length <= _SMALL_LENGTH_BYTES and "Content-Encoding" not in response.headers:
             answer.body = await response.content.read()
             return
         body = bytearray()
@@ -172,11 +174,20 @@ class Client:
         limit.reschedule(None if left is None else loop.time() + left)
 
 
+class _Connector(aiohttp.TCPConnector):
+    """A connector whose connections are `Connection`s."""
+
+    def __init__(self, *, permits: Callable[[str, int], bool], **options: Any) -> None:
+        super().__init__(**options)
+        self._factory = partial(Connection, loop=self._loop, permits=permits)
+
+
 @contextlib.asynccontextmanager
 async def open_client(policy: FetchPolicy, addresses: AddressPolicy, *, lookup: Lookup) -> AsyncIterator[Client]:
     """A `Client` whose connections all pass the address policy; closed with its connections at the end."""
     threads = ThreadPoolExecutor(policy.dns_threads, thread_name_prefix="fetch-dns")
-    connector = aiohttp.TCPConnector(
+    connector = _Connector(
+        permits=addresses.permits_peer,
         limit=0,
         resolver=CheckedResolver(addresses, threads, lookup=lookup),
         socket_factory=addresses.open_socket,
@@ -202,7 +213,7 @@ async def open_client(policy: FetchPolicy, addresses: AddressPolicy, *, lookup: 
 
 def error_of_status(status: int) -> ErrorClass:
     """The error class of an HTTP status that is neither a redirect nor a success."""
-    if status in (404, 410):
+    if status in (404, 410, 451):
         return ErrorClass.HTTP_404
     if status == 429:
         return ErrorClass.HTTP_429
@@ -214,9 +225,11 @@ def error_of_status(status: int) -> ErrorClass:
 def classify(error: BaseException) -> tuple[ErrorClass, str]:
     """Error class and a short reason, without URL or host, of what was raised on the wire."""
     cause = getattr(error, "os_error", None) or error
+    if isinstance(error.__cause__, ForbiddenAddress):
+        cause = error.__cause__
     match cause:
         case ForbiddenAddress():
-            return ErrorClass.FORBIDDEN_ADDRESS, "address is not public"
+            return ErrorClass.FORBIDDEN_ADDRESS, NOT_PUBLIC
         case ssl.SSLError() | ssl.CertificateError() | aiohttp.ClientSSLError():
             return ErrorClass.TLS, str(getattr(cause, "reason", None) or type(cause).__name__)
         case socket.gaierror(errno=socket.EAI_AGAIN):
@@ -233,10 +246,12 @@ def classify(error: BaseException) -> tuple[ErrorClass, str]:
             return ErrorClass.BAD_URL, "not a URL"
         case OSError():
             return ErrorClass.CONNECT, os.strerror(cause.errno) if cause.errno else type(cause).__name__
+        case CodingError():
+            return ErrorClass.PROTOCOL, str(cause)
         case aiohttp.ClientResponseError():
             return ErrorClass.PROTOCOL, "not HTTP, or headers beyond bounds"
         case _:
-            return ErrorClass.PROTOCOL, str(cause) if type(cause) is aiohttp.ClientError else type(cause).__name__
+            return ErrorClass.PROTOCOL, type(cause).__name__
 
 
 def parse_retry_after(value: str | None, *, now: datetime) -> float | None:
@@ -265,24 +280,14 @@ def _declared_length(response: aiohttp.ClientResponse) -> int | None:
     return None if "Transfer-Encoding" in response.headers else response.content_length
 
 
-def _coding(response: aiohttp.ClientResponse) -> str:
-    coding = response.headers.get("Content-Encoding", "").strip().lower()
-    return "" if coding == "identity" else coding
-
-
 async def _decoded(response: aiohttp.ClientResponse, *, limit: int) -> AsyncIterator[bytes]:
-    """Pieces of the body, decompressed; a piece takes the sum at most one byte past the limit. Raises ClientError."""
-    coding = _coding(response)
-    if coding not in ("", "gzip", "x-gzip", "deflate"):
-        raise aiohttp.ClientError("content-encoding that was not asked for")
-    inflate = zlib.decompressobj(wbits=_ZLIB_OR_GZIP) if coding else None
+    """Pieces of the body, decompressed; a piece takes the sum at most one byte past the limit. Raises CodingError."""
+    codings = codings_of(",".join(response.headers.getall("Content-Encoding", ())))
+    decoder = Decoder(codings) if codings else None
     total = 0
     while piece := await response.content.readany():
-        if inflate is not None:
-            try:
-                piece = inflate.decompress(piece, limit + 1 - total)
-            except zlib.error:
-                raise aiohttp.ClientError("corrupt content-encoding") from None
+        if decoder is not None:
+            piece = decoder.decode(piece, limit + 1 - total)
         total += len(piece)
         yield piece
 

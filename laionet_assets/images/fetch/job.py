@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 
 from yarl import URL
 
-from laionet_assets.images.fetch.address import host_of
 from laionet_assets.images.fetch.exchange import Answer
 from laionet_assets.images.fetch.outcomes import FetchOutcome, FetchRequest, next_attempt_at, status_of
 from laionet_assets.images.fetch.policy import FetchPolicy
 from laionet_assets.images.fetch.robots import RobotsRules
+from laionet_assets.images.fetch.urls import host_of
 from laionet_assets.pictures.inspection import Inspection
 
 

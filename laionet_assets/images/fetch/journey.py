@@ -9,13 +9,12 @@ robots.txt is a job like any other.
 """
 
 import asyncio
-import math
 import time
 from concurrent.futures import Executor
 from datetime import UTC, datetime
 from functools import partial
 
-from laionet_assets.images.fetch.address import AddressPolicy, BadUrl, host_of, parse_url
+from laionet_assets.images.fetch.address import AddressPolicy
 from laionet_assets.images.fetch.blocklist import listed_hash
 from laionet_assets.images.fetch.exchange import Answer, Client
 from laionet_assets.images.fetch.hosts import Closure, HostRecords
@@ -24,10 +23,22 @@ from laionet_assets.images.fetch.outcomes import ErrorClass, FetchRequest
 from laionet_assets.images.fetch.policy import FetchPolicy
 from laionet_assets.images.fetch.robots import RobotsCache, RobotsRules, parse_robots
 from laionet_assets.images.fetch.schedule import Schedule
+from laionet_assets.images.fetch.urls import BadUrl, host_of, parse_url
 
 _ROBOTS_REDIRECTS = 5
 _LONG_ROBOTS_BYTES = 16 * 2**10
 """A longer robots.txt is parsed in a thread, so that it holds nobody up: 500 KiB take 0.2 s."""
+_UNREACHABLE = frozenset(
+    {
+        ErrorClass.CONNECT,
+        ErrorClass.DNS,
+        ErrorClass.DNS_TEMPORARY,
+        ErrorClass.FORBIDDEN_ADDRESS,
+        ErrorClass.TIMEOUT,
+        ErrorClass.TLS,
+    }
+)
+"""What says that the pictures of a host cannot be had either."""
 _ROBOTS_ERROR_SECONDS = 600.0
 """How long an origin whose robots.txt could not be had is not asked for it again."""
 
@@ -49,7 +60,9 @@ class Journey:
         self._addresses = addresses
         self._client = client
         self._schedule = schedule
-        self._hosts = HostRecords(max_failures=policy.host_failures)
+        self._hosts = HostRecords(
+            max_failures=policy.host_failures, max_refusals=policy.host_refusals, pause=policy.host_pause
+        )
         self._robots = RobotsCache()
         self._waiting: dict[str, list[Job]] = {}
         """Jobs that wait for the robots.txt of an origin."""
@@ -98,8 +111,8 @@ class Journey:
             listed = listed_hash(str(job.url), self._policy.blocked_url_hashes)
             if listed is not None:
                 return _blocked(listed)
-        if not self._addresses.permits_literal(job.at):
-            return Answer(ErrorClass.FORBIDDEN_ADDRESS, "address is not public")
+        if (refusal := self._addresses.refusal(job.at)) is not None:
+            return Answer(ErrorClass.FORBIDDEN_ADDRESS, refusal)
         self._schedule.add(host_of(job.at), job, first=first)
         return None
 
@@ -107,8 +120,8 @@ class Journey:
         """Why a job must not ask although it has its turn, or None."""
         now = time.monotonic()
         if (closure := self._hosts.closure(host, now=now)) is not None:
-            wait = closure.until - now
-            return Answer(closure.error, closure.detail, retry_after=wait if math.isfinite(wait) else None)
+            job.tries = max(job.tries, 1)
+            return Answer(closure.error, closure.detail, retry_after=closure.until - now)
         if (rules := self._rules(job)) is None:
             return None
         if rules.error is not None:
@@ -153,21 +166,20 @@ class Journey:
             answer = await self._client.ask_robots(job.at, seconds=seconds)
         else:
             answer = await self._client.ask(job.at, seconds=seconds, keep_alive=self._schedule.stays(host))
-        spent = time.monotonic() - began
-        job.attempt_seconds += spent
-        job.seconds += spent
-        self._hosts.record(host, answer.error)
+        now = time.monotonic()
+        job.attempt_seconds += now - began
+        job.seconds += now - began
+        self._hosts.record(host, answer.error, asked_at=began, now=now)
         self._give_way(host, job, answer)
         return answer
 
     def _give_way(self, host: str, job: Job, answer: Answer) -> None:
         """Leave a host alone that says it is busy: within the run for a while, or until a later run."""
-        wait = answer.retry_after
-        if wait is None and answer.http_status != 429:
+        wait, now = answer.retry_after, time.monotonic()
+        if (wait is None and answer.http_status != 429) or self._hosts.closure(host, now=now) is not None:
             return
         if answer.error is not None and wait is not None and wait > self._policy.retry_after_cap:
-            until = time.monotonic() + wait
-            self._hosts.close(host, Closure(answer.error, "host asked to be left alone until later", until))
+            self._hosts.close(host, Closure(answer.error, "host asked to be left alone until later", now + wait))
         else:
             self._schedule.pause(host, seconds=max(wait or 0.0, job.backoff(self._policy)))
 
@@ -208,20 +220,20 @@ class Journey:
 def robots_rules(answer: Answer, *, product: str, is_redirected: bool = False) -> RobotsRules:
     """What the last answer to a request for robots.txt means (RFC 9309, 2.3.1).
 
-    No file (4xx) or too many redirects: all is allowed. A busy or broken server (5xx, 429), or a redirect to one that
-    cannot be had: nothing is. A host that cannot be reached itself: nothing is, and the rules carry why.
+    No file (4xx) or too many redirects: all is allowed. A busy or broken server, or a redirect to one that cannot be
+    had: nothing is, until robots.txt can be read. A host that cannot be reached itself: nothing is, and the rules carry
+    why.
     """
     match answer.error:
         case None:
             return parse_robots(answer.body or b"", product)
         case ErrorClass.HTTP_404 | ErrorClass.HTTP_4XX | ErrorClass.TOO_MANY_REDIRECTS:
             return RobotsRules()
-        case ErrorClass.HTTP_429 | ErrorClass.HTTP_5XX:
-            return RobotsRules(error=ErrorClass.ROBOTS_UNAVAILABLE, http_status=answer.http_status)
-        case _ if is_redirected:
-            return RobotsRules(error=ErrorClass.ROBOTS_UNAVAILABLE, detail="redirected")
-        case error:
+        case error if error in _UNREACHABLE and not is_redirected:
             return RobotsRules(error=error, detail=f"robots.txt: {answer.detail}")
+        case error:
+            what = "redirected" if is_redirected else answer.detail or error.value
+            return RobotsRules(error=ErrorClass.ROBOTS_UNAVAILABLE, detail=what, http_status=answer.http_status)
 
 
 def _blocked(listed: str) -> Answer:

@@ -34,9 +34,9 @@ class ErrorClass(StrEnum):
     BLOCKED = "blocked"
     OPTED_OUT = "opted_out"
     ROBOTS_UNAVAILABLE = "robots_unavailable"
-    """robots.txt answered 5xx or 429: complete disallow until it answers (RFC 9309, 2.3.1.4)."""
+    """robots.txt answered 5xx or 429, or nothing readable: complete disallow until it does (RFC 9309, 2.3.1.4)."""
     DNS = "dns"
-    """The host name does not exist."""
+    """The host name does not exist, or so the name server says."""
     DNS_TEMPORARY = "dns_temporary"
     """The name server did not answer."""
     TLS = "tls"
@@ -45,11 +45,11 @@ class ErrorClass(StrEnum):
     """Refused, reset, or closed before the whole answer came."""
     TIMEOUT = "timeout"
     PROTOCOL = "protocol"
-    """Not HTTP, headers beyond bounds, or an encoding that was not asked for."""
+    """Not HTTP, headers beyond bounds, or an encoding that is not known."""
     TOO_MANY_REDIRECTS = "too_many_redirects"
     """More than the policy allows, or a loop."""
     HTTP_404 = "http_404"
-    """404 Not Found or 410 Gone."""
+    """404 Not Found, 410 Gone or 451 Unavailable For Legal Reasons: final."""
     HTTP_429 = "http_429"
     HTTP_4XX = "http_4xx"
     HTTP_5XX = "http_5xx"
@@ -75,7 +75,15 @@ class ErrorClass(StrEnum):
 _TRANSIENT = frozenset(
     {ErrorClass.DNS_TEMPORARY, ErrorClass.CONNECT, ErrorClass.TIMEOUT, ErrorClass.HTTP_429, ErrorClass.HTTP_5XX}
 )
-_RETRYABLE = _TRANSIENT | {ErrorClass.TLS, ErrorClass.ROBOTS_UNAVAILABLE}
+_RETRYABLE = _TRANSIENT | {
+    ErrorClass.DNS,
+    ErrorClass.HTTP_4XX,
+    ErrorClass.PROTOCOL,
+    ErrorClass.ROBOTS_UNAVAILABLE,
+    ErrorClass.TLS,
+    ErrorClass.TOO_MANY_REDIRECTS,
+}
+"""What may pass: a wrong name server, a ban, a server that is set up wrongly."""
 
 _STATUS = {ErrorClass.OPTED_OUT: Status.OPTED_OUT, ErrorClass.BLOCKED: Status.BLOCKED}
 
@@ -109,7 +117,8 @@ class FetchOutcome:
     http_status: int | None
     """Status of the last answer; None if there was none."""
     attempts: int
-    """Attempts made so far, those of earlier runs included. 0 if the request was refused before it was sent."""
+    """Attempts made so far, those of earlier runs included. One that was left out for the sake of its host (left alone,
+    or without a robots.txt) counts too, so that pauses between runs grow; what must not be asked at all has none."""
     redirects: int
     """Redirects followed in the last attempt."""
     final_url_host: str | None

@@ -12,6 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from laionet_assets.errors import UserError
 from laionet_assets.pictures.admission import MIN_PIXELS
 
+ALLOWED_PORTS = (80, 443, 8000, 8008, 8080, 8081, 8088, 8443, 8888)
+"""Ports of web servers; on others something else may listen that a request could reach."""
 OPT_OUT_TOKENS = ("noai", "noimageai", "noindex", "noimageindex")
 """X-Robots-Tag directives that keep an image out; `none` implies noindex."""
 
@@ -21,10 +23,11 @@ _MAPPED_NAME = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
 _POSITIVE = (
     "concurrency", "per_host", "total_timeout", "connect_timeout", "max_bytes", "max_pixels", "lookahead",
     "verify_threads", "dns_threads", "buffer_bytes", "robots_ttl", "refresh_base", "refresh_cap",
+    "host_pause",
 )  # fmt: skip
 _NOT_NEGATIVE = (
     "min_interval", "max_redirects", "min_pixels", "retries", "backoff_base", "backoff_cap", "retry_after_cap",
-    "crawl_delay_cap", "host_failures",
+    "crawl_delay_cap", "host_failures", "host_refusals",
 )  # fmt: skip
 
 
@@ -78,8 +81,13 @@ class FetchPolicy:
     """A Retry-After up to this is waited for in the run; past it the host is left alone until its time, and its
     requests end as failed with that time as `next_attempt_at`."""
     host_failures: int = 10
-    """Failures to get any answer from a host, one after another, after which it is left alone for the rest of the run;
-    0 never gives up."""
+    """Failures of a host, one after another (no answer, 5xx, not HTTP), after which it is left alone for a while; 0
+    never gives up."""
+    host_refusals: int = 3
+    """Times in a row that a host answers 429 although it was given a pause, after which it is left alone for a while; 0
+    never gives up."""
+    host_pause: float = 1_800.0
+    """How long a host is left alone in a run. Requests whose turn comes meanwhile end as failed, to be tried again."""
     refresh_base: float = 3_600.0
     refresh_cap: float = 30 * 86_400.0
     """When a later run may try again: base, doubled for every attempt after the first, at most cap."""
@@ -91,6 +99,8 @@ class FetchPolicy:
 
     allowed_private: tuple[str, ...] = ()
     """Networks in CIDR notation, not public, that may be connected to all the same."""
+    allowed_ports: tuple[int, ...] = ALLOWED_PORTS
+    """Ports that a URL may name."""
     allow_hosts: Mapping[str, str] = field(default_factory=dict)
     """Host name (or `*.suffix`) to `ip:port`: requests to it go there instead of to where DNS says, and that one
     endpoint is allowed for that name only."""
@@ -145,6 +155,9 @@ def _problems(policy: FetchPolicy) -> Iterator[str]:
             ipaddress.ip_network(network)
         except ValueError as error:
             yield f"allowed_private has {network!r}: {error}; expected a network such as 10.0.0.0/8"
+    for port in policy.allowed_ports:
+        if not 0 < port < 65_536:
+            yield f"allowed_ports has {port}; expected 1 to 65535"
     for name, endpoint in policy.allow_hosts.items():
         if not _MAPPED_NAME.fullmatch(name):
             yield f"allow_hosts names {name!r}; expected a lower-case host name or *.suffix"

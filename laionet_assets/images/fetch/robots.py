@@ -8,6 +8,8 @@ import re
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 from protego import Protego
 from yarl import URL
@@ -20,8 +22,15 @@ MAX_ROBOTS_BYTES = 500 * 1024
 _AGENT_LINE = re.compile(r"\s*user[- ]?agent\s*[:\s]\s*([^#]*)", re.IGNORECASE)
 _RULE_LINE = re.compile(r"\s*(?:diss?all?ow|diasllow|disallaw|allow|crawl[- ]delay)\b", re.IGNORECASE)
 _CACHE_BYTES = 64 * 2**20
-_WITH_VALUE = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
+_WITH_VALUE = frozenset({"max-snippet", "max-image-preview", "max-video-preview"})
 """X-Robots-Tag directives with a colon of their own, which are no names of robots."""
+_UNAVAILABLE_AFTER = "unavailable_after"
+_ROBOT = re.compile(r"\s*([a-z0-9_*.-]+)(?:/[0-9.]+)?\s*:(.*)", re.DOTALL)
+"""A directive with the name of a robot in front, in lower case."""
+_DATED = re.compile(
+    rf"{_UNAVAILABLE_AFTER}\s*:\s*((?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?\s*,)?[^,]*(?:,\s*\d[^,]*)*)"
+)
+"""The one directive whose value has commas and colons: a date as in RFC 822, RFC 850 or ISO 8601."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +46,11 @@ class RobotsRules:
     source_bytes: int = 0
 
     def allows(self, url: URL, product: str) -> bool:
-        return self.error is None and (self.rules is None or self.rules.can_fetch(str(url), product))
+        """Whether a URL may be asked: as it stands, and as a server may resolve it (`/open/../private`)."""
+        if self.error is not None or self.rules is None:
+            return self.error is None
+        asked = str(url)
+        return all(self.rules.can_fetch(each, product) for each in {asked, str(URL(asked))})
 
     def crawl_delay(self, product: str) -> float:
         """Seconds between requests that the origin asks for; 0 if it does not say."""
@@ -95,11 +108,14 @@ class RobotsCache:
             self._bytes -= entry[1].source_bytes + self._ENTRY_BYTES
 
 
-def opted_out_directive(values: Iterable[str], *, tokens: Iterable[str], product: str) -> str | None:
+def opted_out_directive(
+    values: Iterable[str], *, tokens: Iterable[str], product: str, now: datetime | None = None
+) -> str | None:
     """The first directive of the X-Robots-Tag values that keeps us out, or None.
 
-    A value may open with a robot's name and a colon; what follows counts if the name is ours or `*`, up to the next
-    name. `none` says noindex. Letter case does not matter.
+    Directives are separated by commas. One may open with a robot's name and a colon; it and what follows count if the
+    name is ours or `*`, up to the next name. `none` says noindex, and so does a date of `unavailable_after` that has
+    passed (`now`, else the clock). Letter case does not matter.
     """
     refused = {token.lower() for token in tokens}
     if "noindex" in refused:
@@ -107,10 +123,37 @@ def opted_out_directive(values: Iterable[str], *, tokens: Iterable[str], product
     names = {product.lower(), "*"}
     for value in values:
         is_for_us = True
-        for part in value.lower().split(","):
-            name, colon, rest = (piece.strip() for piece in part.partition(":"))
-            if colon and name not in _WITH_VALUE:
-                is_for_us, part = name in names, rest
-            if is_for_us and part.strip() in refused:
-                return part.strip()
+        for part in _directives(value.lower()):
+            named = _ROBOT.match(part)
+            if named is not None and named[1] not in _WITH_VALUE and named[1] != _UNAVAILABLE_AFTER:
+                is_for_us, part = named[1] in names, named[2]
+            directive = part.strip()
+            if is_for_us and directive in refused:
+                return directive
+            dated = _DATED.fullmatch(directive) if is_for_us and "noindex" in refused else None
+            if dated is not None and (at := _date(dated[1])) is not None and at <= (now or datetime.now(UTC)):
+                return _UNAVAILABLE_AFTER
+    return None
+
+
+def _directives(value: str) -> Iterator[str]:
+    """The parts between commas, each date in one piece."""
+    start = 0
+    for dated in _DATED.finditer(value):
+        *before, head = value[start : dated.start()].split(",")
+        yield from before
+        yield head + dated[0]
+        start = dated.end() + 1
+    if start <= len(value):
+        yield from value[start:].split(",")
+
+
+def _date(text: str) -> datetime | None:
+    """A date in any form that X-Robots-Tag may have; in UTC where it names no zone. None if it is none."""
+    for read in (parsedate_to_datetime, datetime.fromisoformat):
+        try:
+            at = read(text.strip().upper())
+        except ValueError:
+            continue
+        return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
     return None

@@ -126,7 +126,11 @@ class _Run:
 
     async def _main(self, requests: Requests) -> None:
         policy = self._policy
-        addresses = AddressPolicy(allowed_private=policy.allowed_private, allow_hosts=policy.allow_hosts)
+        addresses = AddressPolicy(
+            allowed_private=policy.allowed_private,
+            allow_hosts=policy.allow_hosts,
+            allowed_ports=policy.allowed_ports,
+        )
         threads = ThreadPoolExecutor(policy.verify_threads, thread_name_prefix="fetch-verify")
         try:
             async with open_client(policy, addresses, lookup=self._lookup) as client, asyncio.TaskGroup() as tasks:

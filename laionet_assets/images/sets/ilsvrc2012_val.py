@@ -5,9 +5,12 @@
 
 Line N of the ground truth is the ILSVRC id (1 to 1000) of the image with the number N. An ILSVRC id is not a class
 index: meta.mat gives its wnid. The kit is looked for in the folder of the images, beside it, or where `devkit` says.
-Images already sorted into folders by wnid need no kit. Either way an image's id is its file name.
+In place of the kit, Kaggle's LOC_val_solution.csv will do (`ImageId,PredictionString`, a wnid before its boxes). Images
+already sorted into folders by wnid need neither, nor do those with their wnid behind the name
+(ILSVRC2012_val_00000001_n01751748.JPEG). Either way an image's id is its file name.
 """
 
+import csv
 import io
 import re
 import tarfile
@@ -15,13 +18,15 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from laionet_assets.images.sets.imagefolder import ImageFolder
+from laionet_assets.images.sets.imagefolder import ImageFolder, wnid_behind
 from laionet_assets.images.sets.items import (
     FileImageSet,
     ImageSetError,
     LabelledFile,
+    Rest,
     folders_in,
     pictures_in,
+    readable,
     require_folder,
     some,
 )
@@ -29,13 +34,17 @@ from laionet_assets.images.sets.items import (
 META_FILE = "meta.mat"
 GROUND_TRUTH_FILE = "ILSVRC2012_validation_ground_truth.txt"
 CLASSES = 1000
-_IMAGE = re.compile(r"ILSVRC2012_val_(\d{8})\.JPEG", re.IGNORECASE)
+PICTURES = 50_000
+KAGGLE_FILE = "LOC_val_solution.csv"
+KAGGLE_LEVELS = 4
+"""How far above the images Kaggle's file lies: ILSVRC/Data/CLS-LOC/val."""
+_IMAGE = re.compile(r"ILSVRC2012_val_(\d{8})(?:_n\d{8})?\.JPEG", re.IGNORECASE)
 _KITS = ("ILSVRC2012_devkit_t12", "ILSVRC2012_devkit_t12.tar.gz", "ILSVRC2012_devkit_t12.tar", "devkit", ".")
 
 
 @dataclass(frozen=True)
 class Devkit:
-    """What the development kit says: the wnid of the image with the number N is `wnids[N - 1]`."""
+    """What the development kit, or Kaggle's file, says: the wnid of the image with the number N is `wnids[N - 1]`."""
 
     origin: Path
     wnids: tuple[str, ...]
@@ -48,32 +57,20 @@ class Ilsvrc2012Val(FileImageSet):
         self.name = name
         self.path = path
         self._devkit = devkit
+        self.expected = len(devkit.wnids)
         require_folder(name, path)
+        _check_names(name, path)
         self._check()
 
-    def files(self) -> Iterator[LabelledFile]:
-        for entry in pictures_in(self.path):
+    def files(self, rest: Rest) -> Iterator[LabelledFile]:
+        for entry in pictures_in(self.path, rest):
             status = entry.stat()
             wnid = self._devkit.wnids[_number_of(entry.name) - 1]
             yield LabelledFile(entry.name, wnid, entry.path, status.st_size, status.st_mtime_ns)
 
-    def notes(self) -> list[str]:
-        """Says so where images of the ground truth are not there."""
-        expected = len(self._devkit.wnids)
-        return [] if self.count() == expected else [_incomplete(self.name, self.count(), expected)]
-
     def _check(self) -> None:
         names = [entry.name for entry in pictures_in(self.path)]
         where = f"image set {self.name}: {self.path}"
-        strange = [name for name in names if not _IMAGE.fullmatch(name)]
-        if not names or strange:
-            inside = [folder for folder in folders_in(self.path) if _holds_images(self.path / folder)]
-            hint = f" Is {self.path / inside[0]} meant?" if inside else ""
-            found = f"{len(strange)} other pictures: {some(strange)}" if strange else "no picture"
-            raise ImageSetError(
-                f"{where}: found {found}; expected ILSVRC2012_val_00000001.JPEG and so on, and nothing else. "
-                f"Extract ILSVRC2012_img_val.tar there, or correct the path.{hint}"
-            )
         expected = len(self._devkit.wnids)
         beyond = [name for name in names if not 1 <= _number_of(name) <= expected]
         if beyond:
@@ -84,15 +81,17 @@ class Ilsvrc2012Val(FileImageSet):
 
 
 class SortedIlsvrc2012Val(FileImageSet):
-    """The validation images sorted into folders by wnid, as many tools leave them."""
+    """The validation images sorted into folders by wnid, as many tools leave them, or with it behind their names."""
+
+    expected = PICTURES
 
     def __init__(self, name: str, path: Path, *, wnids: Collection[str]) -> None:
         self.name = name
         self._folder = ImageFolder(name, path, wnids=wnids)
 
-    def files(self) -> Iterator[LabelledFile]:
+    def files(self, rest: Rest) -> Iterator[LabelledFile]:
         before = ""
-        for file in sorted(self._folder.files(), key=lambda file: file.image_id.rpartition("/")[2]):
+        for file in sorted(self._folder.files(rest), key=lambda file: file.image_id.rpartition("/")[2]):
             image_id = file.image_id.rpartition("/")[2]
             if not _IMAGE.fullmatch(image_id) or image_id == before:
                 raise ImageSetError(
@@ -101,10 +100,6 @@ class SortedIlsvrc2012Val(FileImageSet):
                 )
             before = image_id
             yield LabelledFile(image_id, file.wnid, file.path, file.size_bytes, file.modified_ns)
-
-    def notes(self) -> list[str]:
-        """Says so where images are not there."""
-        return [] if self.count() == 50_000 else [_incomplete(self.name, self.count(), 50_000)]
 
 
 def open_ilsvrc2012_val(
@@ -115,27 +110,36 @@ def open_ilsvrc2012_val(
     Raises ImageSetError if the images or the kit are not there or not those of ILSVRC2012.
     """
     require_folder(name, path)
-    if not pictures_in(path) and set(imagenet_wnids).intersection(folders_in(path)):
+    pictures = [entry.name for entry in pictures_in(path)]
+    is_sorted = not pictures and bool(set(imagenet_wnids).intersection(folders_in(path)))
+    if is_sorted or (pictures and not folders_in(path) and all(map(wnid_behind, pictures))):
         return SortedIlsvrc2012Val(name, path, wnids=imagenet_wnids)
+    _check_names(name, path)
     return Ilsvrc2012Val(name, path, devkit=read_devkit(name, path, devkit, imagenet_wnids))
 
 
 def read_devkit(name: str, images: Path, devkit: Path | None, imagenet_wnids: Sequence[str]) -> Devkit:
-    """The labels of the kit: given (a folder or the published archive), or near the images.
+    """The labels of the kit: given (a folder, the published archive, or Kaggle's file), or near the images.
 
     Raises ImageSetError if there is none, or if its classes are not the 1,000 of ImageNet-1k.
     """
     candidates = [devkit] if devkit else [folder / kit for folder in (images, images.parent) for kit in _KITS]
     for candidate in candidates:
-        contents = _contents(candidate)
+        contents = _contents(name, candidate)
         if contents:
             meta, ground_truth = contents
             break
     else:
+        above = [images, *images.absolute().parents[:KAGGLE_LEVELS]]
+        solutions = [devkit] if devkit else [folder / KAGGLE_FILE for folder in above]
+        for solution in solutions:
+            if solution.suffix == ".csv" and solution.is_file():
+                return _read_solution(name, solution, imagenet_wnids)
         looked = ", ".join(str(candidate) for candidate in candidates)
         raise ImageSetError(
             f"image set {name}: found no development kit ({META_FILE} and {GROUND_TRUTH_FILE}); looked in {looked}. "
-            "Put ILSVRC2012_devkit_t12 (or its tar.gz) beside the images, or name it with `devkit`."
+            f"Put ILSVRC2012_devkit_t12 (or its tar.gz), or Kaggle's {KAGGLE_FILE}, beside the images, or name it with "
+            "`devkit`."
         )
     where = f"image set {name}: {candidate}"
     wnid_of = wnids_by_ilsvrc_id(meta, where=where)
@@ -180,15 +184,51 @@ def _number_of(name: str) -> int:
     return int(found[1])
 
 
-def _contents(kit: Path) -> tuple[bytes, bytes] | None:
+def _check_names(name: str, path: Path) -> None:
+    """Raises ImageSetError unless a folder holds validation images and no other pictures."""
+    names = [entry.name for entry in pictures_in(path)]
+    strange = [each for each in names if not _IMAGE.fullmatch(each)]
+    if not names or strange:
+        inside = [folder for folder in folders_in(path) if _holds_images(path / folder)]
+        hint = f" Is {path / inside[0]} meant?" if inside else ""
+        found = f"{len(strange)} other pictures: {some(strange)}" if strange else "no picture"
+        raise ImageSetError(
+            f"image set {name}: {path}: found {found}; expected ILSVRC2012_val_00000001.JPEG and so on, and nothing "
+            f"else. Extract ILSVRC2012_img_val.tar there, or correct the path.{hint}"
+        )
+
+
+def _read_solution(name: str, file: Path, imagenet_wnids: Sequence[str]) -> Devkit:
+    """The labels of Kaggle's file. Raises ImageSetError naming the lines that have none."""
+    known, wrong = frozenset(imagenet_wnids), list[str]()
+    wnids: dict[int, str] = {}
+    with readable(name, file):
+        lines = list(csv.reader(io.StringIO(file.read_text(encoding="utf-8-sig"), newline="")))
+    for number, fields in enumerate(lines[1:], 2):
+        image = _IMAGE.fullmatch(f"{fields[0]}.JPEG") if len(fields) == 2 else None
+        wnid = fields[1].split(" ", 1)[0] if len(fields) == 2 else ""
+        if image is None or wnid not in known:
+            wrong.append(f"line {number}")
+        else:
+            wnids[int(image[1])] = wnid
+    if wrong or sorted(wnids) != list(range(1, len(wnids) + 1)) or not wnids:
+        found = f"{len(wrong)} other lines: {some(wrong)}" if wrong else f"{len(wnids):,} images, not all from 1 on"
+        raise ImageSetError(
+            f"image set {name}: {file}: found {found}; expected the columns ImageId, PredictionString, and a line such "
+            "as ILSVRC2012_val_00000001,n01751748 111 108 230 366 for every image. Download it again."
+        )
+    return Devkit(file, tuple(wnids[number] for number in range(1, len(wnids) + 1)))
+
+
+def _contents(name: str, kit: Path) -> tuple[bytes, bytes] | None:
     """meta.mat and the ground truth of a kit; None where it does not have both."""
     if kit.is_dir():
         for folder in (kit / "data", kit):
             files = (folder / META_FILE, folder / GROUND_TRUTH_FILE)
             if all(file.is_file() for file in files):
                 return files[0].read_bytes(), files[1].read_bytes()
-    elif kit.is_file() and tarfile.is_tarfile(kit):
-        with tarfile.open(kit) as archive:
+    elif kit.is_file() and kit.suffix != ".csv":
+        with readable(name, kit), tarfile.open(kit) as archive:
             members = {Path(member.name).name: member for member in archive if member.isfile()}
             if META_FILE in members and GROUND_TRUTH_FILE in members:
                 return _read(archive, members[META_FILE]), _read(archive, members[GROUND_TRUTH_FILE])
@@ -215,7 +255,3 @@ def _labels(ground_truth: bytes, wnid_of: dict[int, str], *, where: str) -> tupl
 
 def _holds_images(folder: Path) -> bool:
     return any(_IMAGE.fullmatch(entry.name) for entry in pictures_in(folder))
-
-
-def _incomplete(name: str, found: int, expected: int) -> str:
-    return f"{name}: found {found:,} of {expected:,} validation images; the others count as missing"

@@ -13,6 +13,7 @@ from laionet_assets.images.sets.items import (
     FileImageSet,
     ImageSetError,
     LabelledFile,
+    Rest,
     folders_in,
     pictures_in,
     require_folder,
@@ -20,6 +21,8 @@ from laionet_assets.images.sets.items import (
 )
 
 CLASSES = 1000
+PICTURES = 10_000
+NO_FOLDER = "class without a folder"
 
 
 class ImageNetV2(FileImageSet):
@@ -27,6 +30,8 @@ class ImageNetV2(FileImageSet):
 
     Raises ImageSetError, naming every folder that is not a class index.
     """
+
+    expected = PICTURES
 
     def __init__(self, name: str, path: Path, *, imagenet_wnids: Sequence[str]) -> None:
         if len(imagenet_wnids) != CLASSES:
@@ -37,19 +42,15 @@ class ImageNetV2(FileImageSet):
         require_folder(name, path)
         self._folders = self._numbered(folders_in(path))
 
-    def files(self) -> Iterator[LabelledFile]:
+    def files(self, rest: Rest) -> Iterator[LabelledFile]:
+        pictures_in(self.path, rest)
+        for index in sorted(set(range(CLASSES)) - self._folders.keys()):
+            rest.add(NO_FOLDER, str(index))
         for index, folder in sorted(self._folders.items()):
-            for entry in pictures_in(self.path / folder):
+            for entry in pictures_in(self.path / folder, rest):
                 status = entry.stat()
                 image_id = f"{index}/{entry.name}"
                 yield LabelledFile(image_id, self._wnids[index], entry.path, status.st_size, status.st_mtime_ns)
-
-    def notes(self) -> list[str]:
-        """Names the classes without a folder."""
-        absent = [str(index) for index in range(CLASSES) if index not in self._folders]
-        if not absent:
-            return []
-        return [f"{self.name}: found {len(self._folders)} of {CLASSES} classes; there is no folder {some(absent)}"]
 
     def _numbered(self, folders: list[str]) -> dict[int, str]:
         numbers = {folder: int(folder) for folder in folders if folder.isascii() and folder.isdigit()}

@@ -22,10 +22,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from laionet_assets.images.sets.items import (
+    NO_FILE,
     ImageItem,
     ImageSetError,
+    LeftOut,
     RangeReader,
+    Rest,
+    readable,
     some,
+    wnid_of_label,
 )
 from laionet_assets.images.sets.tars import BLOCK_BYTES, TarMember, UnusualTarError, walk_tar
 from laionet_assets.pictures.formats import ENDINGS
@@ -35,6 +40,11 @@ if TYPE_CHECKING:
 
 SUCCESS = "success"
 NO_PICTURE = "success, but no picture in the tar"
+TORN = "tar ends in the middle of a file"
+DOTS = "dots in the name: what is behind the first is the ending"
+NO_PICTURE_OF_KEY = "belongs to no picture"
+LINK = "link"
+"""Reasons why something is left out."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +57,7 @@ class _Shard:
 class _Survey:
     pictures: int
     outcomes: Mapping[str, int]
-    torn: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
 
 
 class WebDataset:
@@ -143,40 +153,48 @@ class WebDataset:
                 tables.append(table.rename_columns(names).append_column("shard", shards))
         return pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({})
 
-    def notes(self) -> list[str]:
-        """Failed rows by error, tars that end early, pictures that should be there."""
-        survey = self._survey
-        notes = [f"{self.name}: {tar} ends in the middle of a file; what comes before is used" for tar in survey.torn]
-        failed = {what: count for what, count in survey.outcomes.items() if what != SUCCESS}
-        if failed:
-            total = sum(survey.outcomes.values())
-            kinds = some([f"{what}: {count:,}" for what, count in failed.items()])
-            notes.append(f"{self.name}: {sum(failed.values()):,} of {total:,} rows have no picture ({kinds})")
-        return notes
+    @property
+    def expected(self) -> int | None:
+        """Not known: a tar may hold any number."""
+        return None
+
+    def left_out(self) -> list[LeftOut]:
+        """Failed rows by error, tars that end early, members that are no picture of a key."""
+        return list(self._survey.left_out)
 
     @cached_property
     def _survey(self) -> _Survey:
-        pictures, torn = 0, []
+        pictures, rest = 0, Rest()
         outcomes: Counter[str] = Counter()
         for shard in self._shards:
-            samples, is_torn = self._samples(shard)
+            samples, is_torn = self._samples(shard, rest)
             pictures += len(samples)
-            torn += [shard.tar.name] if is_torn else []
+            if is_torn:
+                rest.add(TORN, shard.tar.name)
             for key, row in (self._rows(shard) or {}).items():
-                outcome = _outcome(row)
-                outcomes[NO_PICTURE if outcome == SUCCESS and key not in samples else outcome] += 1
+                outcome = outcome_of(row)
+                outcome = NO_PICTURE if outcome == SUCCESS and key not in samples else outcome
+                outcomes[outcome] += 1
+                if outcome != SUCCESS:
+                    rest.add(outcome, key)
         ordered = dict(sorted(outcomes.items(), key=lambda item: (-item[1], item[0])))
-        return _Survey(pictures, ordered, tuple(torn))
+        return _Survey(pictures, ordered, tuple(rest.reasons()))
 
-    def _samples(self, shard: _Shard) -> tuple[dict[str, dict[str, TarMember]], bool]:
-        """Members by key and ending of every key with a picture, in the order of the tar, and whether it ends early."""
-        members, is_torn = _members(self.name, shard.tar)
+    def _samples(self, shard: _Shard, rest: Rest | None = None) -> tuple[dict[str, dict[str, TarMember]], bool]:
+        """Members by key and ending of every key with a picture, in the order of the tar, and whether it ends early.
+
+        Members that belong to no picture go to `rest`.
+        """
+        rest = rest if rest is not None else Rest()
+        members, is_torn = _members(self.name, shard.tar, rest)
         samples: dict[str, dict[str, TarMember]] = {}
         twice: list[str] = []
         for member in members:
             folder, slash, file = member.name.rpartition("/")
             key, dot, ending = file.partition(".")
-            if key and dot:
+            if not (key and dot):
+                rest.add(NO_PICTURE_OF_KEY, member.name)
+            else:
                 sample = samples.setdefault(folder + slash + key, {})
                 if ending.lower() in sample:
                     twice.append(member.name)
@@ -187,6 +205,11 @@ class WebDataset:
                 f"image set {self.name}: {shard.tar}: found several pictures under one key: {some(twice)}; "
                 "expected one a key. Write the tar again with distinct names."
             )
+        for sample in samples.values():
+            if not ENDINGS.intersection(sample):
+                for ending, member in sample.items():
+                    is_dotted = "." in ending and ending.rpartition(".")[2] in ENDINGS
+                    rest.add(DOTS if is_dotted else NO_PICTURE_OF_KEY, member.name)
         return {key: sample for key, sample in samples.items() if ENDINGS.intersection(sample)}, is_torn
 
     def _rows(self, shard: _Shard) -> dict[str, dict[str, Any]] | None:
@@ -197,7 +220,8 @@ class WebDataset:
             return None
         names = self._check_columns(shard.parquet)
         wanted = [n for n in ("key", "status", "error_message", "url", self._label_column) if n in names]
-        rows = pq.read_table(shard.parquet, columns=list(dict.fromkeys(wanted))).to_pylist()
+        with readable(self.name, shard.parquet):
+            rows = pq.read_table(shard.parquet, columns=list(dict.fromkeys(wanted))).to_pylist()
         return {str(row["key"]): row for row in rows}
 
     def _rows_of(self, parquet: Path, urls: Collection[str]) -> dict[str, tuple[str, str | None]]:
@@ -211,14 +235,16 @@ class WebDataset:
                 "Give the Parquet files that img2dataset wrote."
             )
         hashes = [name for name in ("sha256", "md5") if name in names]
-        table = pq.read_table(parquet, columns=["key", "url", *hashes])
+        with readable(self.name, parquet):
+            table = pq.read_table(parquet, columns=["key", "url", *hashes])
         rows = table.filter([url in urls for url in table["url"].to_pylist()]).to_pylist()
         return {str(row["key"]): (row["url"], next((row[n] for n in hashes if row[n]), None)) for row in rows}
 
     def _check_columns(self, parquet: Path) -> list[str]:
         import pyarrow.parquet as pq
 
-        names = pq.read_schema(parquet).names
+        with readable(self.name, parquet):
+            names = pq.read_schema(parquet).names
         absent = [name for name in ("key", self._label_column) if name is not None and name not in names]
         if absent:
             raise ImageSetError(
@@ -256,8 +282,9 @@ class WebDataset:
             if self._label_column is not None and rows is not None:
                 values[key] = rows[key][self._label_column]
             elif self._label_column is not None and "json" in members:
-                described = json.loads(_read(shard.tar, members["json"]))
-                if self._label_column in described:
+                with readable(self.name, f"{shard.tar}: {members['json'].name}"):
+                    described = json.loads(_read(shard.tar, members["json"]))
+                if isinstance(described, dict) and self._label_column in described:
                     values[key] = described[self._label_column]
                 else:
                     wrong.append(f"{key} (no field {self._label_column})")
@@ -268,7 +295,7 @@ class WebDataset:
         labels: dict[str, str | None] = {}
         for key, value in values.items():
             try:
-                labels[key] = self._wnid(value)
+                labels[key] = wnid_of_label(value, wnids=self._wnids, imagenet_wnids=self._imagenet_wnids)
             except ValueError:
                 wrong.append(f"{key} ({value!r})")
         if wrong:
@@ -277,17 +304,6 @@ class WebDataset:
                 f"{some(wrong)}; expected wnids of the taxonomy or class indices 0 to 999. Correct label_column."
             )
         return labels
-
-    def _wnid(self, value: object) -> str | None:
-        """Raises ValueError if it is neither a known wnid nor a class index."""
-        if value is None or value != value:
-            return None
-        if isinstance(value, str) and value in self._wnids:
-            return value
-        digits = str(value).removesuffix(".0")
-        if not (digits.isascii() and digits.isdigit()) or int(digits) >= len(self._imagenet_wnids):
-            raise ValueError(value)
-        return self._imagenet_wnids[int(digits)]
 
 
 def _find_shards(name: str, path: Path) -> list[_Shard]:
@@ -319,8 +335,8 @@ def _find_shards(name: str, path: Path) -> list[_Shard]:
     return shards
 
 
-def _members(name: str, tar: Path) -> tuple[list[TarMember], bool]:
-    """Members of a tar, and whether it ends early."""
+def _members(name: str, tar: Path, rest: Rest) -> tuple[list[TarMember], bool]:
+    """Members of a tar, and whether it ends early. Hard links are what they link to; symbolic ones go to `rest`."""
     descriptor = os.open(tar, os.O_RDONLY)
     try:
         members, end = walk_tar(descriptor)
@@ -332,16 +348,19 @@ def _members(name: str, tar: Path) -> tuple[list[TarMember], bool]:
         pass
     finally:
         os.close(descriptor)
-    members = []
-    try:
-        with tarfile.open(tar, "r:") as archive:
-            members = [TarMember(m.name, m.offset_data, m.size) for m in archive if m.isreg() and not m.issparse()]
-    except tarfile.TarError as error:
-        raise ImageSetError(f"image set {name}: {tar} is damaged ({error}). Write or download it again.") from None
-    return members, False
+    places: dict[str, TarMember] = {}
+    with readable(name, tar), tarfile.open(tar, "r:") as archive:
+        for member in archive:
+            if member.isreg() and not member.issparse():
+                places[member.name] = TarMember(member.name, member.offset_data, member.size)
+            elif member.islnk() and (target := places.get(member.linkname)) is not None:
+                places[member.name] = TarMember(member.name, target.byte_offset, target.size_bytes)
+            elif not member.isdir():
+                rest.add(LINK if member.issym() or member.islnk() else NO_FILE, member.name)
+    return list(places.values()), False
 
 
-def _outcome(row: Mapping[str, Any]) -> str:
+def outcome_of(row: Mapping[str, Any]) -> str:
     """What became of a row: `success`, or status and error message."""
     status = row.get("status") or SUCCESS
     message = row.get("error_message")

@@ -13,13 +13,14 @@ from PIL import Image
 
 from laionet_assets.images.downloaded import Downloaded, Found
 from laionet_assets.images.fetch.policy import FetchPolicy
-from laionet_assets.images.harvest import Asked, Harvest, Refusal, Rules, harvest
+from laionet_assets.images.harvest import Asked, Harvest, Refusal, Rules, _turn, _Wanted, harvest
 from laionet_assets.images.outcomes import Result
-from laionet_assets.images.removals import Removal, Removals, url_hash
+from laionet_assets.images.removals import Removal, Removals, remove, url_hash
 from laionet_assets.images.shards import content_hash
 from laionet_assets.images.store import ImageStore
-from laionet_assets.images.tombstones import Tombstone
+from laionet_assets.images.tombstones import Tombstone, read_tombstones
 from laionet_assets.warehouse.table import PartKey
+from tests.unit.images.fetch.raw_server import answer, picture, raw_server
 
 PART = PartKey("web", "part-0")
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -183,10 +184,11 @@ def test_block_lists_reach_what_is_kept(store: ImageStore, algorithm: str) -> No
 
 def test_what_is_removed_keeps_its_reason_alone(store: ImageStore) -> None:
     known = stored(store)
-    for key in (("url_hash", url_hash(URL)), ("sample", "web/1")):
+    by_address = (Removal("sha256", known.sha256 or "", "a wish"),)  # the picture goes wherever it is
+    for key, met in ((("url_hash", url_hash(URL)), by_address), (("sample", "web/1"), ())):
         found = settle(store, [Asked(1, URL, False)], [known], replace(OFF, removals=tombstones(key)))
         assert found.rows[0][2] == Result(status="removed", error_class="removed", detail="a wish")
-        assert found.met == ()
+        assert found.met == met
     found = settle(store, [Asked(1, None, is_removed=True)])
     assert found.rows[0][2].status == "removed"
 
@@ -335,3 +337,95 @@ def test_a_full_store_takes_nothing_over_and_says_so(tmp_path: Path) -> None:
     result = one(small, None, having(at_hand(drawn(7))))
     assert (result.status, result.error_class) == ("not_fetched", "store_full")
     assert result.next_attempt_at is not None
+
+
+def test_what_a_person_wants_asked_again_is_asked_once(store: ImageStore) -> None:
+    """A final failure too; one that was tried since stands, and so does every opt-out."""
+    with raw_server(other=answer(picture())) as server:
+        policy = replace(POLICY, allow_hosts={"a.example": server.endpoint}, retries=0)
+        rules = Rules(policy=policy, asked_again={url_hash(URL): NOW})
+        before, after = NOW - timedelta(hours=1), NOW + timedelta(hours=1)
+        gone = failed(error_class="http_404", started_at=before)
+        assert one(store, gone, Rules(policy=policy)) == gone
+        assert one(store, replace(gone, started_at=after), rules).status == "failed"
+        opted_out = failed(status="opted_out", error_class="opted_out", started_at=before)
+        assert one(store, opted_out, rules) == opted_out
+        assert server.asked == []
+        found = one(store, gone, rules)
+        assert (found.status, found.attempts, server.asked) == ("success", 4, ["/1.jpg"])
+
+
+def test_failures_are_not_asked_in_the_same_order_every_time() -> None:
+    def order(attempts: int) -> list[str]:
+        known = [failed(url_hash=str(i), attempts=attempts) for i in range(50)]
+        wanted = [_Wanted(result.url_hash, "", result) for result in known] + [_Wanted("new", "", None)]
+        return [each.url_hash for each in sorted(wanted, key=_turn)]
+
+    assert order(1) == order(1) != order(2)
+    assert order(1)[0] == "new" and len(set(order(1))) == 51
+
+
+@pytest.mark.parametrize("moment", ["before", "while it is fetched", "before it is published", "after"])
+@pytest.mark.parametrize("kind", ["url_hash", "asked", "sha256", "sample"])
+def test_a_removal_holds_whenever_it_comes(store: ImageStore, moment: str, kind: str) -> None:
+    """In the run that comes after it at the latest, with the bytes gone and the address never asked again."""
+    url, data = "http://a.example/a picture.jpg", picture()
+    value = {
+        "url_hash": url_hash(url),
+        "asked": url_hash("http://a.example/a%20picture.jpg"),
+        "sha256": content_hash(data),
+        "sample": "web/1",
+    }[kind]
+    removal = Removal("url_hash" if kind == "asked" else kind, value, "a wish")
+
+    def remove_now(when: str) -> None:
+        if when == moment:
+            contents = [Removal("sha256", content_hash(data), "a wish")] if when == "after" else []
+            remove(store, [removal, *contents], [removal])  # what spread makes of it once the picture is known
+
+    def served(number: int) -> bytes:
+        remove_now("while it is fetched")
+        return answer(data)
+
+    def run(known: Result | None) -> Harvest:
+        policy = replace(POLICY, allow_hosts={"a.example": server.endpoint}, retries=0)
+        if Removals(tuple(read_tombstones(store.lake))).hashes("sample"):  # the step adds addresses of its candidates
+            remove(store, [Removal("url_hash", url_hash(url), "a wish")], requested=())
+        rules = Rules(policy=policy, removals=Removals(tuple(read_tombstones(store.lake))))
+        found = settle(store, [Asked(1, url, is_removed=False)], [known] if known else [], rules)
+        store.discard(found.unwanted)
+        if found.met:
+            remove(store, found.met, requested=())
+        return found
+
+    with raw_server(other=served) as server:
+        remove_now("before")
+        first = run(None)
+        remove_now("before it is published")
+        remove_now("after")
+        ((_, _, known),) = first.rows
+        ((_, _, result),) = run(known).rows
+        asked = len(server.asked)
+        ((_, _, again),) = run(result if result.url_hash else None).rows
+        assert len(server.asked) == asked <= 1 + (kind == "sha256")
+    assert (result.status, again.status) == ("removed", "removed")
+    assert again.detail in ("a wish", "removed while it was fetched")
+    assert not store.contains(content_hash(data)) and not any(sha == content_hash(data) for _, sha in store.traces())
+
+
+@pytest.mark.parametrize(("hours", "counts"), [(-1, False), (0, True), (1, True)])
+def test_a_journal_counts_where_it_is_newer_than_what_is_published(store: ImageStore, hours: int, counts: bool) -> None:
+    """On a shared folder, the part may have been made on another host since this one was killed."""
+    published = failed(error_class="http_404", started_at=NOW - timedelta(days=1), attempts=5)
+    journalled = replace(published, error_class="tls", started_at=published.started_at + timedelta(hours=hours))
+    with store.writer(PART) as writer:
+        writer.record(journalled.journal_row())
+    assert one(store, published).error_class == ("tls" if counts else "http_404")
+
+
+def test_a_journal_counts_where_nothing_was_tried_before(store: ImageStore) -> None:
+    journalled = failed(error_class="http_404", started_at=NOW - timedelta(days=1))
+    with store.writer(PART) as writer:
+        writer.record(journalled.journal_row())
+    untried = Result(url_hash=url_hash(URL), status="not_fetched", error_class="not_enabled")
+    assert one(store, untried) == journalled

@@ -22,6 +22,7 @@ from laionet_assets.images.removals import (
     sample_key,
     spread,
     tombstones_table,
+    unmatched,
     url_hash,
 )
 from laionet_assets.images.shards import RemovedContentError, content_hash
@@ -116,6 +117,59 @@ def test_all_wrong_lines_are_named_and_no_address_is_shown(tmp_path: Path) -> No
         ["no reason", "64 hexadecimal", "<source>/<sample_id>", "found kind 'person'"], start=2
     ):
         assert f"line {line}: " in message and problem in message
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        (f"url,{URL},1.jpg,request", "found 4 fields, expected 3 (kind, value, reason)"),
+        (f"url,{URL}", "found 2 fields, expected 3"),
+        ("url", "found 1 fields, expected 3"),
+        (f'url,{URL},"one" more', "quotes"),
+        (f'url,"{URL},request\nurl,http://x.test/",request', "found a field that goes over several lines"),
+        (f'url,{URL},"request', "quotes"),
+    ],
+)
+def test_a_line_of_other_fields_than_the_columns_is_named(tmp_path: Path, line: str, problem: str) -> None:
+    path = listed(tmp_path, "kind,value,reason\nsample,web/1,request\n\n")
+    path.write_text(path.read_text() + line + "\n")
+    with pytest.raises(RemovalsError) as error:
+        read_removals(path)
+    last = 4 + line.count("\n")
+    assert f"line {last}: " in str(error.value) or f"line {last + 1}: " in str(error.value)
+    assert problem in str(error.value) and "example.org" not in str(error.value)
+
+
+def test_lines_that_name_nothing_are_told(tmp_path: Path) -> None:
+    """By number and by address, which may be written as published or as it is asked."""
+    quoted = URL.replace(" ", "%20")
+    text = f"""
+        kind,value,reason
+        url,{quoted},written as asked
+        url,https://other.example/ä.jpg,written as published
+        url,https://other.example/mistyped.jpg,x
+        sample,web/01,x
+        sample,Web/1,x
+        sample,web/2,x
+        sha256,{content_hash(b"never seen")},x
+        """
+    lines = read_removals(listed(tmp_path, text))
+    reached = [("web", 1, URL), ("web", 3, "https://other.example/%C3%A4.jpg"), ("web", 5, None), ("web", 6, "no url")]
+    assert {(each.line, each.kind) for each in unmatched(lines, reached)} == {
+        (4, "url_hash"), (6, "sample"), (7, "sample")
+    }  # fmt: skip
+    assert len(unmatched(lines, [])) == 6
+
+
+def test_an_address_is_removed_however_it_is_written(
+    store: ImageStore, connection: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    for written in (URL, URL.replace(" ", "%20"), URL + "#top", URL.replace("example.org", "EXAMPLE.org")):
+        (line,) = read_removals(listed(tmp_path, f"kind,value,reason\nurl,{written},request\n"))
+        remove(store, spread(line.forms, connection), [line])
+        removals = Removals(tuple(read_tombstones(store.lake)))
+        assert removals.reason_as_asked(URL) == removals.reason_as_asked(URL.replace(" ", "%20")) == "request"
+        assert removals.reason_as_asked("https://example.org/another.jpg") is None
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 import textwrap
+import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from laionet_assets.images.part_folder import PartFolder
-from laionet_assets.images.shard_writer import Added, ShardWriter
+from laionet_assets.images.shard_writer import FOREIGN_SECONDS, Added, ShardWriter
 from laionet_assets.images.shards import (
     CorruptShardError,
     PartBusyError,
@@ -25,7 +26,7 @@ from laionet_assets.images.shards import (
     pack,
     shard_entries,
 )
-from laionet_assets.warehouse.lake import Lake
+from laionet_assets.warehouse.lake import HOST, Lake
 from laionet_assets.warehouse.table import PartKey
 
 PART = PartKey("web", "part-0")
@@ -426,3 +427,46 @@ def test_killed_in_the_middle_a_writer_resumes_where_it_stood(folder: PartFolder
     assert hidden(folder) == []
     shards = [shard_entries(Path(folder.path(shard)), shard, verify=True)[0] for shard in folder.shards()]
     assert [entry for entries in shards for entry in entries] == folder.entries()
+
+
+def left_by(folder: PartFolder, host: str, *, seconds_ago: float) -> None:
+    """What a writer on a host left when it was killed."""
+    with writer(folder) as killed:
+        killed.add(picture(1), "jpg")
+        killed.record({"url_hash": "x"})
+    (folder.staging / ".lock").write_text(host)
+    for path in folder.staging.glob(".*"):
+        os.utime(path, (time.time() - seconds_ago,) * 2)
+
+
+def test_what_another_host_is_writing_is_left_alone(folder: PartFolder) -> None:
+    """Locks of a shared folder may be those of one host alone."""
+    left_by(folder, "another-host", seconds_ago=FOREIGN_SECONDS / 2)
+    before = {path.name: path.read_bytes() for path in folder.staging.glob(".*")}
+    with (
+        pytest.raises(PartBusyError, match=r"the host another-host wrote them 300 seconds ago and is not done"),
+        writer(folder),
+    ):
+        pass
+    assert {path.name: path.read_bytes() for path in folder.staging.glob(".*")} == before
+
+
+@pytest.mark.parametrize(("host", "seconds_ago"), [("another-host", FOREIGN_SECONDS + 60), (HOST, 0)])
+def test_what_nobody_writes_any_more_is_taken_over(folder: PartFolder, host: str, seconds_ago: float) -> None:
+    left_by(folder, host, seconds_ago=seconds_ago)
+    with writer(folder) as heir:
+        assert len(heir) == 1 and heir.recorded == [{"url_hash": "x"}]
+        assert (folder.staging / ".lock").read_text() == HOST
+        heir.commit()
+    assert (folder.staging / ".lock").read_text() == ""
+
+
+def test_lines_of_a_journal_that_were_never_written_cost_themselves_alone(folder: PartFolder) -> None:
+    """A machine that loses its power may leave zeros."""
+    with writer(folder) as killed:
+        killed.record({"url_hash": "x"})
+    journal = folder.staging / ".journal.jsonl"
+    journal.write_bytes(bytes(30) + b"\n[1]\n\n\xff\xfe\n" + journal.read_bytes() + b'{"url_hash": "torn')
+    with writer(folder) as heir:
+        assert heir.recorded == [{"url_hash": "x"}]
+    assert journal.read_bytes() == b'{"url_hash":"x"}\n'

@@ -303,3 +303,38 @@ TestStoreMachine = StoreMachine.TestCase
 TestStoreMachine.settings = settings(
     max_examples=12, stateful_step_count=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )
+
+
+def test_files_that_are_none_of_ours_stop_nothing(tmp_path: Path) -> None:
+    store, part = ImageStore(str(tmp_path)), PartKey("web", "part-0")
+    with store.writer(part) as writer:
+        sha256 = writer.add(b"picture", "jpg").sha256
+        writer.commit()
+    folder = tmp_path / part.folder
+    for path in (
+        "backup/old/index.parquet",
+        "source=web/index.parquet",
+        "source=web/part=x/y/index.parquet",
+        "source=file.tar",
+        "lost+found/x/y",
+        "._removals.parquet",
+    ):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(b"stray")
+    for name in (
+        "shard-00000 (copy).tar",
+        ".shard-x.tar.open",
+        ".nfs000001",
+        "Thumbs.db",
+        ".DS_Store",
+        "index.parquet~",
+    ):
+        (folder / name).write_bytes(b"stray")
+    store = ImageStore(str(tmp_path))
+    assert store.parts() == [part] and store.read(sha256) == b"picture"
+    assert {each for _, each in store.traces()} == {sha256}
+    assert store.discard([sha256]).images == 1
+    with store.writer(part) as writer:
+        writer.add(b"another", "jpg")
+        assert writer.commit().images == 1
+    assert (folder / ".nfs000001").read_bytes() == (tmp_path / "backup/old/index.parquet").read_bytes() == b"stray"

@@ -214,3 +214,36 @@ def test_a_picture_is_turned_once() -> None:
     turned = admit(described_png(), "corrected").image
     assert turned.size == (120, 160)
     assert to_rgb(turned) == (turned, ())
+
+
+def segments(jpeg: bytes) -> list[tuple[int, range]]:
+    """Marker of every segment of a JPEG before its pixels, and where its content lies."""
+    found, at = [], 2
+    while jpeg[at + 1] != 0xDA:
+        size = int.from_bytes(jpeg[at + 2 : at + 4], "big")
+        found.append((jpeg[at + 1], range(at + 4, at + 2 + size)))
+        at += 2 + size
+    return found
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+def test_no_damaged_segment_of_metadata_is_damage_of_a_jpeg() -> None:
+    """EXIF, XMP, profile, comment, Photoshop's resources, the list of pictures of a multi-picture file."""
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = 6, "words " * 9
+    data = encoded(photo(), "JPEG", exif=exif, icc_profile=bytes(range(200)), comment=b"words " * 9, xmp=b"<x/>" * 9)
+    pictures = b"MPF\0II*\0\x08\0\0\0\x01\0\x01\xb0\4\0\1\0\0\0\2\0\0\0" + bytes(40)
+    resources = b"Photoshop 3.0\x008BIM\x04\x04\0\0\0\0\0\x10" + bytes(16)
+    for marker, content in ((b"\xff\xe2", pictures), (b"\xff\xed", resources)):
+        data = data[:2] + marker + struct.pack(">H", len(content) + 2) + content + data[2:]
+    metadata = [place for marker, place in segments(data) if marker in (0xE0, 0xE1, 0xE2, 0xED, 0xFE)]
+    assert len(metadata) == 7
+    plain, dice = admit(data, "paper").image.tobytes(), random.Random(4)
+    for place in metadata:
+        for _ in range(20):
+            spoilt = bytearray(data)
+            for _ in range(dice.choice([1, 8])):
+                spoilt[dice.choice(place)] = dice.randrange(256)
+            assert admit(bytes(spoilt), "paper").image.tobytes() == plain
+            assert admit(bytes(spoilt), "corrected").is_admitted
+            assert inspect(bytes(spoilt), min_pixels=1, max_pixels=10**6).error is None

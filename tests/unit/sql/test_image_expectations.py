@@ -63,6 +63,10 @@ SPOILT = {
         "marts.removal_leftovers",
         "nothing_removed_is_left",
     ): "insert into marts.removal_leftovers select 'core.images', 'sample', 's/4', 1",
+    (
+        "marts.unmatched_removals",
+        "every_line_names_something",
+    ): "insert into marts.unmatched_removals select 3, 'sample', 's/9', 'a wish'",
     ("marts.removal_leftovers", "it_was_removed"): "insert into marts.removal_leftovers select 'x', 'sample', 's/9', 1",
 }
 

@@ -160,3 +160,11 @@ def test_a_small_table_is_read_without_threads(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "0"
+
+
+def test_a_file_called_as_a_folder_of_a_part_stops_nothing(warehouse: Warehouse, tmp_path: Path) -> None:
+    for name in ("source=old.tar", "source=a/part=b.tar"):
+        stray = Path(warehouse.lake.folder(SIGHTINGS)) / name
+        stray.parent.mkdir(parents=True, exist_ok=True)
+        stray.write_bytes(b"stray")
+    assert warehouse.lake.parts(SIGHTINGS) == []

@@ -6,6 +6,7 @@ import aiohttp
 import pytest
 
 from laionet_assets.images.fetch.address import ForbiddenAddress
+from laionet_assets.images.fetch.codings import CodingError
 from laionet_assets.images.fetch.exchange import classify, error_of_status, parse_retry_after
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -33,8 +34,8 @@ def test_retry_after(value: str | None, seconds: float | None) -> None:
 
 @pytest.mark.parametrize(
     ("status", "error"),
-    [(404, "http_404"), (410, "http_404"), (429, "http_429"), (400, "http_4xx"), (451, "http_4xx"), (500, "http_5xx"),
-     (599, "http_5xx"), (304, "protocol"), (300, "protocol"), (600, "protocol"), (199, "protocol")],
+    [(404, "http_404"), (410, "http_404"), (429, "http_429"), (400, "http_4xx"), (451, "http_404"), (403, "http_4xx"),
+     (500, "http_5xx"), (599, "http_5xx"), (304, "protocol"), (300, "protocol"), (600, "protocol"), (199, "protocol")],
 )  # fmt: skip
 def test_http_status(status: int, error: str) -> None:
     assert error_of_status(status) == error
@@ -60,7 +61,7 @@ KEY = aiohttp.client_reqrep.ConnectionKey("h.org", 80, False, True, None, None, 
         (aiohttp.ConnectionTimeoutError("h.org"), "timeout"),
         (TimeoutError(), "timeout"),
         (aiohttp.InvalidURL("http://h.org/secret"), "bad_url"),
-        (aiohttp.ClientError("corrupt content-encoding"), "protocol"),
+        (CodingError("corrupt content-encoding"), "protocol"),
         (ValueError("http://h.org/secret"), "protocol"),
     ],
 )

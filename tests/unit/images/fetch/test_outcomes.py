@@ -17,7 +17,8 @@ def test_the_classes_that_the_project_promises_exist() -> None:
 def test_what_is_tried_again_in_a_run_may_be_tried_again_later() -> None:
     transient = {error for error in ErrorClass if error.is_transient}
     assert transient == {"dns_temporary", "connect", "timeout", "http_429", "http_5xx"}
-    assert {error for error in ErrorClass if error.is_retryable} == transient | {"tls", "robots_unavailable"}
+    later = {"dns", "http_4xx", "protocol", "robots_unavailable", "tls", "too_many_redirects"}
+    assert {error for error in ErrorClass if error.is_retryable} == transient | later
 
 
 def test_status_follows_the_class() -> None:

@@ -1,4 +1,5 @@
 import time
+from datetime import UTC, datetime
 
 import pytest
 from yarl import URL
@@ -14,6 +15,8 @@ from laionet_assets.images.fetch.robots import (
     opted_out_directive,
     parse_robots,
 )
+from tests.unit.images.fetch.raw_server import answer as wire_answer
+from tests.unit.images.fetch.raw_server import ask, picture, raw_server
 
 PRODUCT = "laionet-assets"
 
@@ -93,12 +96,23 @@ def test_crawl_delay_is_read_for_us() -> None:
         (Answer(ErrorClass.DNS), ErrorClass.DNS),
         (Answer(ErrorClass.TIMEOUT), ErrorClass.TIMEOUT),
         (Answer(ErrorClass.FORBIDDEN_ADDRESS), ErrorClass.FORBIDDEN_ADDRESS),
+        (Answer(ErrorClass.PROTOCOL, "not HTTP"), ErrorClass.ROBOTS_UNAVAILABLE),
+        (Answer(ErrorClass.BAD_URL, "redirect: not a URL"), ErrorClass.ROBOTS_UNAVAILABLE),
+        (Answer(ErrorClass.TOO_LARGE), ErrorClass.ROBOTS_UNAVAILABLE),
     ],
 )
 def test_what_an_answer_means(answer: Answer, error: ErrorClass | None) -> None:
     rules = robots_rules(answer, product=PRODUCT)
     assert rules.error == error
     assert rules.allows(URL("http://h.org/x"), PRODUCT) is (error is None)
+
+
+@pytest.mark.parametrize("error", list(ErrorClass))
+def test_no_fault_of_robots_txt_is_final_for_the_pictures_of_a_host(error: ErrorClass) -> None:
+    """But for an address that must not be connected to, robots.txt or not."""
+    for is_redirected in (False, True):
+        found = robots_rules(Answer(error), product=PRODUCT, is_redirected=is_redirected).error
+        assert found is None or found.is_retryable or (found == error == ErrorClass.FORBIDDEN_ADDRESS)
 
 
 def test_a_redirect_to_nowhere_is_no_answer() -> None:
@@ -136,7 +150,26 @@ def test_the_cache_forgets_by_time_and_by_size() -> None:
         (["LAIONET-ASSETS: noindex"], "noindex"),
         (["laionet-assets: all, otherbot: noai"], None),
         (["*: noai"], "noai"),
-        (["unavailable_after: 25 Jun 2010 15:00:00 PST, noindex"], "noindex"),
+        (["unavailable_after: 25 Jun 2040 15:00:00 PST, noindex"], "noindex"),
+        (["unavailable_after: Mon, 25 Jun 2040 15:00:00 GMT, noindex"], "noindex"),
+        (["unavailable_after: Monday, 25-Jun-40 15:00:00 GMT, noai"], "noai"),
+        (["unavailable_after: 2040-06-25T15:00:00+02:00, noai"], "noai"),
+        (["unavailable_after: 25 Jun 2040, 15:00:00 GMT, noai"], "noai"),
+        (["noai, unavailable_after: Mon, 25 Jun 2040 15:00:00 GMT"], "noai"),
+        (["googlebot: unavailable_after: Mon, 25 Jun 2040 15:00:00 GMT, noai"], None),
+        (["googlebot: unavailable_after: Mon, 25 Jun 2040 15:00:00 GMT, laionet-assets: noai"], "noai"),
+        (["laionet-assets: unavailable_after: Mon, 25 Jun 2001 15:00:00 GMT"], "unavailable_after"),
+        (["googlebot: unavailable_after: Mon, 25 Jun 2001 15:00:00 GMT"], None),
+        (["unavailable_after: 25 Jun 2010 15:00:00 PST"], "unavailable_after"),
+        (["all, unavailable_after: Friday, 25-Jun-10 15:00:00 GMT"], "unavailable_after"),
+        (["unavailable_after: 2010-06-25"], "unavailable_after"),
+        (["unavailable_after: 25 Jun 2040 15:00:00 GMT"], None),
+        (["unavailable_after: some day, follow"], None),
+        (["unavailable_after:"], None),
+        (["googlebot: all, otherbot: none, *: noimageai"], "noimageai"),
+        (["googlebot/2.1: noai"], None),
+        (["laionet-assets/1.0: noai"], "noai"),
+        (["my words: noai"], None),
         (["max-snippet: 20, noai"], "noai"),
         (["noaiplease"], None),
     ],
@@ -147,3 +180,21 @@ def test_x_robots_tag(values: list[str], directive: str | None) -> None:
 
 def test_only_the_configured_directives_count() -> None:
     assert opted_out_directive(["noindex, none"], tokens=("noai",), product=PRODUCT) is None
+    assert opted_out_directive(["unavailable_after: 2010-06-25"], tokens=("noai",), product=PRODUCT) is None
+
+
+def test_a_date_counts_from_its_moment_on() -> None:
+    def found(now: datetime) -> str | None:
+        value = ["unavailable_after: Wed, 25 Jun 2031 15:00:00 GMT"]
+        return opted_out_directive(value, tokens=OPT_OUT_TOKENS, product=PRODUCT, now=now)
+
+    assert found(datetime(2031, 6, 25, 14, 59, 59, tzinfo=UTC)) is None
+    assert found(datetime(2031, 6, 25, 15, tzinfo=UTC)) == "unavailable_after"
+
+
+def test_no_picture_of_a_host_that_says_so_is_kept() -> None:
+    """With the tag in any form, over the wire."""
+    tags = ["noai", "unavailable_after: Mon, 25 Jun 2040 15:00:00 GMT, noindex", "*: none"]
+    routes = {f"/{i}": wire_answer(picture(), f"X-Robots-Tag: {tag}") for i, tag in enumerate(tags)}
+    with raw_server(routes) as server:
+        assert {o.error_class for o in ask(server, *(f"http://h.test{path}" for path in routes))} == {"opted_out"}

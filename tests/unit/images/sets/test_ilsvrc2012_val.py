@@ -85,7 +85,7 @@ def test_labels_go_from_number_to_ilsvrc_id_to_wnid(
     assert [item.wnid for item in items] == [by_ilsvrc_id[ilsvrc_id - 1] for ilsvrc_id in truth]
     assert [item.wnid for item in items] != [imagenet_wnids[ilsvrc_id - 1] for ilsvrc_id in truth]
     assert items[6].read() == b"image 7"
-    assert found.count() == 40 and found.notes() == []
+    assert found.count() == found.expected == 40 and found.left_out() == []
 
 
 def test_missing_images_do_not_shift_the_labels(
@@ -94,7 +94,7 @@ def test_missing_images_do_not_shift_the_labels(
     put_images(tmp_path, range(5, 8))
     found = open_val(tmp_path, imagenet_wnids, kit)
     assert [item.wnid for item in found.iterate()] == [by_ilsvrc_id[n - 1] for n in truth[4:7]]
-    assert found.notes() == ["val: found 3 of 40 validation images; the others count as missing"]
+    assert (found.count(), found.expected) == (3, 40), "the others count as missing"
 
 
 @pytest.mark.parametrize("place", ["inside", "beside", "archive", "data folder"])
@@ -124,7 +124,7 @@ def test_images_sorted_into_folders_need_no_kit(tmp_path: Path, imagenet_wnids: 
         ("ILSVRC2012_val_00000002.JPEG", "n01443537", b"image 2"),
         ("ILSVRC2012_val_00000003.JPEG", "n01440764", b"image 3"),
     ]
-    assert found.notes() == ["val: found 3 of 50,000 validation images; the others count as missing"]
+    assert (found.count(), found.expected) == (3, 50_000)
     put_images(tmp_path / "n01484850", range(3, 4))
     with pytest.raises(ImageSetError, match="each once"):
         list(open_val(tmp_path, imagenet_wnids).iterate())
@@ -187,3 +187,64 @@ def test_the_kit_of_another_year(tmp_path: Path, kit: Path, by_ilsvrc_id: list[s
 
 def test_every_id_is_mapped_by_its_own_field(by_ilsvrc_id: list[str]) -> None:
     assert wnids_by_ilsvrc_id(meta_mat(by_ilsvrc_id)) == dict(enumerate(by_ilsvrc_id, 1))
+
+
+def solution(imagenet_wnids: list[str], count: int = 40) -> str:
+    """As Kaggle has it: in another order, with boxes behind the wnid."""
+    lines = [
+        f"ILSVRC2012_val_{n:08d},{imagenet_wnids[n * 7]} 1 2 3 4 {imagenet_wnids[n * 7]} 5 6 7 8"
+        for n in range(1, count + 1)
+    ]
+    return "\n".join(["ImageId,PredictionString", *reversed(lines)]) + "\n"
+
+
+@pytest.mark.parametrize("place", ["beside", "kaggle", "named"])
+def test_kaggle_labels_are_as_good_as_the_kit(tmp_path: Path, imagenet_wnids: list[str], place: str) -> None:
+    images = tmp_path / "ILSVRC/Data/CLS-LOC/val"
+    put_images(images, range(1, 31))
+    file = {"beside": images.parent, "kaggle": tmp_path, "named": tmp_path / "elsewhere"}[
+        place
+    ] / "LOC_val_solution.csv"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(solution(imagenet_wnids))
+    found = open_val(images, imagenet_wnids, file if place == "named" else None)
+    assert [item.wnid for item in found.iterate()] == [imagenet_wnids[n * 7] for n in range(1, 31)]
+    assert (found.count(), found.expected) == (30, 40)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ImageId,PredictionString\nILSVRC2012_val_00000001,n99999999 1 2 3 4\n", "found 1 other lines: line 2"),
+        ("ImageId,PredictionString\nILSVRC2012_val_00000002,n01440764 1 2 3 4\n", "1 images, not all from 1 on"),
+        ("ImageId,PredictionString\nILSVRC2012_val_000", "found 1 other lines: line 2"),
+        ("", "0 images, not all from 1 on"),
+        (b"\xff\xfe", "cannot be read"),
+    ],
+)
+def test_a_damaged_file_of_kaggle(tmp_path: Path, imagenet_wnids: list[str], text: str | bytes, message: str) -> None:
+    put_images(tmp_path, range(1, 3))
+    (tmp_path / "LOC_val_solution.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ImageSetError, match=message):
+        open_val(tmp_path, imagenet_wnids)
+
+
+@pytest.mark.parametrize("kept", [0, 20, 3_000])
+def test_an_archive_of_the_kit_that_is_cut_off_is_named(
+    tmp_path: Path, kit: Path, imagenet_wnids: list[str], kept: int
+) -> None:
+    put_images(tmp_path / "val", range(1, 3))
+    archive = tmp_path / "ILSVRC2012_devkit_t12.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(kit, kit.name)
+    archive.write_bytes(archive.read_bytes()[:kept])
+    with pytest.raises(ImageSetError, match=r"t12\.tar\.gz cannot be read .* cut off or damaged\. Download"):
+        open_val(tmp_path / "val", imagenet_wnids)
+
+
+def test_a_wnid_behind_the_name_needs_no_kit(tmp_path: Path, imagenet_wnids: list[str]) -> None:
+    for number in (2, 1):
+        (tmp_path / f"ILSVRC2012_val_{number:08d}_{imagenet_wnids[number]}.JPEG").write_bytes(b"x")
+    found = open_val(tmp_path, imagenet_wnids)
+    assert [item.wnid for item in found.iterate()] == imagenet_wnids[1:3]
+    assert next(found.iterate()).image_id == f"ILSVRC2012_val_00000001_{imagenet_wnids[1]}.JPEG"

@@ -6,6 +6,7 @@ import pytest
 
 from laionet_assets.images.sets import ImageSetError, open_image_set
 from laionet_assets.images.sets.imagenetv2 import ImageNetV2
+from laionet_assets.images.sets.items import LeftOut
 
 
 def fill(root: Path, *paths: str) -> None:
@@ -22,7 +23,7 @@ def test_numbers_are_class_indices_in_numeric_order(tmp_path: Path, imagenet_wni
     assert [item.image_id for item in items[:5]] == ["0/a.jpeg", "1/a.jpeg", "2/10.jpeg", "2/a.jpeg", "3/a.jpeg"]
     assert [item.wnid for item in items if item.image_id.endswith("a.jpeg")] == imagenet_wnids
     assert items[3].wnid == "n01484850" and items[3].read() == b"2/a.jpeg"
-    assert found.count() == 1010 and found.notes() == []
+    assert (found.count(), found.expected, found.left_out()) == (1010, 10_000, [])
 
 
 def test_leading_zeros_are_numbers_too(tmp_path: Path, imagenet_wnids: list[str]) -> None:
@@ -32,8 +33,8 @@ def test_leading_zeros_are_numbers_too(tmp_path: Path, imagenet_wnids: list[str]
         ("9/a.jpeg", imagenet_wnids[9]),
         ("10/a.jpeg", imagenet_wnids[10]),
     ]
-    assert found.notes() == [
-        "v2: found 2 of 1000 classes; there is no folder 0, 1, 2, 3, 4, 5, 6, 7, 8, 11 and 988 more"
+    assert found.left_out() == [
+        LeftOut("class without a folder", 998, ("0", "1", "2", "3", "4", "5", "6", "7", "8", "11"))
     ]
 
 

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from laionet_assets.images.sets import ImageSet, ImageSetError, open_image_set
+from laionet_assets.images.sets.items import LeftOut
 from laionet_assets.images.sets.webdataset import WebDataset
 
 
@@ -92,9 +93,9 @@ def test_failures_are_counted_with_their_error(tmp_path: Path, imagenet_wnids: l
         "failed_to_download: HTTP Error 404: Not Found": 6,
         "failed_to_resize: Image decoding error": 6,
     }
-    assert found.notes() == [
-        "web: 12 of 24 rows have no picture (failed_to_download: HTTP Error 404: Not Found: 6, "
-        "failed_to_resize: Image decoding error: 6)"
+    assert [(each.reason, each.count) for each in found.left_out()] == [
+        ("failed_to_download: HTTP Error 404: Not Found", 6),
+        ("failed_to_resize: Image decoding error", 6),
     ]
 
 
@@ -162,7 +163,48 @@ def test_a_tar_that_ends_early_is_used_and_said(tmp_path: Path, imagenet_wnids: 
     assert [item.image_id for item in items] == before[: len(items)] and 6 < len(items) < 12
     assert found.count() == len(items)
     assert found.outcomes()["success, but no picture in the tar"] == 12 - len(items)
-    assert found.notes()[0] == "web: 00001.tar ends in the middle of a file; what comes before is used"
+    assert LeftOut("tar ends in the middle of a file", 1, ("00001.tar",)) in found.left_out()
+
+
+def test_links_and_dots_in_names_are_told(tmp_path: Path, imagenet_wnids: list[str]) -> None:
+    """A hard link is the picture that it links to."""
+    (tmp_path / "a.jpg").write_bytes(b"picture")
+    os.link(tmp_path / "a.jpg", tmp_path / "b.jpg")
+    (tmp_path / "c.jpg").symlink_to("a.jpg")
+    (tmp_path / "IMG.2020.01.jpg").write_bytes(b"another")
+    with tarfile.open(tmp_path / "set.tar", "w") as tar:
+        for name in ("a.jpg", "b.jpg", "c.jpg", "IMG.2020.01.jpg"):
+            tar.add(tmp_path / name, name)
+    found = opened(tmp_path / "set.tar", imagenet_wnids)
+    assert [(item.image_id, item.read()) for item in found.iterate()] == [("a", b"picture"), ("b", b"picture")]
+    assert {each.reason: each.examples for each in found.left_out()} == {
+        "link": ("c.jpg",),
+        "dots in the name: what is behind the first is the ending": ("IMG.2020.01.jpg",),
+    }
+
+
+@pytest.mark.parametrize("damage", ["cut off", "something else", "empty"])
+@pytest.mark.parametrize("file", ["00001.parquet", "1.json", "long.tar"])
+def test_what_is_damaged_is_one_message_that_names_it(
+    tmp_path: Path, imagenet_wnids: list[str], file: str, damage: str
+) -> None:
+    def spoilt(data: bytes) -> bytes:
+        return {"cut off": data[: len(data) // 2], "something else": b"<html>no</html>", "empty": b""}[damage]
+
+    if file == "00001.parquet":
+        write_img2dataset(tmp_path)
+        (tmp_path / file).write_bytes(spoilt((tmp_path / file).read_bytes()))
+    elif file == "1.json":
+        write_tar(tmp_path / "a.tar", [("1.jpg", b"x"), ("1.json", spoilt(b'{"wnid": "n01443537"}'))])
+    else:
+        write_tar(tmp_path / file, [("x" * 150 + ".jpg", b"long" * 900), ("a.jpg", b"b")], tarfile.GNU_FORMAT)
+        data = (tmp_path / file).read_bytes()
+        (tmp_path / file).write_bytes(data[:2_000] if damage == "cut off" else spoilt(data))
+        if damage == "empty":
+            return  # a tar without members
+    with pytest.raises(ImageSetError) as error:
+        list(opened(tmp_path, imagenet_wnids, None if file == "long.tar" else "wnid").iterate())
+    assert file in str(error.value) and "image set web: " in str(error.value)
 
 
 def test_the_fingerprint_sees_new_shards_and_changed_ones(tmp_path: Path, imagenet_wnids: list[str]) -> None:
