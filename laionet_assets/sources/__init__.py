@@ -5,12 +5,12 @@ not belong here: Dagster, the lake, anything about what a caption says. No part 
 its file, streaming.
 
     files = discover("laion", "auto", "s3://bucket/laion400m")
-    ordinals = assign_ordinals({}, [file.part for file in files], part_number=part_number_of("auto"))
+    ordinals, refused = assign_ordinals({}, [file.part for file in files])
     record = inspect_part(connection, files[0], adapter="auto", ordinal=..., fingerprint=fingerprint(files[0]))
     connection.execute(f"create view raw.pairs as {pairs_view_sql([record])}")
 """
 
-from laionet_assets.sources.adapters import AUTO, adapter_module, adapter_named, adapters, part_number_of
+from laionet_assets.sources.adapters import AUTO, adapter_module, adapter_named, adapters
 from laionet_assets.sources.discovery import (
     PartFile,
     discover,
@@ -50,7 +50,6 @@ __all__ = [
     "pairs_sql",
     "pairs_view_sql",
     "part_name",
-    "part_number_of",
     "quarantine_sql",
     "read_records",
     "resolve_path",

@@ -4,6 +4,7 @@ Belongs here: ordinals, inspecting a file, the rows of raw.parts. Does not belon
 part (`reading`).
 """
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -20,6 +21,9 @@ from laionet_assets.warehouse.sql import identifier
 
 SAMPLES_PER_PART = 100_000_000
 MAX_ORDINAL = 2**63 // SAMPLES_PER_PART - 1
+_NUMBERED = re.compile(r"^(?P<kind>(?:part|train|metadata)[-_])?(?P<number>\d{1,11})(?P<rest>$|[-_.].*$)", re.DOTALL)
+_MORE_NUMBERS = re.compile(r"^[-_.]\d+(?:$|[-_.])")
+_FURTHER_FILE = re.compile(r"-c0*[1-9]\d*$")
 
 
 @dataclass(frozen=True)
@@ -63,42 +67,41 @@ class PartRecord:
         return self.ordinal * SAMPLES_PER_PART
 
 
-def assign_ordinals(
-    existing: Mapping[str, int], new: Sequence[str], *, part_number: re.Pattern[str] | None
-) -> dict[str, int]:
-    """Ordinals of all parts of a source: the ones there are, unchanged, and one for every new part.
+def number_in_name(part: str) -> int | None:
+    """The number that the name of a part gives it: of `part-00007`, `train_00007-of-00128`, `00007`; None without one.
 
-    A new part's ordinal is the number in its name where `part_number` finds one, otherwise the next after the highest,
-    in the order given. Ordinals of parts that are gone belong in `existing`: none is ever given twice. Raises
-    SourceError naming all clashes.
+    A date is no number, nor is the name of a file in hive folders (`lang=en/part-0`), nor of a further file that the
+    same task of a cluster wrote (`part-00007-...-c001`).
+    """
+    match = _NUMBERED.match(part)
+    if match is None or _FURTHER_FILE.search(part) or (not match["kind"] and _MORE_NUMBERS.match(match["rest"])):
+        return None
+    return int(match["number"])
+
+
+def assign_ordinals(existing: Mapping[str, int], new: Sequence[str]) -> tuple[dict[str, int], dict[str, str]]:
+    """Ordinals of the parts of a source: the ones there are, unchanged, and one for every new part; and by name why a
+    part gets none.
+
+    A new part's ordinal is the number in its name. Where there is none, or another part has it, it is the first 35 bits
+    of the sha256 of the name, so that it does not depend on what was seen before. Ordinals of parts that are gone
+    belong in `existing`: none is ever given twice.
     """
     ordinals = dict(existing)
     holders = {ordinal: part for part, ordinal in existing.items()}
-    problems: list[str] = []
-    waiting: list[str] = []
-    for part in dict.fromkeys(new):
-        if part in ordinals:
-            continue
-        match = part_number.search(part) if part_number else None
-        if match is None:
-            waiting.append(part)
-            continue
-        ordinal = int(match[1])
-        if ordinal > MAX_ORDINAL:
-            problems.append(f"{part}: {ordinal} is too high, expected at most {MAX_ORDINAL}")
-        elif ordinal in holders:
-            problems.append(f"{part}: {ordinal} is taken by {holders[ordinal]}")
+    refused: dict[str, str] = {}
+    for part in sorted(set(new) - existing.keys(), key=lambda part: (number_in_name(part) is None, part)):
+        number = number_in_name(part)
+        ordinal = number if number is not None and number <= MAX_ORDINAL and number not in holders else _hashed(part)
+        if ordinal in holders:
+            refused[part] = f"its number {ordinal} is taken by {holders[ordinal]}; rename the file"
         else:
-            ordinals[part] = ordinal
-            holders[ordinal] = part
-    if problems:
-        raise SourceError(
-            "parts are numbered by their names, and these numbers cannot be given (sample ids would clash). "
-            "Rename the files, or make them a source of their own:\n" + "\n".join(f"  {each}" for each in problems)
-        )
-    for ordinal, part in enumerate(waiting, start=max(ordinals.values(), default=-1) + 1):
-        ordinals[part] = ordinal
-    return ordinals
+            ordinals[part], holders[ordinal] = ordinal, part
+    return ordinals, refused
+
+
+def _hashed(part: str) -> int:
+    return int.from_bytes(hashlib.sha256(part.encode()).digest()[:5], "big") >> 5
 
 
 def detect_adapter(connection: duckdb.DuckDBPyConnection, file: PartFile, *, adapter: str = "auto") -> Adapter:

@@ -16,7 +16,6 @@ from laionet_assets.sources import (
     fingerprint,
     inspect_part,
     pairs_view_sql,
-    part_number_of,
     quarantine_sql,
 )
 from tests.unit.sources.files import laion400m_with, write_format, write_parquet
@@ -67,7 +66,7 @@ def test_parts_of_a_bucket_are_found_fingerprinted_and_read(
 
     with duckdb.connect(":memory:") as connection:
         connection.register_filesystem(filesystem_of(url, storage_options=storage_options)[0])
-        ordinals = assign_ordinals({}, [file.part for file in files], part_number=part_number_of("auto"))
+        ordinals, _ = assign_ordinals({}, [file.part for file in files])
         records = [
             inspect_part(connection, file, adapter="auto", ordinal=ordinals[file.part], fingerprint=each)
             for file, each in zip(files, prints, strict=True)

@@ -3,7 +3,6 @@
 Belongs here: the shape of the declaration. The declarations are the modules beside this one; `resolution` reads them.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -49,8 +48,6 @@ class Adapter:
     `columns`: normalised column -> the origins it may have; a file with two of them is ambiguous. `required`:
     normalised columns that a file must have. `identified_by`: a file is of this format if it has at least one name of
     every group and none of `never_with`. `layout`: names of the columns, in order, where the file itself has none.
-    `part_number`: finds, as its first group, the number in the name of a part; None where the format does not number
-    its parts.
     """
 
     name: str
@@ -61,7 +58,6 @@ class Adapter:
     never_with: tuple[str, ...] = ()
     layout: tuple[str, ...] | None = None
     formats: tuple[Format, ...] = (PARQUET,)
-    part_number: re.Pattern[str] | None = None
     bounds: tuple[Bound, ...] = BOUNDS
 
     def __post_init__(self) -> None:

@@ -3,12 +3,9 @@
 Source: the columns that LAION published (laion.ai, 2021-2024); in some copies whole numbers are stored as f64.
 """
 
-import re
-
 from laionet_assets.sources.adapters.base import Adapter
 from laionet_assets.sources.formats import CSV, PARQUET
 
-PART_NUMBER = re.compile(r"^(?:part|train|metadata)[-_](\d+)(?:[-_.]|$)")
 _SAFETY = {"nsfw": ("NSFW",), "punsafe": ("punsafe",), "pwatermark": ("pwatermark",)}
 _SHARED = {
     **_SAFETY,
@@ -29,7 +26,6 @@ ADAPTERS = (
         identified_by=(("SAMPLE_ID",), ("URL",), ("TEXT",)),
         never_with=_DERIVED,
         formats=(PARQUET, CSV),
-        part_number=PART_NUMBER,
     ),
     Adapter(
         name="laion2b",
@@ -37,7 +33,6 @@ ADAPTERS = (
         columns={**_SHARED, "source_key": ("SAMPLE_ID",), "caption": ("TEXT",), "url": ("URL",)},
         identified_by=(("URL",), ("TEXT",), _DERIVED),
         formats=(PARQUET, CSV),
-        part_number=PART_NUMBER,
     ),
     Adapter(
         name="relaion",
@@ -46,6 +41,5 @@ ADAPTERS = (
         identified_by=(("url",), ("caption",), (*_DERIVED, "similarity", "NSFW", "md5")),
         never_with=("status",),
         formats=(PARQUET, CSV),
-        part_number=PART_NUMBER,
     ),
 )

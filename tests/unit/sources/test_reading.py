@@ -151,7 +151,7 @@ def many(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> list[PartReco
             f"from range(20) t(i)) to '{path}'"
         )
     files = discover("it's", "auto", str(folder))
-    ordinals = assign_ordinals({}, [file.part for file in files], part_number=re.compile(r"(\d+)"))
+    ordinals, _ = assign_ordinals({}, [file.part for file in files])
     return [
         inspect_part(connection, file, adapter="auto", ordinal=ordinals[file.part], fingerprint=fingerprint(file))
         for file in files
