@@ -19,7 +19,7 @@ from laionet_assets.assets.pipeline import Pipeline, build_pipeline
 from laionet_assets.assets.planning import Task, kept_back, never_made, phases, stale_tasks
 from laionet_assets.commands.instance import bury_dead_runs, dagster_instance, process_tags
 from laionet_assets.commands.summary import Tally, record, summarize
-from laionet_assets.commands.terminal import open_console
+from laionet_assets.commands.terminal import inert, open_console
 from laionet_assets.definitions import build_defs
 from laionet_assets.errors import UserError
 from laionet_assets.settings import load_settings
@@ -48,23 +48,33 @@ def run_pipeline(
     defs = build_defs(settings, pipeline=pipeline)
     names = selected_tables(defs, pipeline, select)
     synced = sync_parts(settings, pipeline.warehouse)
-    for notice in synced.notices:
-        console.print(f"[yellow]note[/] {notice}")
+    for notice in synced.notes:
+        _say(console, "[yellow]note[/]", notice)
+    for problem in synced.problems:
+        _say(console, "[red]failed[/]", problem)
     wanted = chosen_parts(synced.present, parts)
     for source in sorted(pipeline.warehouse.set_aside()):
         console.print(f"[yellow]note[/] source {source} is not in the settings: its rows are set aside, its files stay")
     started = time.monotonic()
     refresh_catalog(pipeline.warehouse)
-    sealed = [] if parts else synced.kept
+    sealed = [] if parts else synced.sealed
     plan = partial(stale_tasks, pipeline.warehouse, pipeline.steps, wanted, names=names, sealed=sealed)
     tally = Tally()
     with dagster_instance(settings) as instance:
         bury_dead_runs(instance)
-        instance.add_dynamic_partitions(PARTS.name or "", [part.key for part in synced.present])
+        instance.add_dynamic_partitions(PARTS.name or "", [part.key for part in (*synced.present, *sealed)])
         _execute(defs, instance, pipeline, plan, tally, console, force=force)
     refresh_catalog(pipeline.warehouse)
     summarize(console, pipeline, tally, time.monotonic() - started, parts=len(wanted))
-    return 1 if tally.failures else 0
+    if synced.problems:
+        _say(console, "[red]left out[/]", f"{len(synced.problems)} sources or parts that cannot be used, named above")
+    return 1 if tally.failures or synced.problems else 0
+
+
+def _say(console: Console, kind: str, message: str) -> None:
+    """One line of a kind, and the text of others (paths, errors) as it is."""
+    console.print(f"{kind} ", end="")
+    console.print(inert(message, keep="\n"), markup=False, highlight=False)
 
 
 def selected_tables(defs: dg.Definitions, pipeline: Pipeline, select: str | None) -> set[str]:

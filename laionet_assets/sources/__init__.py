@@ -4,7 +4,7 @@ Belongs here: metadata formats of web image-text data, finding files, what a par
 not belong here: Dagster, the lake, anything about what a caption says. No part is ever copied: its rows are read from
 its file, streaming.
 
-    files = discover("laion", "auto", "s3://bucket/laion400m")
+    files = discover("laion", "auto", "s3://bucket/laion400m").files
     ordinals, refused = assign_ordinals({}, [file.part for file in files])
     record = inspect_part(connection, files[0], adapter="auto", ordinal=..., fingerprint=fingerprint(files[0]))
     connection.execute(f"create view raw.pairs as {pairs_view_sql([record])}")
@@ -12,6 +12,7 @@ its file, streaming.
 
 from laionet_assets.sources.adapters import AUTO, adapter_module, adapter_named, adapters
 from laionet_assets.sources.discovery import (
+    Discovery,
     PartFile,
     discover,
     filesystem_of,
@@ -20,7 +21,7 @@ from laionet_assets.sources.discovery import (
     part_name,
     resolve_path,
 )
-from laionet_assets.sources.errors import SourceError
+from laionet_assets.sources.errors import NoPartsError, SourceError
 from laionet_assets.sources.parts import (
     Breach,
     PartRecord,
@@ -34,6 +35,8 @@ from laionet_assets.sources.reading import pairs_sql, pairs_view_sql, quarantine
 __all__ = [
     "AUTO",
     "Breach",
+    "Discovery",
+    "NoPartsError",
     "PartFile",
     "PartRecord",
     "SourceError",

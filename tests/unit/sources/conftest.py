@@ -24,7 +24,7 @@ def inspect(connection: duckdb.DuckDBPyConnection) -> Inspect:
     """Discover the one file of a path and inspect it."""
 
     def inspect_one(path: Path, *, adapter: str = "auto", ordinal: int = 0, source: str = "web") -> PartRecord:
-        (file,) = discover(source, adapter, str(path))
+        (file,) = discover(source, adapter, str(path)).files
         return inspect_part(connection, file, adapter=adapter, ordinal=ordinal, fingerprint=fingerprint(file))
 
     return inspect_one

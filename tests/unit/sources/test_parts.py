@@ -132,7 +132,7 @@ def test_a_part_with_too_many_rows_is_refused() -> None:
 
 
 def test_the_adapter_of_a_file_is_detected_or_named(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
-    (file,) = discover("web", "auto", str(write_format("coyo", tmp_path)))
+    (file,) = discover("web", "auto", str(write_format("coyo", tmp_path))).files
     assert detect_adapter(connection, file) is adapter_named("coyo")
     assert detect_adapter(connection, file, adapter="laion2b") is adapter_named("laion2b")
 
@@ -155,7 +155,7 @@ def test_records_come_back_as_they_were_written(
 def test_real_captions_are_laion400m_and_nothing_is_quarantined(
     connection: duckdb.DuckDBPyConnection, inspect: Inspect, real_data: Path
 ) -> None:
-    files = discover("laion", "auto", str(real_data / "captions"))
+    files = discover("laion", "auto", str(real_data / "captions")).files
     assert [file.part for file in files] == [f"part-0000{i}" for i in range(4)]
     records = [inspect(Path(file.path), ordinal=i) for i, file in enumerate(files)]
     assert {record.adapter for record in records} == {"laion400m"}

@@ -150,7 +150,7 @@ def many(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> list[PartReco
             f"case when {part} % 8 = 0 and i = 5 then null else 'caption {part} ' || i end as TEXT, 'UNLIKELY' as NSFW "
             f"from range(20) t(i)) to '{path}'"
         )
-    files = discover("it's", "auto", str(folder))
+    files = discover("it's", "auto", str(folder)).files
     ordinals, _ = assign_ordinals({}, [file.part for file in files])
     return [
         inspect_part(connection, file, adapter="auto", ordinal=ordinals[file.part], fingerprint=fingerprint(file))
@@ -252,7 +252,7 @@ def test_parts_on_an_fsspec_filesystem(
     memory.pipe_file("/reading-test/it's [1]/part-00000.parquet", content)
     memory.pipe_file("/reading-test/it's [1]/part-00001.parquet", content)
     memory.pipe_file("/reading-test/it's [1]/cc12m.tsv", lines)
-    files = discover("web", "auto", "memory://reading-test/it's [1]")
+    files = discover("web", "auto", "memory://reading-test/it's [1]").files
     records = [
         inspect_part(connection, file, adapter="auto", ordinal=i, fingerprint=fingerprint(file))
         for i, file in enumerate(files)
