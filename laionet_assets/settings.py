@@ -71,6 +71,11 @@ class SourceSettings(_Strict):
         description="Local glob, folder or file, URL of a filesystem (s3://...), or a list of them; braces are written "
         "out ({a,b}, {0..9}). sample://web, or a synthetic web of another size: sample://web?parts=1&rows=300.",
     )
+    columns: dict[str, str] = Field(
+        default_factory=dict,
+        description="Columns of the files that are read whatever the adapter says: {caption: re_caption, url: "
+        "image_url}. Keys are columns of raw.pairs.",
+    )
     storage_options: dict[str, Any] = Field(
         default_factory=dict, description="Options of the fsspec filesystem of a URL."
     )

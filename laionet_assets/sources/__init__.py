@@ -11,6 +11,7 @@ its file, streaming.
 """
 
 from laionet_assets.sources.adapters import AUTO, adapter_module, adapter_named, adapters
+from laionet_assets.sources.adapters.base import COLUMN_TYPES as READ_COLUMNS
 from laionet_assets.sources.discovery import (
     Discovery,
     PartFile,
@@ -24,6 +25,7 @@ from laionet_assets.sources.discovery import (
 from laionet_assets.sources.errors import NoPartsError, SourceError
 from laionet_assets.sources.parts import (
     Breach,
+    Mapped,
     PartRecord,
     assign_ordinals,
     detect_adapter,
@@ -34,8 +36,10 @@ from laionet_assets.sources.reading import pairs_sql, pairs_view_sql, quarantine
 
 __all__ = [
     "AUTO",
+    "READ_COLUMNS",
     "Breach",
     "Discovery",
+    "Mapped",
     "NoPartsError",
     "PartFile",
     "PartRecord",

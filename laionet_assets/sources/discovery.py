@@ -35,7 +35,7 @@ _IMPOSSIBLE = re.compile(r"[\x00-\x1f\x7f]|\.\.\.")
 _LONGEST_NAME = 240
 _FILE_ENDINGS = tuple(ending for each in FORMATS for ending in each.endings)
 _NAME_ENDINGS = re.compile(
-    r"\.(parquet|tsv|csv|snappy|gz|gzip|zst|zstd|lz4|lz4raw|br|brotli|lzo|uncompressed)$", re.IGNORECASE
+    r"\.(parquet|tsv|csv|jsonl|ndjson|snappy|gz|gzip|zst|zstd|lz4|lz4raw|br|brotli|lzo|uncompressed)$", re.IGNORECASE
 )
 _STRONG_CHECKSUMS = {"s3": "ETag", "s3a": "ETag", "gs": "md5Hash", "gcs": "md5Hash"}
 

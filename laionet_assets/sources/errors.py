@@ -9,3 +9,7 @@ class SourceError(UserError):
 
 class NoPartsError(SourceError):
     """The place of a source can be looked at, and no part of it is there."""
+
+
+class DamagedRowsError(SourceError):
+    """Rows of a file cannot be read; the others may be, in a more lenient way."""

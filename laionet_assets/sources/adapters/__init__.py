@@ -12,6 +12,8 @@ from laionet_assets.sources.adapters.base import Adapter
 from laionet_assets.sources.errors import SourceError
 
 AUTO = "auto"
+GENERIC = "captions"
+"""The adapter of files that no other is for, where the settings say which columns are read."""
 
 
 @cache

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from laionet_assets.sources.bounds import BOUNDS, Bound
-from laionet_assets.sources.formats import PARQUET, Format
+from laionet_assets.sources.file_format import Format
+from laionet_assets.sources.formats import PARQUET
 
 COLUMN_TYPES: Mapping[str, str] = {
     "source_key": "VARCHAR",
@@ -29,7 +30,7 @@ NUMBER_COLUMNS = frozenset(name for name, kind in COLUMN_TYPES.items() if kind i
 
 @dataclass(frozen=True)
 class Greatest:
-    """The greatest of several number columns, all of which the file must have; nulls count for nothing."""
+    """The greatest of several number columns, of those that the file has; nulls count for nothing."""
 
     columns: tuple[str, ...]
 
@@ -38,7 +39,9 @@ class Greatest:
 
 
 Origin = str | Greatest
-"""Where a value comes from: a column of the file (names are compared without regard to case), or several of them."""
+"""Where a value comes from: a column of the file, or several of them. A name as written comes before one of another
+case.
+"""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ Source: the columns that LAION published (laion.ai, 2021-2024); in some copies w
 """
 
 from laionet_assets.sources.adapters.base import Adapter
-from laionet_assets.sources.formats import CSV, PARQUET
+from laionet_assets.sources.formats import CSV, JSON_LINES, PARQUET
 
 _SAFETY = {"nsfw": ("NSFW",), "punsafe": ("punsafe",), "pwatermark": ("pwatermark",)}
 _SHARED = {
@@ -25,14 +25,14 @@ ADAPTERS = (
         required=("caption", "url", "nsfw"),
         identified_by=(("SAMPLE_ID",), ("URL",), ("TEXT",)),
         never_with=_DERIVED,
-        formats=(PARQUET, CSV),
+        formats=(PARQUET, CSV, JSON_LINES),
     ),
     Adapter(
         name="laion2b",
         description="LAION-2B derivatives: URL, TEXT, WIDTH, HEIGHT, similarity, hash, punsafe, pwatermark, ...",
         columns={**_SHARED, "source_key": ("SAMPLE_ID",), "caption": ("TEXT",), "url": ("URL",)},
         identified_by=(("URL",), ("TEXT",), _DERIVED),
-        formats=(PARQUET, CSV),
+        formats=(PARQUET, CSV, JSON_LINES),
     ),
     Adapter(
         name="relaion",
@@ -40,6 +40,6 @@ ADAPTERS = (
         columns={**_SHARED, "source_key": ("key",), "caption": ("caption",), "url": ("url",)},
         identified_by=(("url",), ("caption",), (*_DERIVED, "similarity", "NSFW", "md5")),
         never_with=("status",),
-        formats=(PARQUET, CSV),
+        formats=(PARQUET, CSV, JSON_LINES),
     ),
 )

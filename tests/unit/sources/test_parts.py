@@ -16,13 +16,15 @@ from laionet_assets.sources import (
     assign_ordinals,
     detect_adapter,
     discover,
+    pairs_sql,
+    quarantine_sql,
     read_records,
 )
 from laionet_assets.sources.parts import MAX_ORDINAL, SAMPLES_PER_PART, check_row_count, number_in_name
 from laionet_assets.sqlmodels.loader import load_project
 from laionet_assets.warehouse.rows import as_documented
 from tests.unit.sources.conftest import Inspect
-from tests.unit.sources.files import LAION400M, TSV_LINES, write_format, write_parquet
+from tests.unit.sources.files import LAION400M, TSV_LINES, write_format, write_parquet, write_text
 
 
 def hashed(part: str) -> int:
@@ -119,10 +121,15 @@ def test_inspecting_records_all_that_is_needed_to_read_the_part(inspect: Inspect
     assert record.resolution.adapter is adapter_named("laion400m")
 
 
-def test_a_part_without_rows_is_refused(inspect: Inspect, tmp_path: Path) -> None:
+def test_a_part_without_rows_is_a_part_of_no_rows(
+    connection: duckdb.DuckDBPyConnection, inspect: Inspect, tmp_path: Path
+) -> None:
     empty = {name: array.slice(0, 0) for name, array in LAION400M.items()}
-    with pytest.raises(SourceError, match="found no rows"):
-        inspect(write_parquet(tmp_path / "part-00000.parquet", empty))
+    header = write_text(tmp_path / "part-00001.csv", "SAMPLE_ID,URL,TEXT,NSFW\n")
+    for path in (write_parquet(tmp_path / "part-00000.parquet", empty), header):
+        record = inspect(path)
+        assert (record.rows, record.pairs, record.breaches, quarantine_sql(record)) == (0, 0, (), None)
+        assert connection.execute(pairs_sql(record)).fetchall() == []
 
 
 def test_a_part_with_too_many_rows_is_refused() -> None:

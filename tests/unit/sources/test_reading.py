@@ -66,6 +66,12 @@ NORMALISED = {
         ("000000001", 1, 1, "UNSURE", None, None, -0.5, None, None),
         ("000000002", None, None, None, None, None, None, None, None),
     ],
+    "grit": [
+        ("1795296605919", 640, 320, None, None, None, 0.25, None, None),
+        ("2", 1, 1, None, None, None, 0.5, None, None),
+        ("3", None, None, None, None, None, None, None, None),
+    ],
+    "captions": [(None,) * 9] * 3,
     "cc3m": [(None,) * 9] * 2,
     "cc12m": [(None,) * 9] * 2,
 }
