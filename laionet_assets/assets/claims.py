@@ -44,7 +44,7 @@ _MISSING = {
 
 def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
     """The step of the table."""
-    is_drawn = any(source.path.startswith("sample://") for source in settings.sources)
+    is_drawn = any(path.startswith("sample://") for source in settings.sources for path in source.paths)
     data = SYNTHETIC if is_drawn else ", ".join(source.name for source in settings.sources)
     return {
         "marts.claims": Step(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import duckdb
 
-from laionet_assets.assets.parts import sample_cache, source_path
+from laionet_assets.assets.parts import sample_cache, source_paths
 from laionet_assets.assets.steps import Work
 from laionet_assets.errors import UserError
 from laionet_assets.images.downloaded import Downloaded, open_folders
@@ -164,7 +164,7 @@ class Fetching:
         if self._fetch.cleared_by is None or self._fetch.uncleared:
             return []
         path = self._settings.resolve(self._fetch.cleared_by)
-        return [(file.path, file.signature) for file in discover("images.fetch.cleared_by", AUTO, path)]
+        return [(file.path, file.signature) for file in discover("images.fetch.cleared_by", AUTO, path).files]
 
     @contextmanager
     def _serve_sample(self, source: str, policy: FetchPolicy) -> Iterator[FetchPolicy]:
@@ -172,7 +172,7 @@ class Fetching:
         from laionet_assets.sample.server import SampleWebServer
 
         settings: SourceSettings = self._sources[source]
-        folder = Path(source_path(self._settings, settings))
+        (folder,) = map(Path, source_paths(self._settings, settings))
         with SampleWebServer(folder, cache=sample_cache(self._settings) / "pictures") as server:
             yield replace(policy, allow_hosts={host: f"{ip}:{port}" for host, (ip, port) in server.hosts().items()})
 

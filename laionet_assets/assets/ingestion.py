@@ -10,6 +10,7 @@ from laionet_assets.errors import UserError
 from laionet_assets.settings import Settings, SettingsError, SourceSettings
 from laionet_assets.sources import (
     AUTO,
+    READ_COLUMNS,
     PartRecord,
     adapter_module,
     adapter_named,
@@ -21,6 +22,7 @@ from laionet_assets.sources import (
     read_records,
 )
 from laionet_assets.sqlmodels.loader import Project
+from laionet_assets.warehouse.sql import literals
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import SourceView, Warehouse
 
@@ -47,7 +49,9 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
         if seen is None:
             seen = fingerprint(file.file, storage_options=sources[file.source].storage_options)
         fingerprints[file.path, file.signature] = seen
-        return f"{sources[file.source].adapter} {file.ordinal} {file.path} {seen}"
+        source = sources[file.source]
+        mapping = " ".join(f"{column}={name}" for column, name in sorted(source.columns.items()))
+        return f"{source.adapter} {file.ordinal} {file.path} {seen} {mapping}".rstrip()
 
     def adapters(warehouse: Warehouse, part: PartKey | None) -> Sequence[Computation]:
         """The adapter that a part is read by; for `auto`, the one that its columns ask for."""
@@ -55,9 +59,11 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
         if file is None or file.source not in sources:
             return ()
         name: str | None
-        name, seen = sources[file.source].adapter, (file.path, file.signature)
+        source = sources[file.source]
+        name, seen = source.adapter, (file.path, file.signature)
         if name == AUTO and seen not in detected:
-            detected[seen] = _recorded(warehouse, file, "adapter") or _detected(warehouse, file)
+            known = None if source.columns else _recorded(warehouse, file, "adapter")
+            detected[seen] = known or _detected(warehouse, file, source.columns)
         name = detected[seen] if name == AUTO else name
         if name and name not in computations:
             computations[name] = Computation(f"adapter {name}", adapter_module(name))
@@ -86,6 +92,8 @@ def _write_parts(sources: Mapping[str, SourceSettings], work: Work) -> None:
         adapter=source.adapter,
         ordinal=part.ordinal,
         fingerprint=fingerprint(part.file, storage_options=source.storage_options),
+        mapping=source.columns,
+        storage_options=source.storage_options,
     )
     work.log(f"{record.path}: {record.adapter}, {record.rows:,} rows, {record.quarantined:,} quarantined")
     work.write_rows([asdict(record)])
@@ -113,14 +121,26 @@ def source_views(settings: Settings) -> Mapping[str, SourceView]:
 
 
 def _record(warehouse: Warehouse, part: PartKey) -> PartRecord:
-    """What raw.parts records of one part."""
-    (record,) = _records(warehouse, part)
-    return record
+    """What raw.parts records of one part. Raises UserError if that is from before files were read as they are now."""
+    records = _records(warehouse, part)
+    if not records:
+        raise UserError(
+            f"part {part.key}: {PARTS_TABLE} was made by an earlier version, which knew less of the file; "
+            f"materialize it first: laionet run --parts {part.key}"
+        )
+    return records[0]
 
 
 def _records(warehouse: Warehouse, part: PartKey | None = None) -> Sequence[PartRecord]:
-    """What raw.parts records, of one part or of all; in a local lake read once a process, unless it changes."""
-    source = warehouse.select(PARTS_TABLE, part)
+    """What raw.parts records, of one part or of all; in a local lake read once a process, unless it changes.
+
+    Records of earlier versions, which lack columns, are left out until they are made again.
+    """
+    table = warehouse.table(PARTS_TABLE)
+    parts = [part] if part is not None else warehouse.parts(PARTS_TABLE)
+    files = literals([warehouse.lake.current(table, each) for each in parts])
+    published = f"select * from read_parquet({files}, hive_partitioning = false, union_by_name = true)"
+    source = f"select * from ({table.no_rows} union all by name {published}) where reading is not null"
     known = (source, *warehouse.stamps(PARTS_TABLE, part).values()) if warehouse.lake.is_local else None
     if known is not None and known in _RECORDS:
         return _RECORDS[known]
@@ -134,7 +154,7 @@ def _records(warehouse: Warehouse, part: PartKey | None = None) -> Sequence[Part
 
 
 def _assert_adapters(settings: Settings) -> None:
-    """Raise SettingsError naming every source whose adapter is not one."""
+    """Raise SettingsError naming every source whose adapter is not one, or maps what is no column of raw.pairs."""
     problems = []
     for i, source in enumerate(settings.sources):
         try:
@@ -142,6 +162,11 @@ def _assert_adapters(settings: Settings) -> None:
                 adapter_named(source.adapter)
         except UserError as error:
             problems.append(f"  sources[{i}].adapter: {error}")
+        problems += [
+            f"  sources[{i}].columns.{column}: found {column!r}, expected one of: {', '.join(READ_COLUMNS)}"
+            for column in source.columns
+            if column not in READ_COLUMNS
+        ]
     if problems:
         raise SettingsError(f"{settings.config_path}: {len(problems)} problem(s)\n" + "\n".join(problems))
 
@@ -175,10 +200,10 @@ def _recorded(warehouse: Warehouse, file: RegisteredPart, column: str) -> str | 
     return None
 
 
-def _detected(warehouse: Warehouse, file: RegisteredPart) -> str | None:
+def _detected(warehouse: Warehouse, file: RegisteredPart, mapping: Mapping[str, str]) -> str | None:
     """The adapter that a file's columns ask for; None if none does: making the part says what is wrong with it."""
     with warehouse.connect() as connection:
         try:
-            return detect_adapter(connection, file.file).name
+            return detect_adapter(connection, file.file, mapping=mapping).name
         except UserError:
             return None

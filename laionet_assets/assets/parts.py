@@ -5,7 +5,7 @@ small file beside the tables, `parts.json`, written whole. Processes of one mach
 """
 
 import json
-from collections.abc import Collection, Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,16 @@ from urllib.parse import parse_qsl
 from laionet_assets.errors import UserError
 from laionet_assets.sample import sample_web_folder
 from laionet_assets.settings import Settings, SourceSettings
-from laionet_assets.sources import PartFile, assign_ordinals, discover, look_at, part_number_of, resolve_path
+from laionet_assets.sources import (
+    Discovery,
+    NoPartsError,
+    PartFile,
+    SourceError,
+    assign_ordinals,
+    discover,
+    look_at,
+    resolve_path,
+)
 from laionet_assets.warehouse.catalog import refresh_catalog
 from laionet_assets.warehouse.rows import write_table
 from laionet_assets.warehouse.table import PartKey
@@ -55,56 +64,73 @@ class RegisteredPart:
 
 @dataclass(frozen=True)
 class PartSync:
-    """What a look at the sources found. `to_retire`: parts that are gone, of sources that want their rows gone too."""
+    """What a look at the sources found.
+
+    gone: parts whose file is not there; to_retire: those of sources that want their rows gone too. sealed: parts whose
+    file cannot be read now, because it is gone or its source cannot be looked at; their rows stay. problems: sources
+    and parts that cannot be used, one message each; everything else goes on without them. notes: what a person should
+    know besides.
+    """
 
     present: tuple[PartKey, ...]
     new: tuple[PartKey, ...]
     gone: tuple[PartKey, ...]
     to_retire: tuple[RegisteredPart, ...]
+    sealed: tuple[PartKey, ...]
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
 
-    @property
-    def kept(self) -> list[PartKey]:
-        """Parts whose file is gone and whose rows stay."""
-        leaving = {part.key for part in self.to_retire}
-        return [part for part in self.gone if part not in leaving]
 
-    @property
-    def notices(self) -> list[str]:
-        """What a person should know of it."""
-        leaving = {part.key for part in self.to_retire}
-        return [
-            f"{part.key}: its file is gone; "
-            + ("the sensor removed_parts retires it" if part in leaving else "its rows stay (when_removed: keep)")
-            for part in self.gone
-        ]
+@dataclass(frozen=True)
+class _SourceLook:
+    """What one source has: its parts as the register is to have them, those of them that cannot be read now, and what
+    to say of it.
+    """
+
+    parts: Mapping[PartKey, RegisteredPart]
+    unread: Collection[PartKey] = ()
+    problems: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
 
 def sync_parts(settings: Settings, warehouse: Warehouse) -> PartSync:
-    """Look at every source and bring the register up to date. Raises UserError (SourceError) if a source cannot be
-    used.
+    """Look at every source and bring the register up to date. A source that cannot be used costs its own parts alone.
+
+    Raises UserError (SourceError) if there is no part at all, and sources that cannot be used are why.
     """
     with warehouse.lake.turn(REGISTER):
         before = load_register(warehouse)
+        looks = [_look_at_source(settings, source, before) for source in settings.sources]
         after = {key: part for key, part in before.items() if part.source not in _source_names(settings)}
-        problems: list[str] = []
-        for source in settings.sources:
-            try:
-                after.update(_sync_source(settings, source, warehouse, before))
-            except UserError as error:
-                problems.append(str(error))
-        if problems:
-            raise UserError("\n".join(problems))
+        after.update({key: part for look in looks for key, part in look.parts.items()})
         if after != before:
             _save_register(warehouse, after.values())
             refresh_catalog(warehouse)
+    problems = [problem for look in looks for problem in look.problems]
+    parts = {key: part for look in looks for key, part in look.parts.items()}
+    if problems and all(part.is_retired for part in parts.values()):
+        raise SourceError("\n".join(problems))
+    unread = {key for look in looks for key in look.unread}
     wants_drop = {source.name for source in settings.sources if source.when_removed == "drop"}
-    named = _source_names(settings)
-    gone = [part for part in after.values() if part.source in named and not part.is_present and not part.is_retired]
+    gone = sorted(key for key, part in parts.items() if not part.is_present and not part.is_retired)
+    to_retire = [parts[key] for key in gone if key.source in wants_drop and key not in unread]
+    leaving = {part.key for part in to_retire}
     return PartSync(
-        present=tuple(sorted(part.key for part in after.values() if part.is_present and part.source in named)),
+        present=tuple(sorted(key for key, part in parts.items() if part.is_present and key not in unread)),
         new=tuple(sorted(after.keys() - before.keys())),
-        gone=tuple(sorted(part.key for part in gone)),
-        to_retire=tuple(sorted((part for part in gone if part.source in wants_drop), key=lambda part: part.key)),
+        gone=tuple(gone),
+        to_retire=tuple(to_retire),
+        sealed=tuple(sorted(({*gone} - leaving) | {key for key in unread if not parts[key].is_retired})),
+        problems=tuple(problems),
+        notes=(
+            *(note for look in looks for note in look.notes),
+            *(
+                f"{key.key}: its file is gone; "
+                + ("the sensor removed_parts retires it" if key in leaving else "its rows stay (when_removed: keep)")
+                for key in gone
+                if key not in unread
+            ),
+        ),
     )
 
 
@@ -172,10 +198,10 @@ def retire_parts(warehouse: Warehouse, parts: Collection[PartKey]) -> dict[PartK
     return emptied
 
 
-def source_path(settings: Settings, source: SourceSettings) -> str:
-    """Absolute path or URL of a source; `sample://web` is drawn first if it is not there."""
-    path = resolve_path(source.path, resolvers={"sample": partial(_sample_folder, sample_cache(settings))})
-    return settings.resolve(path)
+def source_paths(settings: Settings, source: SourceSettings) -> list[str]:
+    """Absolute paths or URLs of a source; `sample://web` is drawn first if it is not there."""
+    resolvers = {"sample": partial(_sample_folder, sample_cache(settings))}
+    return [settings.resolve(resolve_path(path, resolvers=resolvers)) for path in source.paths]
 
 
 def sample_cache(settings: Settings) -> Path:
@@ -208,33 +234,53 @@ def _sample_size(name: str) -> dict[str, int]:
     return {key: int(value) for key, value in sorted(pairs)}
 
 
-def _sync_source(
-    settings: Settings, source: SourceSettings, warehouse: Warehouse, before: Mapping[PartKey, RegisteredPart]
-) -> dict[PartKey, RegisteredPart]:
+def _look_at_source(
+    settings: Settings, source: SourceSettings, before: Mapping[PartKey, RegisteredPart]
+) -> _SourceLook:
     known = {part.part: part for part in before.values() if part.source == source.name}
-    files = discover(source.name, source.adapter, source_path(settings, source), storage_options=source.storage_options)
-    new = [file.part for file in files if file.part not in known]
-    ordinals = {name: part.ordinal for name, part in known.items()}
-    if new:
-        ordinals = assign_ordinals(ordinals, new, part_number=part_number_of(source.adapter))
-    found = {
-        PartKey(source.name, file.part): RegisteredPart(
+    try:
+        found = discover(
+            source.name, source.adapter, source_paths(settings, source), storage_options=source.storage_options
+        )
+    except NoPartsError as error:
+        if not known:
+            return _SourceLook({}, problems=[str(error)])
+        found = Discovery((), {}, (str(error),))
+    except UserError as error:
+        kept = {part.key: part for part in known.values()}
+        problem = str(error) + ("; its parts stay as they are" if kept else "")
+        return _SourceLook(kept, unread=kept, problems=[problem])
+    named = {part.path: part.part for part in known.values()}
+    files: dict[str, PartFile] = {}
+    problems = list(found.refused.values())
+    for file in sorted(found.files, key=lambda file: file.path not in named):
+        part = named.get(file.path, file.part)
+        if part in files:
+            problems.append(f"source {source.name}: {file.path}: part {part} is {files[part].path}; rename the file")
+        else:
+            files[part] = file
+    ordinals, clashes = assign_ordinals({name: part.ordinal for name, part in known.items()}, list(files))
+    problems += [f"source {source.name}: {files[part].path} is left out: {why}" for part, why in clashes.items()]
+    parts = {
+        PartKey(source.name, name): RegisteredPart(
             source=source.name,
-            part=file.part,
-            ordinal=ordinals[file.part],
+            part=name,
+            ordinal=ordinals[name],
             path=file.path,
             size_bytes=file.size_bytes,
             signature=file.signature,
-            departures=known[file.part].departures if file.part in known else 0,
+            departures=known[name].departures if name in known else 0,
         )
-        for file in files
+        for name, file in files.items()
+        if name in ordinals
     }
+    unread = {part.key: part for name, part in known.items() if name in found.refused}
     left = {
         part.key: replace(part, is_present=False, departures=part.departures + part.is_present)
         for part in known.values()
-        if part.key not in found
+        if part.key not in parts and part.key not in unread
     }
-    return {**left, **found}
+    return _SourceLook({**left, **unread, **parts}, unread, problems, found.notes)
 
 
 def _register_state(warehouse: Warehouse) -> Hashable | None:

@@ -107,7 +107,9 @@ def project_of(settings: Settings, project: Project | None = None) -> Project:
 def warehouse_resource(settings: Settings) -> WarehouseResource:
     """The Dagster resource for these settings."""
     config: Mapping[str, Any] = settings.duckdb.model_dump(exclude_none=True)
-    filesystems = {source.path: source.storage_options for source in settings.sources if _is_remote(source.path)}
+    filesystems = {
+        path: source.storage_options for source in settings.sources for path in source.paths if _is_remote(path)
+    }
     return WarehouseResource(
         root=settings.warehouse_root,
         storage_options=settings.storage_options,

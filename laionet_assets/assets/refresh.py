@@ -88,6 +88,8 @@ def evaluate_parts(pipeline: Pipeline, instance: dg.DagsterInstance, *, log: Cal
     reason of the tick; what is kept back while other things are asked for is logged.
     """
     synced = _synced(pipeline)
+    for problem in synced.problems:
+        log(problem)
     found = requests_for(pipeline, instance, _plan(pipeline, synced))
     reason = found.reason(instance)
     if found.runs and found.kept_back:
@@ -124,7 +126,7 @@ def nightly_requests(
 
 def _plan(pipeline: Pipeline, synced: PartSync, *, with_due: bool = False) -> Plan:
     return partial(
-        stale_tasks, pipeline.warehouse, pipeline.steps, synced.present, sealed=synced.kept, with_due=with_due
+        stale_tasks, pipeline.warehouse, pipeline.steps, synced.present, sealed=synced.sealed, with_due=with_due
     )
 
 

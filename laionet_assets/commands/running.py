@@ -59,24 +59,33 @@ def run_pipeline(
     defs = build_defs(settings, pipeline=pipeline)
     names = selected_tables(defs, pipeline, select)
     synced = sync_parts(settings, pipeline.warehouse)
-    for notice in synced.notices:
-        tell(console, "note", notice)
+    for note in synced.notes:
+        tell(console, "note", note)
+    for problem in synced.problems:
+        tell(console, "failed", problem, style="red")
     wanted = chosen_parts(synced.present, parts)
     for source in sorted(pipeline.warehouse.set_aside()):
         tell(console, "note", f"source {source} is not in the settings: its rows are set aside, its files stay")
     started = time.monotonic()
     refresh_catalog(pipeline.warehouse)
-    sealed = [] if parts else synced.kept
+    sealed = [] if parts else synced.sealed
     plan = partial(stale_tasks, pipeline.warehouse, pipeline.steps, wanted, names=names, sealed=sealed)
     tally = Tally()
     with dagster_instance(settings) as instance:
-        instance.add_dynamic_partitions(PARTS.name or "", [part.key for part in synced.present])
+        instance.add_dynamic_partitions(PARTS.name or "", [part.key for part in (*synced.present, *sealed)])
         for done in keep_house(pipeline, instance):
             tell(console, "note", done)
         _execute(defs, instance, pipeline, plan, tally, console, force=force)
     refresh_catalog(pipeline.warehouse)
     summarize(console, pipeline, tally, time.monotonic() - started, parts=len(wanted))
-    return 1 if tally.failures else 0
+    if synced.problems:
+        tell(
+            console,
+            "left out",
+            f"{len(synced.problems)} sources or parts that cannot be used, named above",
+            style="red",
+        )
+    return 1 if tally.failures or synced.problems else 0
 
 
 def selected_tables(defs: dg.Definitions, pipeline: Pipeline, select: str | None) -> set[str]:

@@ -4,14 +4,16 @@ Belongs here: metadata formats of web image-text data, finding files, what a par
 not belong here: Dagster, the lake, anything about what a caption says. No part is ever copied: its rows are read from
 its file, streaming.
 
-    files = discover("laion", "auto", "s3://bucket/laion400m")
-    ordinals = assign_ordinals({}, [file.part for file in files], part_number=part_number_of("auto"))
+    files = discover("laion", "auto", "s3://bucket/laion400m").files
+    ordinals, refused = assign_ordinals({}, [file.part for file in files])
     record = inspect_part(connection, files[0], adapter="auto", ordinal=..., fingerprint=fingerprint(files[0]))
     connection.execute(f"create view raw.pairs as {pairs_view_sql([record])}")
 """
 
-from laionet_assets.sources.adapters import AUTO, adapter_module, adapter_named, adapters, part_number_of
+from laionet_assets.sources.adapters import AUTO, adapter_module, adapter_named, adapters
+from laionet_assets.sources.adapters.base import COLUMN_TYPES as READ_COLUMNS
 from laionet_assets.sources.discovery import (
+    Discovery,
     PartFile,
     discover,
     filesystem_of,
@@ -20,9 +22,10 @@ from laionet_assets.sources.discovery import (
     part_name,
     resolve_path,
 )
-from laionet_assets.sources.errors import SourceError
+from laionet_assets.sources.errors import NoPartsError, SourceError
 from laionet_assets.sources.parts import (
     Breach,
+    Mapped,
     PartRecord,
     assign_ordinals,
     detect_adapter,
@@ -33,7 +36,11 @@ from laionet_assets.sources.reading import pairs_sql, pairs_view_sql, quarantine
 
 __all__ = [
     "AUTO",
+    "READ_COLUMNS",
     "Breach",
+    "Discovery",
+    "Mapped",
+    "NoPartsError",
     "PartFile",
     "PartRecord",
     "SourceError",
@@ -50,7 +57,6 @@ __all__ = [
     "pairs_sql",
     "pairs_view_sql",
     "part_name",
-    "part_number_of",
     "quarantine_sql",
     "read_records",
     "resolve_path",

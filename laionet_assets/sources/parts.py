@@ -4,22 +4,32 @@ Belongs here: ordinals, inspecting a file, the rows of raw.parts. Does not belon
 part (`reading`).
 """
 
+import hashlib
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import duckdb
 
 from laionet_assets.sources.adapters import adapter_named
 from laionet_assets.sources.adapters.base import Adapter
-from laionet_assets.sources.discovery import PartFile
-from laionet_assets.sources.errors import SourceError
-from laionet_assets.sources.formats import PARQUET, SourceColumn, format_of, reading
+from laionet_assets.sources.discovery import PartFile, filesystem_of
+from laionet_assets.sources.errors import DamagedRowsError, SourceError
+from laionet_assets.sources.file_format import Reading, Rejected, SourceColumn, column_at, reading_file
+from laionet_assets.sources.formats import PARQUET, format_of
 from laionet_assets.sources.resolution import Resolution, choose, resolve
+from laionet_assets.sources.text_files import TextFormat, cut_rows, rejected_lines
 from laionet_assets.warehouse.sql import identifier
 
 SAMPLES_PER_PART = 100_000_000
 MAX_ORDINAL = 2**63 // SAMPLES_PER_PART - 1
+_NUMBERED = re.compile(r"^(?P<kind>(?:part|train|metadata)[-_])?(?P<number>\d{1,11})(?P<rest>$|[-_.].*$)", re.DOTALL)
+_MORE_NUMBERS = re.compile(r"^[-_.]\d+(?:$|[-_.])")
+_REJECTS = "laionet_rejects"
+_CHUNK_BYTES = 8 * 2**20
+_FURTHER_FILE = re.compile(r"-c0*[1-9]\d*$")
 
 
 @dataclass(frozen=True)
@@ -31,11 +41,19 @@ class Breach:
 
 
 @dataclass(frozen=True)
+class Mapped:
+    """A normalised column, and the column of the file that the settings say it is read from."""
+
+    column: str
+    origin: str
+
+
+@dataclass(frozen=True)
 class PartRecord:
     """One row of raw.parts: all that is needed to read the part again without opening it first.
 
     rows = pairs + quarantined. A sample that breaks several bounds counts once in `quarantined` and once in each of its
-    `breaches`.
+    `breaches`. `rejected` lines of a text file are quarantined too: their numbers come after those of the rows.
     """
 
     source: str
@@ -44,6 +62,8 @@ class PartRecord:
     path: str
     adapter: str
     source_columns: tuple[SourceColumn, ...]
+    mapping: tuple[Mapped, ...]
+    reading: Reading
     size_bytes: int
     signature: str
     fingerprint: str
@@ -52,104 +72,185 @@ class PartRecord:
     quarantined: int
     captions_missing: int
     breaches: tuple[Breach, ...]
+    rejected: tuple[Rejected, ...]
 
     @property
     def resolution(self) -> Resolution:
         """How the normalised columns are read from the file."""
-        return resolve(adapter_named(self.adapter), self.source_columns, path=self.path)
+        return resolve(
+            adapter_named(self.adapter),
+            self.source_columns,
+            path=self.path,
+            reading=self.reading,
+            mapping={each.column: each.origin for each in self.mapping},
+        )
 
     @property
     def first_sample_id(self) -> int:
         return self.ordinal * SAMPLES_PER_PART
 
 
-def assign_ordinals(
-    existing: Mapping[str, int], new: Sequence[str], *, part_number: re.Pattern[str] | None
-) -> dict[str, int]:
-    """Ordinals of all parts of a source: the ones there are, unchanged, and one for every new part.
+def number_in_name(part: str) -> int | None:
+    """The number that the name of a part gives it: of `part-00007`, `train_00007-of-00128`, `00007`; None without one.
 
-    A new part's ordinal is the number in its name where `part_number` finds one, otherwise the next after the highest,
-    in the order given. Ordinals of parts that are gone belong in `existing`: none is ever given twice. Raises
-    SourceError naming all clashes.
+    A date is no number, nor is the name of a file in hive folders (`lang=en/part-0`), nor of a further file that the
+    same task of a cluster wrote (`part-00007-...-c001`).
+    """
+    match = _NUMBERED.match(part)
+    if match is None or _FURTHER_FILE.search(part) or (not match["kind"] and _MORE_NUMBERS.match(match["rest"])):
+        return None
+    return int(match["number"])
+
+
+def assign_ordinals(existing: Mapping[str, int], new: Sequence[str]) -> tuple[dict[str, int], dict[str, str]]:
+    """Ordinals of the parts of a source: the ones there are, unchanged, and one for every new part; and by name why a
+    part gets none.
+
+    A new part's ordinal is the number in its name. Where there is none, or another part has it, it is the first 35 bits
+    of the sha256 of the name, so that it does not depend on what was seen before. Ordinals of parts that are gone
+    belong in `existing`: none is ever given twice.
     """
     ordinals = dict(existing)
     holders = {ordinal: part for part, ordinal in existing.items()}
-    problems: list[str] = []
-    waiting: list[str] = []
-    for part in dict.fromkeys(new):
-        if part in ordinals:
-            continue
-        match = part_number.search(part) if part_number else None
-        if match is None:
-            waiting.append(part)
-            continue
-        ordinal = int(match[1])
-        if ordinal > MAX_ORDINAL:
-            problems.append(f"{part}: {ordinal} is too high, expected at most {MAX_ORDINAL}")
-        elif ordinal in holders:
-            problems.append(f"{part}: {ordinal} is taken by {holders[ordinal]}")
+    refused: dict[str, str] = {}
+    for part in sorted(set(new) - existing.keys(), key=lambda part: (number_in_name(part) is None, part)):
+        number = number_in_name(part)
+        ordinal = number if number is not None and number <= MAX_ORDINAL and number not in holders else _hashed(part)
+        if ordinal in holders:
+            refused[part] = f"its number {ordinal} is taken by {holders[ordinal]}; rename the file"
         else:
-            ordinals[part] = ordinal
-            holders[ordinal] = part
-    if problems:
-        raise SourceError(
-            "parts are numbered by their names, and these numbers cannot be given (sample ids would clash). "
-            "Rename the files, or make them a source of their own:\n" + "\n".join(f"  {each}" for each in problems)
-        )
-    for ordinal, part in enumerate(waiting, start=max(ordinals.values(), default=-1) + 1):
-        ordinals[part] = ordinal
-    return ordinals
+            ordinals[part], holders[ordinal] = ordinal, part
+    return ordinals, refused
 
 
-def detect_adapter(connection: duckdb.DuckDBPyConnection, file: PartFile, *, adapter: str = "auto") -> Adapter:
+def _hashed(part: str) -> int:
+    return int.from_bytes(hashlib.sha256(part.encode()).digest()[:5], "big") >> 5
+
+
+def detect_adapter(
+    connection: duckdb.DuckDBPyConnection,
+    file: PartFile,
+    *,
+    adapter: str = "auto",
+    mapping: Mapping[str, str] | None = None,
+) -> Adapter:
     """The adapter of that name, or for `auto` the one that the columns of the file identify. Raises SourceError."""
-    return choose(adapter, _columns(connection, file.path), path=file.path)
+    return choose(adapter, _described(connection, file.path)[0], path=file.path, mapping=mapping)
 
 
 def inspect_part(
-    connection: duckdb.DuckDBPyConnection, file: PartFile, *, adapter: str, ordinal: int, fingerprint: str
+    connection: duckdb.DuckDBPyConnection,
+    file: PartFile,
+    *,
+    adapter: str,
+    ordinal: int,
+    fingerprint: str,
+    mapping: Mapping[str, str] | None = None,
+    storage_options: Mapping[str, Any] | None = None,
 ) -> PartRecord:
-    """Read a file once, streaming, and say what is in it. `adapter` is a name or `auto`.
+    """Read a file once, streaming, and say what is in it. `adapter` is a name or `auto`; `mapping`: normalised column
+    -> column of the file. A file with rows that cannot be read is read again in a more lenient way, which sets them
+    apart.
 
-    Raises SourceError if the file is empty, damaged, has more rows than a part may have, or columns that the adapter
-    cannot read.
+    Raises SourceError if the file is damaged, has more rows than a part may have, or columns that the adapter cannot
+    read.
     """
-    columns = _columns(connection, file.path)
-    resolution = resolve(choose(adapter, columns, path=file.path), columns, path=file.path)
-    holds = {bound.reason: bound.holds(resolution) for bound in resolution.bounds}
-    counts = [f"count(*) filter (where not {condition})" for condition in holds.values()]
-    with reading(file.path):
-        row = connection.execute(
-            f"select count(*), count(*) filter (where {' and '.join(holds.values())}), {', '.join(counts)} "
-            f"from {resolution.format.relation(file.path, resolution.columns)}"
-        ).fetchall()[0]
-    rows, pairs, *broken = row
+    columns, reading = _described(connection, file.path)
+    chosen = choose(adapter, columns, path=file.path, mapping=mapping)
+    resolution = resolve(chosen, columns, path=file.path, reading=reading, mapping=mapping)
+    counts = _counted(connection, file, resolution, storage_options)
+    rows = counts.sound + len(counts.rejected)
     check_row_count(rows, path=file.path)
-    breaches = tuple(Breach(reason, samples) for reason, samples in zip(holds, broken, strict=True) if samples)
+    samples = Counter(counts.broken)
+    samples.update(each.reason for each in counts.rejected)
     return PartRecord(
         source=file.source,
         part=file.part,
         ordinal=ordinal,
         path=PARQUET.path_in_relations(connection, file.path) if resolution.format is PARQUET else file.path,
-        adapter=resolution.adapter.name,
+        adapter=chosen.name,
         source_columns=resolution.columns,
+        mapping=tuple(Mapped(column, origin) for column, origin in (mapping or {}).items()),
+        reading=counts.reading,
         size_bytes=file.size_bytes,
         signature=file.signature,
         fingerprint=fingerprint,
         rows=rows,
-        pairs=pairs,
-        quarantined=rows - pairs,
-        captions_missing=next((each.samples for each in breaches if each.reason == "caption_missing"), 0),
-        breaches=breaches,
+        pairs=counts.pairs,
+        quarantined=rows - counts.pairs,
+        captions_missing=samples["caption_missing"],
+        breaches=tuple(Breach(reason, count) for reason, count in samples.items() if count),
+        rejected=counts.rejected,
     )
 
 
+@dataclass(frozen=True)
+class _Counts:
+    """Rows of a file, how it had to be read for that, and how many rows break each bound."""
+
+    reading: Reading
+    sound: int
+    pairs: int
+    broken: Mapping[str, int]
+    rejected: tuple[Rejected, ...] = ()
+
+
+def _counted(
+    connection: duckdb.DuckDBPyConnection,
+    file: PartFile,
+    resolution: Resolution,
+    storage_options: Mapping[str, Any] | None,
+) -> _Counts:
+    """Count in the strictest way that reads the file. Raises SourceError if none does."""
+    complaints: list[SourceError] = []
+    for mode in resolution.format.modes:
+        tried = replace(resolution, reading=replace(resolution.reading, mode=mode))
+        sets_apart = isinstance(tried.format, TextFormat) and mode != "strict"
+        try:
+            counts = _counts(connection, file, tried, rejects=_REJECTS if sets_apart else None)
+        except DamagedRowsError as error:
+            complaints.append(error)
+            continue
+        if not sets_apart:
+            return counts
+        rejected = rejected_lines(connection, _REJECTS, path=file.path)
+        if mode == "loose" and tried.format.has_line_rows:
+            cut = cut_rows(_chunks(file.path, storage_options), rejected, path=file.path)
+            counts = _counts(connection, file, replace(tried, reading=replace(tried.reading, cut_rows=cut)))
+        return replace(counts, rejected=rejected)
+    raise complaints[0]
+
+
+def _counts(
+    connection: duckdb.DuckDBPyConnection, file: PartFile, resolution: Resolution, *, rejects: str | None = None
+) -> _Counts:
+    """Count in one way. All text that is ever read of the file is read here, whether or not a bound asks for it."""
+    bounds = resolution.bounds
+    holds = [bound.holds(resolution) for bound in bounds]
+    counts = [f"count(*) filter (where not {condition})" for condition in holds]
+    texts = [
+        f"sum(strlen({column_at(place)}))" for place in resolution.used if resolution.columns[place].type == "VARCHAR"
+    ]
+    with reading_file(file.path):
+        row = connection.execute(
+            f"select count(*), count(*) filter (where {' and '.join(holds)}), {', '.join((*counts, *texts))} "
+            f"from {resolution.relation(file.path, rejects=rejects)}"
+        ).fetchall()[0]
+    sound, pairs, *broken = row
+    return _Counts(
+        resolution.reading, sound, pairs, {bound.reason: count for bound, count in zip(bounds, broken, strict=False)}
+    )
+
+
+def _chunks(path: str, storage_options: Mapping[str, Any] | None) -> Iterator[bytes]:
+    filesystem, inside = filesystem_of(path, storage_options=storage_options)
+    with filesystem.open(inside, "rb", compression="infer") as stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            yield chunk
+
+
 def check_row_count(rows: int, *, path: str) -> None:
-    """Raises SourceError unless a part may have so many rows: at least one, and few enough that sample ids of parts
-    stay apart.
-    """
-    if rows == 0:
-        raise SourceError(f"{path}: found no rows, expected at least one; take the file out of the source")
+    """Raises SourceError unless a part may have so many rows: few enough that sample ids of parts stay apart."""
     if rows >= SAMPLES_PER_PART:
         raise SourceError(
             f"{path}: found {rows:,} rows, expected fewer than {SAMPLES_PER_PART:,} a part; split the file"
@@ -166,15 +267,21 @@ def read_records(connection: duckdb.DuckDBPyConnection, relation: str = "raw.par
     return [_record(dict(zip(names, row, strict=True))) for row in rows]
 
 
-def _record(row: Mapping[str, object]) -> PartRecord:
+def _record(row: Mapping[str, Any]) -> PartRecord:
     values = dict(row)
-    values["source_columns"] = tuple(SourceColumn(**each) for each in row["source_columns"] or ())  # type: ignore[attr-defined]
-    values["breaches"] = tuple(Breach(**each) for each in row["breaches"] or ())  # type: ignore[attr-defined]
-    return PartRecord(**values)  # type: ignore[arg-type]
+    for name, kind in (
+        ("source_columns", SourceColumn),
+        ("mapping", Mapped),
+        ("breaches", Breach),
+        ("rejected", Rejected),
+    ):
+        values[name] = tuple(kind(**each) for each in row[name] or ())
+    values["reading"] = Reading(**{**row["reading"], "cut_rows": tuple(row["reading"]["cut_rows"] or ())})
+    return PartRecord(**values)
 
 
-def _columns(connection: duckdb.DuckDBPyConnection, path: str) -> tuple[SourceColumn, ...]:
+def _described(connection: duckdb.DuckDBPyConnection, path: str) -> tuple[tuple[SourceColumn, ...], Reading]:
     form = format_of(path)
     if form is None:
-        raise SourceError(f"{path}: found a file of another format, expected .parquet, .tsv or .csv")
+        raise SourceError(f"{path}: found a file of another format, expected .parquet, .tsv, .csv or .jsonl")
     return form.describe(connection, path)

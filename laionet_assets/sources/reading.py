@@ -14,7 +14,9 @@ from typing import Any
 
 from laionet_assets.sources.adapters.base import COLUMN_TYPES
 from laionet_assets.sources.bounds import Bound
-from laionet_assets.sources.formats import FILE, PARQUET, ROW
+from laionet_assets.sources.file_format import ROW
+from laionet_assets.sources.formats import PARQUET
+from laionet_assets.sources.parquet import FILE
 from laionet_assets.sources.parts import PartRecord
 from laionet_assets.sources.resolution import Resolution
 from laionet_assets.warehouse.sql import literal
@@ -29,7 +31,7 @@ _PLACE = "laionet_place"
 def pairs_sql(record: PartRecord) -> str:
     """A SELECT of the pairs of one part, in the columns of raw.pairs."""
     resolution = record.resolution
-    relation = resolution.format.relation(record.path, resolution.columns)
+    relation = resolution.relation(record.path)
     sample_id = f"{record.first_sample_id} + {ROW}"
     return _pairs(record, resolution, part=literal(record.part), sample_id=sample_id, relation=relation)
 
@@ -38,6 +40,12 @@ def quarantine_sql(record: PartRecord) -> str | None:
     """A SELECT of one row a quarantined sample of the part and reason, in the columns of raw.quarantine; texts are cut
     to 200 characters. None if no sample is.
     """
+    selects = [each for each in (_broken_rows_sql(record), _rejected_sql(record)) if each is not None]
+    return " union all ".join(selects) or None
+
+
+def _broken_rows_sql(record: PartRecord) -> str | None:
+    """Of rows that break a bound."""
     resolution = record.resolution
     broken = _broken(record, resolution)
     if not broken:
@@ -47,13 +55,29 @@ def quarantine_sql(record: PartRecord) -> str | None:
         f"{{'reason': {literal(bound.reason)}, 'value': {_cut(bound.value(resolution))}}} end"
         for bound in broken
     )
-    relation = resolution.format.relation(record.path, resolution.columns)
+    relation = resolution.relation(record.path)
     return (
         f"select {literal(record.source)} as source, {literal(record.part)} as part, sample_id, "
-        "breach.reason as reason, breach.value as value, caption, url from ("
+        "breach.reason as reason, breach.value as value, null::bigint as line, caption, url from ("
         f"select {record.first_sample_id} + {ROW} as sample_id, {_cut(resolution.value('caption'))} as caption, "
         f"{_cut(resolution.value('url'))} as url, unnest([{breaches}]) as breach from {relation} "
         f"where not ({_within(broken, resolution)})) where breach is not null"
+    )
+
+
+def _rejected_sql(record: PartRecord) -> str | None:
+    """Of lines that are no rows: their numbers come after those of the rows."""
+    if not record.rejected:
+        return None
+    first = record.first_sample_id + record.rows - len(record.rejected)
+    lines = ", ".join(
+        f"({first + i}, {literal(each.reason)}, {literal(each.text)}, {each.line})"
+        for i, each in enumerate(record.rejected)
+    )
+    return (
+        f"select {literal(record.source)} as source, {literal(record.part)} as part, sample_id::bigint as sample_id, "
+        "reason, value, line::bigint as line, null::varchar as caption, null::varchar as url "
+        f"from (values {lines}) lines(sample_id, reason, value, line)"
     )
 
 
@@ -72,7 +96,14 @@ def pairs_view_sql(records: Iterable[PartRecord]) -> str:
 
 def _kind(record: PartRecord) -> tuple[Any, ...]:
     columns = tuple((column.name, column.type) for column in record.source_columns)
-    return record.source, record.adapter, columns, tuple(breach.reason for breach in record.breaches)
+    mapping = tuple((each.column, each.origin) for each in record.mapping)
+    apart = "" if _can_be_scanned_with_others(record) else record.part
+    return record.source, record.adapter, columns, mapping, tuple(breach.reason for breach in record.breaches), apart
+
+
+def _can_be_scanned_with_others(record: PartRecord) -> bool:
+    is_strict = record.reading.mode == "strict"
+    return is_strict and PARQUET.has_row_numbers(record.source_columns)
 
 
 def _selects(kin: Sequence[PartRecord]) -> list[str]:
@@ -84,7 +115,7 @@ def _selects(kin: Sequence[PartRecord]) -> list[str]:
         f"{literal(each.path)}: {{'part': {literal(each.part)}, 'first_sample_id': {each.first_sample_id}::bigint}}"
         for each in kin
     )
-    scan = PARQUET.relation_of_many([record.path for record in kin], resolution.columns)
+    scan = PARQUET.relation_of_many([record.path for record in kin], resolution.columns, used=resolution.used)
     relation = f"(select *, map {{{places}}}[{FILE}] as {_PLACE} from {scan})"
     sample_id = f"{_PLACE}.first_sample_id + {ROW}"
     return [_pairs(first, resolution, part=f"{_PLACE}.part", sample_id=sample_id, relation=relation)]

@@ -117,7 +117,7 @@ def _plan(pipeline: Pipeline) -> tuple[Cost, int]:
     synced = sync_parts(pipeline.settings, pipeline.warehouse)
     tasks: Sequence[Task] = ()
     with stopwatch() as cost:
-        tasks = stale_tasks(pipeline.warehouse, pipeline.steps, synced.present, sealed=synced.kept)
+        tasks = stale_tasks(pipeline.warehouse, pipeline.steps, synced.present, sealed=synced.sealed)
         phases(tasks, pipeline.steps)
     return cost, len(tasks)
 

@@ -192,6 +192,7 @@ EFFECTS: Mapping[str, tuple[Any, Probe] | tuple[Any, Probe, Edits]] = {
     "sources[].name": ("net", versions),
     "sources[].adapter": ("auto", versions),
     "sources[].path": ("others/*.parquet", versions),
+    "sources[].columns": ({"caption": "URL"}, versions),
     "sources[].storage_options": ({"anon": True}, resource, BUCKET),
     "sources[].when_removed": ("drop", to_retire),
     "taxonomy": ("one.txt", versions),

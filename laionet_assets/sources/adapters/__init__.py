@@ -3,7 +3,6 @@ changes.
 """
 
 import pkgutil
-import re
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
@@ -13,7 +12,8 @@ from laionet_assets.sources.adapters.base import Adapter
 from laionet_assets.sources.errors import SourceError
 
 AUTO = "auto"
-_ANY_PART_NUMBER = re.compile(r"^(?:(?:part|train|metadata)[-_])?(\d{1,9})(?:[-_.]|$)")
+GENERIC = "captions"
+"""The adapter of files that no other is for, where the settings say which columns are read."""
 
 
 @cache
@@ -46,10 +46,3 @@ def adapter_named(name: str) -> Adapter:
     except KeyError:
         known = "\n".join(f"  {adapter.name}: {adapter.description}" for adapter in adapters().values())
         raise SourceError(f"found adapter {name!r}, expected {AUTO} or one of:\n{known}") from None
-
-
-def part_number_of(name: str) -> re.Pattern[str] | None:
-    """Where the parts of an adapter have their number; for `auto`, what finds it in the names of every format that
-    numbers its parts.
-    """
-    return _ANY_PART_NUMBER if name == AUTO else adapter_named(name).part_number

@@ -3,12 +3,12 @@
 Belongs here: the shape of the declaration. The declarations are the modules beside this one; `resolution` reads them.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from laionet_assets.sources.bounds import BOUNDS, Bound
-from laionet_assets.sources.formats import PARQUET, Format
+from laionet_assets.sources.file_format import Format
+from laionet_assets.sources.formats import PARQUET
 
 COLUMN_TYPES: Mapping[str, str] = {
     "source_key": "VARCHAR",
@@ -30,7 +30,7 @@ NUMBER_COLUMNS = frozenset(name for name, kind in COLUMN_TYPES.items() if kind i
 
 @dataclass(frozen=True)
 class Greatest:
-    """The greatest of several number columns, all of which the file must have; nulls count for nothing."""
+    """The greatest of several number columns, of those that the file has; nulls count for nothing."""
 
     columns: tuple[str, ...]
 
@@ -39,7 +39,9 @@ class Greatest:
 
 
 Origin = str | Greatest
-"""Where a value comes from: a column of the file (names are compared without regard to case), or several of them."""
+"""Where a value comes from: a column of the file, or several of them. A name as written comes before one of another
+case.
+"""
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,6 @@ class Adapter:
     `columns`: normalised column -> the origins it may have; a file with two of them is ambiguous. `required`:
     normalised columns that a file must have. `identified_by`: a file is of this format if it has at least one name of
     every group and none of `never_with`. `layout`: names of the columns, in order, where the file itself has none.
-    `part_number`: finds, as its first group, the number in the name of a part; None where the format does not number
-    its parts.
     """
 
     name: str
@@ -61,7 +61,6 @@ class Adapter:
     never_with: tuple[str, ...] = ()
     layout: tuple[str, ...] | None = None
     formats: tuple[Format, ...] = (PARQUET,)
-    part_number: re.Pattern[str] | None = None
     bounds: tuple[Bound, ...] = BOUNDS
 
     def __post_init__(self) -> None:

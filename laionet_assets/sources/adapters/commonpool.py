@@ -4,7 +4,7 @@ Of the two similarities that it ships, ViT-B/32's is kept: LAION-400M's is of th
 """
 
 from laionet_assets.sources.adapters.base import Adapter
-from laionet_assets.sources.formats import CSV, PARQUET
+from laionet_assets.sources.formats import CSV, JSON_LINES, PARQUET
 
 ADAPTERS = (
     Adapter(
@@ -20,6 +20,6 @@ ADAPTERS = (
         },
         required=("source_key", "caption", "url"),
         identified_by=(("uid",), ("url",), ("text",)),
-        formats=(PARQUET, CSV),
+        formats=(PARQUET, CSV, JSON_LINES),
     ),
 )

@@ -1,8 +1,7 @@
 """COYO-700M. It has two detectors of unsafe pictures and no tag: punsafe is the more cautious of the two."""
 
 from laionet_assets.sources.adapters.base import Adapter, Greatest
-from laionet_assets.sources.adapters.laion import PART_NUMBER
-from laionet_assets.sources.formats import CSV, PARQUET
+from laionet_assets.sources.formats import CSV, JSON_LINES, PARQUET
 
 ADAPTERS = (
     Adapter(
@@ -20,7 +19,6 @@ ADAPTERS = (
         },
         required=("source_key", "caption", "url"),
         identified_by=(("id",), ("url",), ("text",), ("image_phash", "clip_similarity_vitb32", "watermark_score")),
-        formats=(PARQUET, CSV),
-        part_number=PART_NUMBER,
+        formats=(PARQUET, CSV, JSON_LINES),
     ),
 )

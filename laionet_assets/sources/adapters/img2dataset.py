@@ -5,8 +5,6 @@ Rows that failed to download are pairs like the others. width and height are of 
 resized; both are null where it was never fetched. The pictures in NNNNN.tar are not read here.
 """
 
-import re
-
 from laionet_assets.sources.adapters.base import Adapter, Greatest
 
 ADAPTERS = (
@@ -28,6 +26,5 @@ ADAPTERS = (
         },
         required=("source_key", "caption", "url"),
         identified_by=(("key",), ("status",), ("url",), ("caption",)),
-        part_number=re.compile(r"^(\d+)$"),
     ),
 )

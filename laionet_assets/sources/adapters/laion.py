@@ -3,12 +3,9 @@
 Source: the columns that LAION published (laion.ai, 2021-2024); in some copies whole numbers are stored as f64.
 """
 
-import re
-
 from laionet_assets.sources.adapters.base import Adapter
-from laionet_assets.sources.formats import CSV, PARQUET
+from laionet_assets.sources.formats import CSV, JSON_LINES, PARQUET
 
-PART_NUMBER = re.compile(r"^(?:part|train|metadata)[-_](\d+)(?:[-_.]|$)")
 _SAFETY = {"nsfw": ("NSFW",), "punsafe": ("punsafe",), "pwatermark": ("pwatermark",)}
 _SHARED = {
     **_SAFETY,
@@ -28,16 +25,14 @@ ADAPTERS = (
         required=("caption", "url", "nsfw"),
         identified_by=(("SAMPLE_ID",), ("URL",), ("TEXT",)),
         never_with=_DERIVED,
-        formats=(PARQUET, CSV),
-        part_number=PART_NUMBER,
+        formats=(PARQUET, CSV, JSON_LINES),
     ),
     Adapter(
         name="laion2b",
         description="LAION-2B derivatives: URL, TEXT, WIDTH, HEIGHT, similarity, hash, punsafe, pwatermark, ...",
         columns={**_SHARED, "source_key": ("SAMPLE_ID",), "caption": ("TEXT",), "url": ("URL",)},
         identified_by=(("URL",), ("TEXT",), _DERIVED),
-        formats=(PARQUET, CSV),
-        part_number=PART_NUMBER,
+        formats=(PARQUET, CSV, JSON_LINES),
     ),
     Adapter(
         name="relaion",
@@ -45,7 +40,6 @@ ADAPTERS = (
         columns={**_SHARED, "source_key": ("key",), "caption": ("caption",), "url": ("url",)},
         identified_by=(("url",), ("caption",), (*_DERIVED, "similarity", "NSFW", "md5")),
         never_with=("status",),
-        formats=(PARQUET, CSV),
-        part_number=PART_NUMBER,
+        formats=(PARQUET, CSV, JSON_LINES),
     ),
 )

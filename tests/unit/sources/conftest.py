@@ -1,6 +1,6 @@
 """A DuckDB connection, and parts read from files."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import duckdb
@@ -23,8 +23,17 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
 def inspect(connection: duckdb.DuckDBPyConnection) -> Inspect:
     """Discover the one file of a path and inspect it."""
 
-    def inspect_one(path: Path, *, adapter: str = "auto", ordinal: int = 0, source: str = "web") -> PartRecord:
-        (file,) = discover(source, adapter, str(path))
-        return inspect_part(connection, file, adapter=adapter, ordinal=ordinal, fingerprint=fingerprint(file))
+    def inspect_one(
+        path: Path,
+        *,
+        adapter: str = "auto",
+        ordinal: int = 0,
+        source: str = "web",
+        mapping: Mapping[str, str] | None = None,
+    ) -> PartRecord:
+        (file,) = discover(source, adapter, str(path)).files
+        return inspect_part(
+            connection, file, adapter=adapter, ordinal=ordinal, fingerprint=fingerprint(file), mapping=mapping
+        )
 
     return inspect_one

@@ -84,6 +84,25 @@ IMG2DATASET = {
     "exif": pa.array(["{}", "{}", None]),
     "sha256": pa.array(["ab" * 32, "cd" * 32, None]),
 }
+GRIT = {
+    "key": pa.array(["000000001", "000000002", None]),
+    "clip_similarity_vitb32": pa.array([0.25, 0.5, None], pa.float64()),
+    "clip_similarity_vitl14": pa.array([0.75, 0.75, 0.75], pa.float64()),
+    "id": pa.array([1_795_296_605_919, 2, 3], pa.int64()),
+    "url": LAION400M["URL"],
+    "caption": LAION400M["TEXT"],
+    "width": LAION400M["WIDTH"],
+    "height": LAION400M["HEIGHT"],
+    "noun_chunks": pa.array([[[0.0, 5.0, 0.1, 0.2, 0.9, 0.8, 0.99]], [], None], pa.list_(pa.list_(pa.float64()))),
+    "ref_exps": pa.array([[], [], None], pa.list_(pa.list_(pa.float64()))),
+}
+CAPTIONS = {"image_url": LAION400M["URL"], "caption": LAION400M["TEXT"], "labels": pa.array([["fish"], [], None])}
+RECAP = {
+    "url": LAION400M["URL"],
+    "re_caption": pa.array(["A plate with a tench.", "Two goldfish.", "Nothing."]),
+    "org_caption": LAION400M["TEXT"],
+    "key": pa.array(["a", "b", "c"]),
+}
 PARQUET_TABLES: Mapping[str, Mapping[str, pa.Array]] = {
     "laion400m": LAION400M,
     "laion2b": LAION2B,
@@ -91,12 +110,15 @@ PARQUET_TABLES: Mapping[str, Mapping[str, pa.Array]] = {
     "commonpool": COMMONPOOL,
     "coyo": COYO,
     "img2dataset": IMG2DATASET,
+    "grit": GRIT,
+    "captions": CAPTIONS,
 }
 TSV_LINES: Mapping[str, Sequence[str]] = {
     "cc3m": ['a "tench" on a plate\thttp://images.invalid/a.jpg', "it's a goldfish\thttps://images.invalid/b.jpg"],
     "cc12m": ['http://images.invalid/a.jpg\ta "tench" on a plate', "https://images.invalid/b.jpg\tit's a goldfish"],
 }
 ADAPTER_NAMES = tuple(sorted({*PARQUET_TABLES, *TSV_LINES}))
+"""Adapters that detect and read a file of their own without a word in the settings: all but recap."""
 
 
 def write_format(adapter: str, folder: Path, *, reverse: bool = False) -> Path:

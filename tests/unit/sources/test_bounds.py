@@ -73,7 +73,7 @@ def test_a_row_out_of_bounds_is_quarantined_with_the_reason(
     assert (record.rows, record.pairs, record.quarantined) == (1, 0, 1)
     assert record.captions_missing == (reason == "caption_missing")
     caption, url = {**GOOD, **changes}["TEXT"], {**GOOD, **changes}["URL"]
-    expected = ("web", "part-00002", 200_000_000, reason, value, caption and caption[:200], url)
+    expected = ("web", "part-00002", 200_000_000, reason, value, None, caption and caption[:200], url)
     assert connection.execute(quarantine_sql(record)).fetchall() == [expected]
 
 
@@ -111,9 +111,12 @@ def test_a_text_that_is_no_number_is_out_of_bounds(
 def test_reasons_of_the_bounds_are_those_documented() -> None:
     import yaml
 
+    from laionet_assets.sources.file_format import Reading
     from laionet_assets.sources.formats import FORMATS
+    from laionet_assets.sources.text_files import REJECTED_REASONS
     from laionet_assets.sqlmodels.loader import sql_folder
 
     documented = yaml.safe_load((sql_folder() / "raw/quarantine.yml").read_text())["expectations"][0]["kwargs"]
-    bounds = [*BOUNDS, *(bound for each in FORMATS for bound in each.bounds)]
-    assert documented["value_set"] == [bound.reason for bound in bounds]
+    bounds = [bound for each in FORMATS for bound in each.bounds(Reading("lenient"))]
+    reasons = [bound.reason for bound in (*BOUNDS, *bounds)] + list(REJECTED_REASONS)
+    assert documented["value_set"] == list(dict.fromkeys(reasons))

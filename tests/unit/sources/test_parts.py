@@ -1,6 +1,7 @@
 """Parts: ordinals for ever, what inspecting a file records, and raw.parts written and read back."""
 
 import dataclasses
+import hashlib
 from pathlib import Path
 
 import duckdb
@@ -15,63 +16,95 @@ from laionet_assets.sources import (
     assign_ordinals,
     detect_adapter,
     discover,
-    part_number_of,
+    pairs_sql,
+    quarantine_sql,
     read_records,
 )
-from laionet_assets.sources.parts import MAX_ORDINAL, SAMPLES_PER_PART, check_row_count
+from laionet_assets.sources.parts import MAX_ORDINAL, SAMPLES_PER_PART, check_row_count, number_in_name
 from laionet_assets.sqlmodels.loader import load_project
 from laionet_assets.warehouse.rows import as_documented
 from tests.unit.sources.conftest import Inspect
-from tests.unit.sources.files import LAION400M, TSV_LINES, write_format, write_parquet
+from tests.unit.sources.files import LAION400M, TSV_LINES, write_format, write_parquet, write_text
 
-NUMBERED = part_number_of("laion400m")
+
+def hashed(part: str) -> int:
+    """The first 35 bits of the sha256 of a name."""
+    return int(hashlib.sha256(part.encode()).hexdigest()[:10], 16) // 32
+
+
+@pytest.mark.parametrize(
+    ("part", "number"),
+    [
+        ("part-00007", 7),
+        ("part-00031-5b54c5d5-bbcf-484d-a2ce-0d6f73df1a36-c000", 31),
+        ("part-00031-12345678-bbcf-484d-a2ce-0d6f73df1a36-c000", 31),
+        ("train-00003-of-00014-c814658f172187b0", 3),
+        ("metadata_12", 12),
+        ("00042", 42),
+        ("00042_stats", 42),
+        ("subset", None),
+        ("subset_part-00003", None),
+        ("test-00000", None),
+        ("2024-01-01", None),
+        ("2024_01", None),
+        ("part-00031-5b54c5d5-bbcf-484d-a2ce-0d6f73df1a36-c001", None),
+        ("lang=en/part-00003", None),
+        ("0000fa98ac43bfa2d5ef7ee5ee5fbd4b", None),
+        ("01234567890123456789012345678901", None),
+        ("cc12m", None),
+    ],
+)
+def test_the_number_in_the_name_of_a_part(part: str, number: int | None) -> None:
+    assert number_in_name(part) == number
 
 
 @pytest.mark.parametrize(
     ("existing", "new", "expected"),
     [
         ({}, ["part-00007", "part-00000"], {"part-00000": 0, "part-00007": 7}),
-        ({}, ["b", "a"], {"b": 0, "a": 1}),
         ({"part-00007": 7}, ["part-00007", "part-00003"], {"part-00007": 7, "part-00003": 3}),
-        ({"gone": 4}, ["new"], {"gone": 4, "new": 5}),
-        ({}, ["extra", "part-00002"], {"part-00002": 2, "extra": 3}),
         ({"part-00007": 0}, ["part-00007"], {"part-00007": 0}),
         ({"a": 1}, [], {"a": 1}),
+        ({}, ["cc12m"], {"cc12m": hashed("cc12m")}),
+        ({}, ["2024-01-01", "2024-01-02"], {name: hashed(name) for name in ("2024-01-01", "2024-01-02")}),
+        ({"test-00000": 1}, ["train-00001"], {"test-00000": 1, "train-00001": hashed("train-00001")}),
+        ({}, ["part-1-b", "part-1-a"], {"part-1-a": 1, "part-1-b": hashed("part-1-b")}),
+        ({}, [f"part-{MAX_ORDINAL + 1}"], {f"part-{MAX_ORDINAL + 1}": hashed(f"part-{MAX_ORDINAL + 1}")}),
     ],
 )
 def test_ordinals(existing: dict[str, int], new: list[str], expected: dict[str, int]) -> None:
-    assert assign_ordinals(existing, new, part_number=NUMBERED) == expected
+    assert assign_ordinals(existing, new) == (expected, {})
 
 
-def test_without_numbers_ordinals_are_positions_at_first_sight() -> None:
-    assert assign_ordinals({"00005": 0}, ["00001", "00007"], part_number=None) == {"00005": 0, "00001": 1, "00007": 2}
+@given(st.permutations(["train-00000", "train-00001", "test-00000", "part-00005", "a", "b", "2024-01-01", "00009"]))
+def test_an_ordinal_does_not_depend_on_what_was_seen_first(names: list[str]) -> None:
+    one_by_one: dict[str, int] = {}
+    for name in names:
+        one_by_one, refused = assign_ordinals(one_by_one, [name])
+        assert not refused
+    assert one_by_one == assign_ordinals({}, names)[0]
 
 
-def test_clashes_are_named_all_at_once() -> None:
-    with pytest.raises(SourceError) as failure:
-        assign_ordinals(
-            {"extra": 4},
-            ["part-00004", "part-00001-a", "part-00001-b", f"part-{MAX_ORDINAL + 1}"],
-            part_number=NUMBERED,
-        )
-    said = str(failure.value)
-    assert "part-00004: 4 is taken by extra" in said and "part-00001-b: 1 is taken by part-00001-a" in said
-    assert f"{MAX_ORDINAL + 1} is too high" in said and "Rename the files" in said
+def test_a_clash_is_refused_by_name_and_alone() -> None:
+    ordinals, refused = assign_ordinals({"old": hashed("new")}, ["new", "part-00001"])
+    assert ordinals == {"old": hashed("new"), "part-00001": 1}
+    assert refused == {"new": f"its number {hashed('new')} is taken by old; rename the file"}
 
 
 def test_the_highest_ordinal_fits_a_64_bit_key() -> None:
-    ordinals = assign_ordinals({}, [f"part-{MAX_ORDINAL}"], part_number=NUMBERED)
+    ordinals, _ = assign_ordinals({}, [f"part-{MAX_ORDINAL}"])
     assert ordinals == {f"part-{MAX_ORDINAL}": MAX_ORDINAL}
     assert MAX_ORDINAL * SAMPLES_PER_PART + SAMPLES_PER_PART - 1 < 2**63
+    assert MAX_ORDINAL >= 2**35
 
 
-@given(st.lists(st.lists(st.text("abc", min_size=1, max_size=4), max_size=6), max_size=5))
+@given(st.lists(st.lists(st.text("abc01-", min_size=1, max_size=4), max_size=6), max_size=5))
 def test_ordinals_never_change_and_never_repeat(rounds: list[list[str]]) -> None:
     ordinals: dict[str, int] = {}
     for seen in rounds:
-        later = assign_ordinals(ordinals, seen, part_number=None)
+        later, refused = assign_ordinals(ordinals, seen)
         assert {part: later[part] for part in ordinals} == ordinals
-        assert later.keys() == ordinals.keys() | set(seen)
+        assert later.keys() | refused.keys() == ordinals.keys() | set(seen)
         assert len(set(later.values())) == len(later)
         ordinals = later
 
@@ -88,10 +121,15 @@ def test_inspecting_records_all_that_is_needed_to_read_the_part(inspect: Inspect
     assert record.resolution.adapter is adapter_named("laion400m")
 
 
-def test_a_part_without_rows_is_refused(inspect: Inspect, tmp_path: Path) -> None:
+def test_a_part_without_rows_is_a_part_of_no_rows(
+    connection: duckdb.DuckDBPyConnection, inspect: Inspect, tmp_path: Path
+) -> None:
     empty = {name: array.slice(0, 0) for name, array in LAION400M.items()}
-    with pytest.raises(SourceError, match="found no rows"):
-        inspect(write_parquet(tmp_path / "part-00000.parquet", empty))
+    header = write_text(tmp_path / "part-00001.csv", "SAMPLE_ID,URL,TEXT,NSFW\n")
+    for path in (write_parquet(tmp_path / "part-00000.parquet", empty), header):
+        record = inspect(path)
+        assert (record.rows, record.pairs, record.breaches, quarantine_sql(record)) == (0, 0, (), None)
+        assert connection.execute(pairs_sql(record)).fetchall() == []
 
 
 def test_a_part_with_too_many_rows_is_refused() -> None:
@@ -101,7 +139,7 @@ def test_a_part_with_too_many_rows_is_refused() -> None:
 
 
 def test_the_adapter_of_a_file_is_detected_or_named(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
-    (file,) = discover("web", "auto", str(write_format("coyo", tmp_path)))
+    (file,) = discover("web", "auto", str(write_format("coyo", tmp_path))).files
     assert detect_adapter(connection, file) is adapter_named("coyo")
     assert detect_adapter(connection, file, adapter="laion2b") is adapter_named("laion2b")
 
@@ -124,7 +162,7 @@ def test_records_come_back_as_they_were_written(
 def test_real_captions_are_laion400m_and_nothing_is_quarantined(
     connection: duckdb.DuckDBPyConnection, inspect: Inspect, real_data: Path
 ) -> None:
-    files = discover("laion", "auto", str(real_data / "captions"))
+    files = discover("laion", "auto", str(real_data / "captions")).files
     assert [file.part for file in files] == [f"part-0000{i}" for i in range(4)]
     records = [inspect(Path(file.path), ordinal=i) for i, file in enumerate(files)]
     assert {record.adapter for record in records} == {"laion400m"}

@@ -66,6 +66,12 @@ NORMALISED = {
         ("000000001", 1, 1, "UNSURE", None, None, -0.5, None, None),
         ("000000002", None, None, None, None, None, None, None, None),
     ],
+    "grit": [
+        ("1795296605919", 640, 320, None, None, None, 0.25, None, None),
+        ("2", 1, 1, None, None, None, 0.5, None, None),
+        ("3", None, None, None, None, None, None, None, None),
+    ],
+    "captions": [(None,) * 9] * 3,
     "cc3m": [(None,) * 9] * 2,
     "cc12m": [(None,) * 9] * 2,
 }
@@ -150,8 +156,8 @@ def many(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> list[PartReco
             f"case when {part} % 8 = 0 and i = 5 then null else 'caption {part} ' || i end as TEXT, 'UNLIKELY' as NSFW "
             f"from range(20) t(i)) to '{path}'"
         )
-    files = discover("it's", "auto", str(folder))
-    ordinals = assign_ordinals({}, [file.part for file in files], part_number=re.compile(r"(\d+)"))
+    files = discover("it's", "auto", str(folder)).files
+    ordinals, _ = assign_ordinals({}, [file.part for file in files])
     return [
         inspect_part(connection, file, adapter="auto", ordinal=ordinals[file.part], fingerprint=fingerprint(file))
         for file in files
@@ -252,7 +258,7 @@ def test_parts_on_an_fsspec_filesystem(
     memory.pipe_file("/reading-test/it's [1]/part-00000.parquet", content)
     memory.pipe_file("/reading-test/it's [1]/part-00001.parquet", content)
     memory.pipe_file("/reading-test/it's [1]/cc12m.tsv", lines)
-    files = discover("web", "auto", "memory://reading-test/it's [1]")
+    files = discover("web", "auto", "memory://reading-test/it's [1]").files
     records = [
         inspect_part(connection, file, adapter="auto", ordinal=i, fingerprint=fingerprint(file))
         for i, file in enumerate(files)

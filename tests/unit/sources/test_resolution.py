@@ -8,23 +8,25 @@ import pyarrow as pa
 import pytest
 
 from laionet_assets.sources import SourceError, adapter_named, pairs_sql
-from laionet_assets.sources.formats import SourceColumn
+from laionet_assets.sources.file_format import SourceColumn
 from laionet_assets.sources.resolution import detect, resolve
 from tests.unit.sources.conftest import Inspect
 from tests.unit.sources.files import ADAPTER_NAMES, LAION400M, laion400m_with, write_format, write_parquet, write_text
 
 ALSO_READ_BY = {
-    "laion400m": ("laion2b",),
-    "commonpool": ("laion2b",),
-    "coyo": ("laion2b",),
-    "img2dataset": ("relaion",),
-    "relaion": ("img2dataset",),
+    "laion400m": ("captions", "laion2b"),
+    "laion2b": ("captions",),
+    "commonpool": ("captions", "laion2b"),
+    "coyo": ("captions", "laion2b"),
+    "img2dataset": ("captions", "grit", "relaion"),
+    "relaion": ("captions", "grit", "img2dataset"),
+    "grit": ("img2dataset", "relaion"),
 }
 """Format -> other adapters that find a caption and an address in it, when they are named."""
 
 
 def columns_of(*names: str, kind: str = "VARCHAR") -> list[SourceColumn]:
-    return [SourceColumn(name, kind) for name in names]
+    return [SourceColumn(name, kind, name) for name in names]
 
 
 @pytest.mark.parametrize("reverse", [False, True])
@@ -71,7 +73,7 @@ def test_ambiguous_columns_are_an_error_that_lists_what_was_found(names: tuple[s
 def test_columns_that_identify_nothing_name_the_adapters_that_could_read_them() -> None:
     with pytest.raises(SourceError, match="no adapter is identified by these columns") as failure:
         detect(columns_of("url", "text"), path="/data/a.parquet")
-    assert "though nothing identifies them: laion2b; name one" in str(failure.value)
+    assert "though nothing identifies them: captions, laion2b; name one" in str(failure.value)
 
 
 def test_columns_that_no_adapter_can_read_are_told_what_identifies_each() -> None:
@@ -111,14 +113,14 @@ def test_two_origins_of_one_column_are_ambiguous() -> None:
 
 def test_types_that_cannot_be_read_are_all_named(inspect: Inspect, tmp_path: Path) -> None:
     wrong = {
-        "TEXT": pa.array([b"a", b"b", b"c"]),
+        "TEXT": pa.array([["a"], ["b"], []]),
         "WIDTH": pa.array([True, False, True]),
         "similarity": pa.array([[0.5], [0.5], [0.5]]),
     }
     with pytest.raises(SourceError) as failure:
         inspect(write_parquet(tmp_path / "part-00000.parquet", laion400m_with(**wrong)), adapter="laion400m")
     said = str(failure.value)
-    assert "caption cannot be read: column TEXT is BLOB, expected text" in said
+    assert "caption cannot be read: column TEXT is VARCHAR[], expected text" in said
     assert "width cannot be read: column WIDTH is BOOLEAN, expected a number" in said
     assert "image_text_similarity cannot be read: column similarity is DOUBLE[], expected a number" in said
 
@@ -194,7 +196,7 @@ def test_csv_of_named_columns_is_read(connection: duckdb.DuckDBPyConnection, ins
 
 
 def test_a_format_that_the_adapter_does_not_read() -> None:
-    columns = [SourceColumn(name, "VARCHAR") for name in LAION400M]
+    columns = columns_of(*LAION400M)
     with pytest.raises(SourceError, match=r"adapter laion400m reads \.parquet, \.csv"):
         resolve(adapter_named("laion400m"), columns, path="/data/part-00000.tsv")
     with pytest.raises(SourceError, match="found another ending"):

@@ -84,3 +84,10 @@ def test_a_file_that_is_not_the_recorded_one_any_more_is_found(
 ) -> None:
     unaware = dataclasses.replace(record, breaches=())
     assert failing(connection, "pairs", pairs_view_sql([unaware])) == ["pairs_are_within_bounds"]
+
+
+def test_a_record_has_the_documented_types(connection: duckdb.DuckDBPyConnection, record: PartRecord) -> None:
+    """As DuckDB spells them: the rows that a run writes are compared with these."""
+    documented = {name: column["type"] for name, column in documentation("parts")["columns"].items()}
+    described = connection.execute(f"describe {registered(connection, record)}").fetchall()
+    assert {name: kind for name, kind, *_ in described} == documented
