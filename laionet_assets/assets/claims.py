@@ -11,6 +11,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from laionet_assets.assets.alikeness import PROFILES, class_means, pairs_of_sets
+from laionet_assets.assets.claims_of_pools import claims_of_pools
 from laionet_assets.assets.steps import Step, Work
 from laionet_assets.settings import Settings
 from laionet_assets.sqlmodels.loader import Project
@@ -31,11 +32,8 @@ _NO_MODELS = "predictors in laionet.yaml that have a recall on both image sets"
 _NO_ENCODERS = "image_encoders in laionet.yaml, and classes of two pictures in both image sets"
 _NO_SETS = "an image set beside LAIONet (image_sets in laionet.yaml)"
 _MISSING = {
-    "c7": "recipes with an image_threshold at the points A to D of the paper's section 4.2",
     "c8": "captions of an image set (image_sets[].captions)",
     "c9": "pictures of the captions nearest to those of an image set",
-    "n1": "arms of one pool of pictures, chosen by caption and by picture",
-    "n2": "arms of one pool of pictures, chosen by caption and by picture",
     "n4": "estimates of label errors",
     "n5": "a probe between LAIONet and an image set",
 }
@@ -56,7 +54,13 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
 
 
 def _write_claims(data: str, work: Work) -> None:
-    rows = [*_of_recipes(work, data), *_of_models(work, data), *_of_similarity(work, data), *_missing(data)]
+    rows = [
+        *_of_recipes(work, data),
+        *_of_models(work, data),
+        *_of_similarity(work, data),
+        *claims_of_pools(work, data),
+        *_missing(data),
+    ]
     table = [{**asdict(row), "mended": list(row.mended)} for row in rows]
     for row in table:
         row |= {name: row[name] or ANY for name in ("recipe", "image_set", "model")}
@@ -74,7 +78,7 @@ def _of_recipes(work: Work, data: str) -> "Iterator[ClaimRow]":
     for recipe, images, classes in work.connection.execute("""
         select r.recipe, count(distinct (l.source, l.sample_id)), count(distinct l.wnid)
         from raw.recipes as r left join core.laionet as l using (recipe)
-        where r.matching = 'paper' group by r.recipe, r.position order by r.position
+        where r.matching = 'paper' and not r.is_pool group by r.recipe, r.position order by r.position
     """).fetchall():
         yield from paper.c1(Subject(recipe, None, None, "paper", data), images, classes, is_whole_laion400m=is_whole)
 
@@ -184,18 +188,18 @@ def _missing(data: str) -> "Iterator[ClaimRow]":
     from laionet_assets.stats.claims import Subject, beyond, paper
 
     nobody = Subject(None, None, None, "corrected", data)
-    yield from paper.c7(nobody, None, None, None, missing=_MISSING["c7"])
     yield paper.c8(nobody, None, None, None, missing=_MISSING["c8"])
     yield paper.c9(nobody, None, missing=_MISSING["c9"])
-    yield beyond.n1(nobody, None, None, missing=_MISSING["n1"])
-    yield beyond.n2(nobody, None, None, missing=_MISSING["n2"])
     yield beyond.n4(nobody, None, missing=_MISSING["n4"])
     yield beyond.n5(nobody, None, None, missing=_MISSING["n5"])
 
 
 def _sets(work: Work) -> dict[str, list[Any]]:
-    """Recipes with their profile, and the image sets beside them, in the order of the settings."""
-    rows = work.connection.execute("select image_set, kind, profile from raw.image_sets order by position").fetchall()
+    """Recipes with their profile, without pools, and the image sets beside them, in the order of the settings."""
+    rows = work.connection.execute("""
+        select image_set, kind, profile from raw.image_sets
+        where image_set not in (select recipe from raw.recipes where is_pool) order by position
+    """).fetchall()
     return {
         "recipe": [(name, profile) for name, kind, profile in rows if kind == "recipe"],
         "beside": [name for name, kind, _ in rows if kind != "recipe"],

@@ -8,7 +8,9 @@ from typing import Any
 
 from laionet_assets.assets import (
     alikeness,
+    arms,
     claims,
+    closeness,
     embeddings,
     image_sets,
     image_text,
@@ -71,7 +73,9 @@ def build_pipeline(settings: Settings, *, project: Project | None = None) -> Pip
         image_sets,
         predictions,
         embeddings,
+        closeness,
         alikeness,
+        arms,
         results,
         claims,
     )
