@@ -224,24 +224,31 @@ def _write_cross_set(work: Work) -> None:
 
     sets = work.connection.execute("select image_set, kind from raw.image_sets order by position").fetchall()
     pairs = [(a, b) for (a, kind), (b, other) in combinations(sets, 2) if not kind == other == "recipe"]
-    encoders = work.connection.execute("select distinct encoder from core.compared_images order by all").fetchall()
     rows: list[dict[str, Any]] = []
+    for encoder, wnid, images in classes_of_sets(work):
+        sides = {
+            name: ClassVectors(np.stack([image[-1] for image in group]))
+            for name, group in groupby(images, key=lambda image: image[1])
+        }
+        for one, other in (pair for pair in pairs if set(pair) <= sides.keys()):
+            with matrix_threads(max(sides[one].images, sides[other].images)):
+                found = between_sets(sides[one], sides[other])
+            key = {"image_set": one, "other_image_set": other, "encoder": encoder, "wnid": wnid}
+            counts = {"images": sides[one].images, "other_images": sides[other].images}
+            bounds = {"mean_similarity": found.mean, "ci_low": found.low, "ci_high": found.high}
+            rows.append(key | counts | bounds)
+    write_mappings(work, rows)
+
+
+def classes_of_sets(work: Work) -> Iterator[tuple[str, str, Iterator[tuple[Any, ...]]]]:
+    """Encoder, class, and the pictures of the class in every image set, by set: (wnid, image set, image id, sha256,
+    perceptual hash, vector). Pictures that take part.
+    """
+    encoders = work.connection.execute("select distinct encoder from core.compared_images order by all").fetchall()
     for (encoder,) in encoders:
         asked = f"{_COMPARED} where profile = 'corrected' and encoder = $encoder"
-        reader = _reader(work, asked, {"encoder": encoder})
-        for wnid, images in groupby(_images(reader), key=lambda image: image[0]):
-            sides = {
-                name: ClassVectors(np.stack([image[-1] for image in group]))
-                for name, group in groupby(images, key=lambda image: image[1])
-            }
-            for one, other in (pair for pair in pairs if set(pair) <= sides.keys()):
-                with matrix_threads(max(sides[one].images, sides[other].images)):
-                    found = between_sets(sides[one], sides[other])
-                key = {"image_set": one, "other_image_set": other, "encoder": encoder, "wnid": wnid}
-                counts = {"images": sides[one].images, "other_images": sides[other].images}
-                interval = {"mean_similarity": found.mean, "ci_low": found.low, "ci_high": found.high}
-                rows.append(key | counts | interval)
-    write_mappings(work, rows)
+        for wnid, images in groupby(_images(_reader(work, asked, {"encoder": encoder})), key=lambda image: image[0]):
+            yield encoder, wnid, images
 
 
 def _write_correlations(work: Work) -> None:

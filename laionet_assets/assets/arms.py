@@ -160,8 +160,8 @@ def points_and_sets(work: Work) -> Iterator[tuple[tuple[str, str], dict[str, Cla
         where pairs > 0 and arm in {POINTS} order by recipe, encoder, arm, wnid
     """).to_arrow_table()
     beside = work.connection.sql(f"""
-        select image_set, {columns} from core.class_similarity join raw.image_sets using (image_set)
-        where pairs > 0 and profile = 'corrected' and kind <> 'recipe' order by encoder, position, wnid
+        select c.image_set, {columns} from core.class_similarity as c join raw.image_sets as s using (image_set)
+        where c.pairs > 0 and c.profile = 'corrected' and s.kind <> 'recipe' order by encoder, s.position, wnid
     """).to_arrow_table()
     sets: dict[str, dict[str, Classes]] = {}
     for (encoder, name), group in groupby(beside.to_pylist(), key=lambda row: (row["encoder"], row["image_set"])):

@@ -11,6 +11,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from laionet_assets.assets.alikeness import PROFILES, class_means, pairs_of_sets
+from laionet_assets.assets.claims_of_doubts import claims_of_doubts
 from laionet_assets.assets.claims_of_pools import claims_of_pools
 from laionet_assets.assets.steps import Step, Work
 from laionet_assets.settings import Settings
@@ -30,12 +31,11 @@ WHOLE_LAION400M = 413_871_335 * 0.99
 
 _NO_MODELS = "predictors in laionet.yaml that have a recall on both image sets"
 _NO_ENCODERS = "image_encoders in laionet.yaml, and classes of two pictures in both image sets"
+_NO_ZERO_SHOT = "a zero-shot predictor (open_clip) that has a recall on both image sets"
 _NO_SETS = "an image set beside LAIONet (image_sets in laionet.yaml)"
 _MISSING = {
     "c8": "captions of an image set (image_sets[].captions)",
     "c9": "pictures of the captions nearest to those of an image set",
-    "n4": "estimates of label errors",
-    "n5": "a probe between LAIONet and an image set",
 }
 """Claims that no table of this version can judge, and what lacks."""
 
@@ -59,6 +59,7 @@ def _write_claims(data: str, work: Work) -> None:
         *_of_models(work, data),
         *_of_similarity(work, data),
         *claims_of_pools(work, data),
+        *claims_of_doubts(work, _sets(work)["recipe"], data),
         *_missing(data),
     ]
     table = [{**asdict(row), "mended": list(row.mended)} for row in rows]
@@ -109,13 +110,12 @@ def _of_models(work: Work, data: str) -> "Iterator[ClaimRow]":
         for image_set in sets["beside"]:
             of_recipe, of_set = _recalls(work, recipe), _recalls(work, image_set)
             subject = Subject(recipe, image_set, None, profile, data, ("classes of both sides",))
-            for model in [each for each in zero_shot if each in known] or [None]:
-                gap = None if model is None else _gaps(of_recipe, of_set, [model])
+            for model in sorted(each for each in zero_shot if each in known) or [None]:
                 yield from paper.c2(
                     Subject(recipe, image_set, model, profile, data),
-                    gap[:, 0] if gap is not None else None,
-                    None,
-                    missing="a zero-shot predictor (open_clip), and its missing predictions counted as wrong",
+                    None if model is None else _gaps(of_recipe, of_set, [model])[:, 0],
+                    None if model is None else _gap_as_wrong(work, recipe, image_set, model),
+                    missing=_NO_ZERO_SHOT,
                 )
             common = [model for model in heads if any(model == each for each, _ in of_set)]
             gaps = _gaps(of_recipe, of_set, common) if common else None
@@ -185,13 +185,11 @@ def _recall_with_similarity(
 
 def _missing(data: str) -> "Iterator[ClaimRow]":
     """What no table of this version can judge."""
-    from laionet_assets.stats.claims import Subject, beyond, paper
+    from laionet_assets.stats.claims import Subject, paper
 
     nobody = Subject(None, None, None, "corrected", data)
     yield paper.c8(nobody, None, None, None, missing=_MISSING["c8"])
     yield paper.c9(nobody, None, missing=_MISSING["c9"])
-    yield beyond.n4(nobody, None, missing=_MISSING["n4"])
-    yield beyond.n5(nobody, None, None, missing=_MISSING["n5"])
 
 
 def _sets(work: Work) -> dict[str, list[Any]]:
@@ -220,6 +218,35 @@ def _recalls(work: Work, image_set: str) -> Recalls:
         [image_set],
     ).fetchall()
     return {(model, wnid): recall for model, wnid, recall in rows}
+
+
+def _gap_as_wrong(work: Work, recipe: str, image_set: str, model: str) -> "np.ndarray":
+    """Recall@1 of each class on the first minus the second where what a model has no prediction for is wrong, as
+    published: pictures that could not be had, or do not take part, count against it.
+    """
+    rows = work.connection.execute(
+        """
+        with labels as (
+            select image_set, image_id, wnid from core.image_labels
+            where rejected_because is distinct from 'not_asked_for' and image_set in ($1, $2)
+            union
+            select image_set, image_id, wnid from core.correctness where image_set in ($1, $2)
+        ),
+        answers as (
+            select image_set, image_id, wnid, top_1_is_correct from core.correctness where model = $3
+        )
+        select image_set, wnid, count_if(coalesce(top_1_is_correct, false)) / count(*)
+        from labels
+        semi join (select image_set, wnid from core.class_weights where weighting = 'equal') using (image_set, wnid)
+        left join answers using (image_set, image_id, wnid)
+        group by all
+        """,
+        [recipe, image_set, model],
+    ).fetchall()
+    sides: list[Recalls] = [
+        {(model, w): recall for name, w, recall in rows if name == side} for side in (recipe, image_set)
+    ]
+    return _gaps(*sides, [model])[:, 0]
 
 
 def _matrix(

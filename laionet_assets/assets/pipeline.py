@@ -17,11 +17,13 @@ from laionet_assets.assets import (
     images,
     ingestion,
     matching,
+    noise,
     predictions,
     recipes,
     results,
     similarity,
     taxonomy,
+    telling_apart,
 )
 from laionet_assets.assets.steps import Step, sql_step
 from laionet_assets.settings import Settings, SettingsError
@@ -65,6 +67,7 @@ def build_pipeline(settings: Settings, *, project: Project | None = None) -> Pip
     stages = (
         ingestion,
         taxonomy,
+        telling_apart,
         matching,
         similarity,
         recipes,
@@ -77,6 +80,8 @@ def build_pipeline(settings: Settings, *, project: Project | None = None) -> Pip
         alikeness,
         arms,
         results,
+        noise,
+        telling_apart,
         claims,
     )
     for stage in stages:

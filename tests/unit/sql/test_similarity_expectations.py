@@ -115,6 +115,35 @@ GOOD: Mapping[str, list[dict[str, Any]]] = {
          "mean_lower": 0.5}
         for one, other, sign in (("D", "A", 1), ("A", "D", -1))
     ],
+    "raw.predictors": [{"model": "clip", "is_zero_shot": True}, {"model": "m", "is_zero_shot": False}],
+    "core.correctness": [
+        {"image_set": name, "image_id": str(i), "wnid": WNID, "model": model, "top_1_is_correct": i > 0,
+         "top_5_is_correct": i > 0}
+        for name in SETS for i in range(5) for model in ("clip", "m")
+    ],
+    "core.caption_senses": [
+        {"encoder": "t", "source": "s", "part": "a", "sample_id": 1, "wnid": WNID, "is_nearer": True}
+    ],
+    "core.confusable_classes": [
+        {"image_set": "v", "wnid": wnid, "confused_with": WNID} for wnid in (WNID, "n00000002")
+    ],
+    "marts.gaps_without_noise": [
+        {"recipe": "r", "image_set": "v", "model": "m", "without": without, "left_out": left_out, "classes": 1,
+         "accuracy": 0.5, "other_accuracy": 0.7, "gap": -0.2}
+        for without, left_out in (("nothing", 0.0), ("label_errors", 0.1))
+    ],
+    "marts.probe": [
+        {"image_set": "r", "other_image_set": "v", "encoder": "e", "wnid": wnid, "images": 40, "classes": 1, "auc": 0.7,
+         "ci_low": 0.6, "ci_high": 0.8} for wnid in (WNID, "*")
+    ],
+    "marts.nearest_images": [
+        {"image_set": "r", "other_image_set": "v", "encoder": "e", "wnid": WNID, "images": 3, "other_images": 5,
+         "mean_nearest": 0.7, "median_nearest": 0.7, "shared_exact": 1, "shared_near": 1}
+    ],
+    "marts.caption_terms": [
+        {"recipe": "w", "arm": "text", "other_arm": "image", "term": "stock", "captions": 4, "other_captions": 9,
+         "log_odds": -0.5, "z": -2.2}
+    ],
     "marts.claims": [
         {"claim": claim, "measure": "m", "recipe": "*", "image_set": "*", "model": "*", "profile": "paper",
          "here": 0.5, "ci_low": 0.4, "ci_high": 0.6, "holds": "yes", "data": "d"}
@@ -232,6 +261,38 @@ SPOILT = {
         "marts.frontier_similarity",
         "points_stand_beside_each_other_both_ways",
     ): "delete from marts.frontier_similarity where point = 'D'",
+    ("marts.probe", "intervals_hold_the_area"): "update marts.probe set auc = 0.9",
+    ("marts.probe", "a_recipe_and_a_local_set"): "update marts.probe set other_image_set = 'r'",
+    (
+        "marts.nearest_images",
+        "no_more_is_shared_than_there_is",
+    ): "update marts.nearest_images set shared_exact = 3",
+    ("marts.caption_terms", "z_has_the_sign_of_the_log_odds"): "update marts.caption_terms set z = 2",
+    ("marts.caption_terms", "words_are_in_enough_captions"): "update marts.caption_terms set other_captions = 0",
+    (
+        "core.caption_senses",
+        "only_captions_that_are_kept",
+    ): "update core.caption_senses set wnid = 'n00000002'",
+    (
+        "core.confusable_classes",
+        "no_class_is_confused_with_itself_alone",
+    ): "delete from core.confusable_classes where wnid = 'n00000002'",
+    (
+        "core.label_doubts",
+        "every_picture_that_takes_part_is_there",
+    ): "delete from core.label_doubts where image_set = 'v' and image_id = '1'",
+    (
+        "core.label_doubts",
+        "what_a_judge_got_right_is_not_disagreed",
+    ): "update core.label_doubts set is_disagreed = true",
+    (
+        "marts.gaps_without_noise",
+        "the_gap_is_that_of_the_accuracies",
+    ): "update marts.gaps_without_noise set gap = 0.2",
+    (
+        "marts.gaps_without_noise",
+        "nothing_left_out_is_nothing",
+    ): "update marts.gaps_without_noise set classes = 2 where without = 'label_errors'",
     (
         "marts.intra_class_similarity",
         "intervals_hold_the_mean",
@@ -276,7 +337,7 @@ SPOILT = {
     ("marts.claims", "every_claim_is_there"): "delete from marts.claims where claim = 'C4'",
 }
 MADE = (
-    "core.image_query_similarity", "core.frontier", "core.arms", "marts.frontier",
+    "core.image_query_similarity", "core.frontier", "core.arms", "marts.frontier", "core.label_doubts",
     "marts.intra_class_similarity", "marts.intra_class_similarity_paper", "marts.similarity_histogram",
     "marts.similarity_curves",
 )  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 
 from laionet_assets.stats.claims import ClaimRow, Subject, beyond, paper
 from laionet_assets.stats.comparison import ClassMeans, Differences, DrawnMeans, compare
-from laionet_assets.stats.probe import ProbeScores
+from laionet_assets.stats.probe import ProbeScores, pooled_area
 
 ABOUT = Subject("paper", "imagenet-val", "clip", "corrected", "made up")
 CLASSES = 40
@@ -84,7 +84,7 @@ FLIPS: dict[str, Callable[[float], ClaimRow]] = {
     "N2": lambda to: beyond.n2(ABOUT, 0.5 + noise(CLASSES) - to, np.full(CLASSES, 0.5)),
     "N3": lambda to: beyond.n3(ABOUT, *rankings(to)),
     "N4": lambda to: beyond.n4(ABOUT, noise(CLASSES, 6) - to),
-    "N5": lambda to: beyond.n5(ABOUT, scores(to), WNIDS[np.arange(800) // 2 % CLASSES]),
+    "N5": lambda to: beyond.n5(ABOUT, pooled_area(scores(to), WNIDS[np.arange(800) // 2 % CLASSES])),
 }  # fmt: skip
 
 UNMEASURED: dict[str, Callable[[], list[ClaimRow]]] = {
@@ -120,7 +120,7 @@ UNMEASURED: dict[str, Callable[[], list[ClaimRow]]] = {
         beyond.n3(ABOUT, np.ones((9, 1)), np.ones((9, 1)), missing="it"),
     ],
     "N4": lambda: [beyond.n4(ABOUT, None, missing="it"), beyond.n4(ABOUT, np.empty((9, 0)), missing="it")],
-    "N5": lambda: [beyond.n5(ABOUT, None, WNIDS, missing="it")],
+    "N5": lambda: [beyond.n5(ABOUT, None, missing="it")],
 }
 
 
