@@ -27,7 +27,7 @@ GOOD: Mapping[str, list[dict[str, Any]]] = {
         *({"image_set": name, "position": i, "kind": "local"} for i, name in enumerate(SETS, 1)),
     ],
     "raw.recipes": [
-        {"recipe": "r", "position": 0, "matching": "paper", "image_encoder": "e", "image_kind": "head"},
+        {"recipe": "r", "position": 0, "matching": "paper", "image_encoder": "e", "image_kind": "head", "is_pool": False},
         {"recipe": "w", "position": 1, "matching": "corrected", "text_threshold": 0.5, "is_pool": True,
          "choosing_encoders": ["e"], "choosing_predictors": ["e"]},
     ],
