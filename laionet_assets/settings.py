@@ -227,14 +227,48 @@ class ImagesSettings(_Strict):
     fetch: FetchSettings = FetchSettings()
 
 
+class ImageSimilaritySettings(_Strict):
+    """What tells how near a picture is to its class."""
+
+    encoder: Name = Field(description="Name of one of `image_encoders`.")
+    kind: Literal["query", "head", "prototype"] | None = Field(
+        None,
+        description="query: to the class's query, by the text tower that belongs to the encoder; head: to the class's "
+        "row of the encoder's own classification head; prototype: to the mean picture of the class in the image set "
+        "that `prototypes` names. Without it: head for timm's models, query for others.",
+    )
+
+
+class PicturesSettings(_Strict):
+    """Which pictures of its rows a recipe asks for, and what is done with them."""
+
+    predict: bool = Field(True, description="Whether `predictors` see pictures that this recipe alone asks for.")
+    per_class: Count | None = Field(
+        None, description="Pictures of at most so many rows of a class in each part, drawn with a seed; all without it."
+    )
+
+
 class RecipeSettings(_Strict):
-    """How LAIONet is chosen from the candidates: a row of settings, never code."""
+    """How LAIONet is chosen from the candidates: a row of settings, never code.
+
+    With `image_similarity` and without `image_threshold` it is a pool: what choosing by caption, by picture or blindly
+    makes of its pictures is compared (docs/method.md, 19).
+    """
 
     name: Name
     matching: Matching = Field("paper", description="Profile of the caption match.")
     encoder: Name = Field(description="Name of one of `text_encoders`.")
     text_threshold: float = Field(ge=-1, le=1, description="Caption-to-query cosine must be strictly above this.")
-    image_threshold: float | None = Field(None, ge=-1, le=1, description="Image-to-query cosine, strictly above.")
+    image_threshold: float | None = Field(
+        None,
+        ge=-1,
+        le=1,
+        description="Cosine of picture and class must be strictly above this; rows without a picture are dropped.",
+    )
+    image_similarity: ImageSimilaritySettings | None = Field(
+        None, description="Which cosine of picture and class; with a threshold alone it is the first image encoder's."
+    )
+    pictures: PicturesSettings = PicturesSettings()
     multi_label: Literal["drop", "keep"] = Field("drop", description="Captions that name several classes.")
     nsfw: tuple[NsfwTag, ...] = Field(
         ("UNLIKELY",), min_length=1, description="Tags allowed; UNKNOWN admits rows without a tag."
@@ -299,6 +333,9 @@ class Settings(BaseSettings):
     image_encoders: tuple[ModelSettings, ...] = ()
     predictors: tuple[PredictorSettings, ...] = ()
     image_sets: tuple[ImageSetSettings, ...] = ()
+    prototypes: Name | None = Field(
+        None, description="Name of one of `image_sets` whose mean picture of a class others are compared with."
+    )
     published_results: tuple[PublishedResultsSettings, ...] = ()
     images: ImagesSettings = ImagesSettings()
     ocr: OcrSettings | None = OcrSettings()
@@ -364,9 +401,44 @@ class Settings(BaseSettings):
             for i, recipe in enumerate(self.recipes)
             if recipe.encoder not in encoders
         ]
+        problems += self._problems_of_pictures()
         if problems:
             raise ValueError("\n".join(problems))
         return self
+
+    def _problems_of_pictures(self) -> list[str]:
+        """What is wrong with how pictures are compared with classes."""
+        encoders = [encoder.name for encoder in self.image_encoders]
+        local = [image_set.name for image_set in self.image_sets]
+        problems = []
+        if self.prototypes is not None and self.prototypes not in local:
+            problems.append(
+                f"prototypes: found {self.prototypes!r}, expected one of image_sets: {', '.join(local) or 'none'}"
+            )
+        for i, recipe in enumerate(self.recipes):
+            by = recipe.image_similarity
+            if recipe.image_threshold is not None and not encoders:
+                problems.append(f"recipes[{i}].image_threshold: needs `image_encoders`, of which there are none")
+            if by is not None and by.encoder not in encoders:
+                problems.append(
+                    f"recipes[{i}].image_similarity.encoder: found {by.encoder!r}, expected one of image_encoders: "
+                    f"{', '.join(encoders) or 'none'}"
+                )
+            if by is not None and by.kind == "prototype" and self.prototypes is None:
+                problems.append(
+                    f"recipes[{i}].image_similarity.kind: prototype needs `prototypes`, the name of an image set"
+                )
+        return problems
+
+    def image_similarity_of(self, recipe: RecipeSettings) -> tuple[ModelSettings, str] | None:
+        """The image encoder and kind that tell how near the pictures of a recipe are to their classes, None where it
+        has no use for that.
+        """
+        if recipe.image_similarity is None and recipe.image_threshold is None:
+            return None
+        by = recipe.image_similarity or ImageSimilaritySettings(encoder=self.image_encoders[0].name)
+        (encoder,) = (each for each in self.image_encoders if each.name == by.encoder)
+        return encoder, by.kind or ("head" if encoder.model.startswith("timm:") else "query")
 
     @property
     def home(self) -> Path:
@@ -392,14 +464,6 @@ class Settings(BaseSettings):
     def taxonomy_source(self) -> str:
         """Name of a bundled taxonomy, or the absolute path of a file of wnids."""
         return self.taxonomy if self.taxonomy in TAXONOMIES else self.resolve(self.taxonomy)
-
-    def unused_keys(self) -> list[str]:
-        """What is set but not acted on by this version, one sentence each, for the user to see."""
-        return [
-            f"recipes[{i}].image_threshold: read and checked, but nothing is dropped by it in this version"
-            for i, recipe in enumerate(self.recipes)
-            if recipe.image_threshold is not None
-        ]
 
 
 def find_config(path: str | Path | None = None) -> Path:

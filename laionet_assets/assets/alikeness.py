@@ -23,7 +23,7 @@ CLASS_SIMILARITY = "core.class_similarity"
 SUMMARY = "class similarity"
 """The computation of core.class_similarity: a class's figures from its vectors."""
 PROFILES = ("corrected", "paper")
-_GRAIN = "profile, image_set, encoder, wnid"
+_COMPARED = "select * from core.compared_images"
 _VECTORS_AT_ONCE = 2_048
 _SUMMARISED = (
     "images", "pairs", "mean_similarity", "se", "ci_low", "ci_high", "pairs_se", "pairs_ci_low", "pairs_ci_high",
@@ -48,19 +48,26 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
 
 
 def _write_class_similarity(work: Work) -> None:
-    """Classes whose pictures, vectors' models and code are as before keep their rows; the others are read, one at a
-    time.
+    write_class_summaries(work, _COMPARED, ("profile", "image_set"))
+
+
+def write_class_summaries(work: Work, compared: str, sets: tuple[str, str]) -> None:
+    """A row a class of sets of pictures. Classes whose pictures, vectors' models and code are as before keep their
+    rows; the others are read, one at a time.
+
+    `compared`: a SELECT of rows as core.compared_images has them; `sets` names the two columns that say which set.
     """
     connection = work.connection
+    grain = ", ".join((*sets, "encoder", "wnid"))
     connection.execute(
         f"""
         create temp table classes as
         select
-            {_GRAIN},
+            {grain},
             md5($1 || string_agg(
                 concat_ws(' ', image_id, sha256, look, coalesce(phash, 0), model_identity), chr(10) order by image_id
             )) as content,
-        from core.compared_images
+        from ({compared})
         group by all
         """,
         [work.labels[SUMMARY]],
@@ -68,13 +75,13 @@ def _write_class_similarity(work: Work) -> None:
     table = work.model.table
     connection.execute(f"""
         create temp table kept as
-        select p.* from ({work.published_select}) as p semi join classes using ({_GRAIN}, content)
+        select p.* from ({work.published_select}) as p semi join classes using ({grain}, content)
     """)
-    connection.execute(f"create temp table missing as select * from classes anti join kept using ({_GRAIN})")
+    connection.execute(f"create temp table missing as select * from classes anti join kept using ({grain})")
     ((kept,),) = connection.execute("select count(*) from kept").fetchall()
     ((missing,),) = connection.execute("select count(*) from missing").fetchall()
     work.log(f"{kept + missing:,} classes of image sets and encoders: {kept:,} are as before")
-    rows = list(_summaries(work))
+    rows = list(_summaries(work, compared, sets))
     made = work.typed({name: [row[name] for row in rows] for name in table.column_names}) if rows else None
     if made is not None:
         connection.register("made", made)
@@ -83,47 +90,43 @@ def _write_class_similarity(work: Work) -> None:
     work.write_rows(f"select {columns} from kept {made_too}")
 
 
-def _summaries(work: Work) -> Iterator[dict[str, Any]]:
-    """Rows of the classes that are missing, one image set and encoder after the other."""
-    groups = work.connection.execute("select distinct profile, image_set, encoder from missing order by all").fetchall()
+def _summaries(work: Work, compared: str, sets: tuple[str, str]) -> Iterator[dict[str, Any]]:
+    """Rows of the classes that are missing, one set and encoder after the other."""
+    named = ", ".join((*sets, "encoder"))
+    groups = work.connection.execute(f"select distinct {named} from missing order by all").fetchall()
     contents = dict(
         ((*key,), content)
-        for *key, content in work.connection.execute(f"select {_GRAIN}, content from missing").fetchall()
+        for *key, content in work.connection.execute(f"select {named}, wnid, content from missing").fetchall()
     )
-    for profile, image_set, encoder in groups:
-        work.log(f"{image_set}, {encoder}, {profile}: pictures compared class by class")
-        for found in summarise_classes(_classes(work, profile, image_set, encoder)):
+    for group in groups:
+        work.log(f"{', '.join(group)}: pictures compared class by class")
+        key = dict(zip((*sets, "encoder"), group, strict=True))
+        for found in summarise_classes(_classes(work, compared, key)):
             wnid = found.row["wnid"]
             yield {
-                "profile": profile,
-                "image_set": image_set,
-                "encoder": encoder,
+                **key,
                 "wnid": wnid,
                 **{name: found.row[name] for name in _SUMMARISED},
                 "histogram": found.histogram.tolist(),
-                "content": contents[profile, image_set, encoder, wnid],
+                "content": contents[*group, wnid],
             }
 
 
-def _classes(work: Work, profile: str, image_set: str, encoder: str) -> Iterator[ClassImages]:
-    """The missing classes of an image set, each with its vectors."""
-    asked = "semi join missing using (profile, image_set, encoder, wnid) where c.image_set = $image_set"
-    reader = _reader(work, asked, {"profile": profile, "image_set": image_set, "encoder": encoder})
-    for wnid, images in groupby(_images(reader), key=lambda image: image[0]):
+def _classes(work: Work, compared: str, key: Mapping[str, str]) -> Iterator[ClassImages]:
+    """The missing classes of a set of pictures, each with its vectors."""
+    is_asked = " and ".join(f"c.{name} = ${name}" for name in key)
+    asked = f"select c.* from ({compared}) as c semi join missing using ({', '.join(key)}, wnid) where {is_asked}"
+    for wnid, images in groupby(_images(_reader(work, asked, key)), key=lambda image: image[0]):
         yield _class_images(wnid, list(images))
 
 
 def _reader(work: Work, asked: str, parameters: Mapping[str, str]) -> "pa.RecordBatchReader":
-    """Pictures of core.compared_images (`c`) with their vectors, by class and image set: sorting them is DuckDB's, on
-    disk where memory is short.
+    """The pictures asked for (rows of core.compared_images of $encoder) with their vectors, by class and image set:
+    sorting them is DuckDB's, on disk where memory is short.
     """
     return work.connection.sql(
         f"""
-        with asked as (
-            select c.wnid, c.image_set, c.image_id, c.source, c.part, c.sha256, c.look, c.phash, c.encoder
-            from core.compared_images as c
-            {asked} and c.profile = $profile and c.encoder = $encoder
-        ),
+        with asked as ({asked}),
         of_parts as (
             select source, part, sha256, profile as look, encoder, embedding
             from core.image_embeddings where encoder = $encoder
@@ -180,7 +183,7 @@ def _write_comparison(work: Work) -> None:
         arrays = {name: getattr(found, attribute).tolist() for name, attribute in columns.items()}
         for i, wnid in enumerate(found.wnids.tolist()):
             rows.append({**key, "wnid": wnid, **{name: _known(values[i]) for name, values in arrays.items()}})
-    _write(work, rows)
+    write_mappings(work, rows)
 
 
 def _write_shares(work: Work) -> None:
@@ -197,17 +200,17 @@ def _write_shares(work: Work) -> None:
         if not len(differences.wnids):
             continue
         found = shares(differences)
-        drawn = [_drawn(side) for side in (one, other)]
+        drawn = [drawn_means(side) for side in (one, other)]
         row = {**key, "other_selection_frequency": frequencies.get(key["other_image_set"])}
         row |= {"classes": found.classes, "tested": found.tested}
         for name in estimates:
-            row |= _interval(name, getattr(found, name))
-        row |= _interval("pooled_difference", pooled_difference(*drawn))
+            row |= interval(name, getattr(found, name))
+        row |= interval("pooled_difference", pooled_difference(*drawn))
         common = set(differences.wnids.tolist())
         for name, side in (("pooled_mean", one), ("other_pooled_mean", other)):
             row[name] = _pooled_mean([each for each in side if each["wnid"] in common])
         rows.append(row)
-    _write(work, rows)
+    write_mappings(work, rows)
 
 
 def _write_cross_set(work: Work) -> None:
@@ -221,23 +224,31 @@ def _write_cross_set(work: Work) -> None:
 
     sets = work.connection.execute("select image_set, kind from raw.image_sets order by position").fetchall()
     pairs = [(a, b) for (a, kind), (b, other) in combinations(sets, 2) if not kind == other == "recipe"]
-    encoders = work.connection.execute("select distinct encoder from core.compared_images order by all").fetchall()
     rows: list[dict[str, Any]] = []
+    for encoder, wnid, images in classes_of_sets(work):
+        sides = {
+            name: ClassVectors(np.stack([image[-1] for image in group]))
+            for name, group in groupby(images, key=lambda image: image[1])
+        }
+        for one, other in (pair for pair in pairs if set(pair) <= sides.keys()):
+            with matrix_threads(max(sides[one].images, sides[other].images)):
+                found = between_sets(sides[one], sides[other])
+            key = {"image_set": one, "other_image_set": other, "encoder": encoder, "wnid": wnid}
+            counts = {"images": sides[one].images, "other_images": sides[other].images}
+            bounds = {"mean_similarity": found.mean, "ci_low": found.low, "ci_high": found.high}
+            rows.append(key | counts | bounds)
+    write_mappings(work, rows)
+
+
+def classes_of_sets(work: Work) -> Iterator[tuple[str, str, Iterator[tuple[Any, ...]]]]:
+    """Encoder, class, and the pictures of the class in every image set, by set: (wnid, image set, image id, sha256,
+    perceptual hash, vector). Pictures that take part.
+    """
+    encoders = work.connection.execute("select distinct encoder from core.compared_images order by all").fetchall()
     for (encoder,) in encoders:
-        reader = _reader(work, "where true", {"profile": "corrected", "encoder": encoder})
-        for wnid, images in groupby(_images(reader), key=lambda image: image[0]):
-            sides = {
-                name: ClassVectors(np.stack([image[-1] for image in group]))
-                for name, group in groupby(images, key=lambda image: image[1])
-            }
-            for one, other in (pair for pair in pairs if set(pair) <= sides.keys()):
-                with matrix_threads(max(sides[one].images, sides[other].images)):
-                    found = between_sets(sides[one], sides[other])
-                key = {"image_set": one, "other_image_set": other, "encoder": encoder, "wnid": wnid}
-                counts = {"images": sides[one].images, "other_images": sides[other].images}
-                interval = {"mean_similarity": found.mean, "ci_low": found.low, "ci_high": found.high}
-                rows.append(key | counts | interval)
-    _write(work, rows)
+        asked = f"{_COMPARED} where profile = 'corrected' and encoder = $encoder"
+        for wnid, images in groupby(_images(_reader(work, asked, {"encoder": encoder})), key=lambda image: image[0]):
+            yield encoder, wnid, images
 
 
 def _write_correlations(work: Work) -> None:
@@ -264,10 +275,10 @@ def _write_correlations(work: Work) -> None:
             rho, tau = spearman(*values), kendall(*values)
             rows.append(
                 {**dict(zip(grain, key, strict=True)), "x": x, "y": y, "classes": rho.units}
-                | _interval("spearman", rho)
-                | _interval("kendall", tau)
+                | interval("spearman", rho)
+                | interval("kendall", tau)
             )
-    _write(work, rows)
+    write_mappings(work, rows)
 
 
 def pairs_of_sets(work: Work) -> Iterator[tuple[dict[str, str], list[dict[str, Any]], list[dict[str, Any]]]]:
@@ -297,7 +308,8 @@ def class_means(profile: str, classes: Sequence[Mapping[str, Any]]) -> "ClassMea
     return ClassMeans(wnids, column("mean_similarity"), column("se"), column("images") - 1)
 
 
-def _drawn(classes: Sequence[Mapping[str, Any]]) -> "DrawnMeans":
+def drawn_means(classes: Sequence[Mapping[str, Any]]) -> "DrawnMeans":
+    """What classes give to the published pooled mean."""
     import numpy as np
 
     from laionet_assets.stats.comparison import DrawnMeans
@@ -314,7 +326,8 @@ def _pooled_mean(classes: Sequence[Mapping[str, Any]]) -> float:
     return sum(row["drawn_pairs"] * row["drawn_mean"] for row in classes) / draws
 
 
-def _interval(name: str, estimate: Any) -> dict[str, float | None]:
+def interval(name: str, estimate: Any) -> dict[str, float | None]:
+    """An estimate as three columns: the figure, and the ends of its interval."""
     return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
 
 
@@ -323,6 +336,7 @@ def _known(value: Any) -> Any:
     return None if value != value else value
 
 
-def _write(work: Work, rows: Sequence[Mapping[str, Any]]) -> None:
+def write_mappings(work: Work, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows that may have more than the columns of the table."""
     names = work.model.table.column_names
     work.write_rows({name: [row[name] for row in rows] for name in names})

@@ -52,12 +52,14 @@ class Results:
 
     `label` is its column with the model's name, `done` what was done to a picture, for messages. `columns` are SQL
     expressions of its own columns, which are null where there is no result. `compute` makes the rows of contents.
+    `pictures` is the SELECT of the rows of core.images, of a part, that it is kept of.
     """
 
     label: str
     done: str
     columns: Mapping[str, str]
     compute: Callable[[Work, Sequence[Model], Iterable[tuple[str, Content]]], Rows]
+    pictures: str = "from core.images where status = 'success'"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -72,7 +74,7 @@ class Results:
 
 def write_of_part(settings: Settings, results: Results, models: Sequence[Model], work: Work) -> None:
     """A row, or several, for every content of the part's images and every model."""
-    reader = want_part(settings, work)
+    reader = want_part(settings, work, results.pictures)
     _make_missing(work, results, models, reader, not_made=NOT_STORED)
     work.write_rows(
         f"""

@@ -11,6 +11,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from laionet_assets.assets.alikeness import PROFILES, class_means, pairs_of_sets
+from laionet_assets.assets.claims_of_doubts import claims_of_doubts
+from laionet_assets.assets.claims_of_pools import claims_of_pools
 from laionet_assets.assets.steps import Step, Work
 from laionet_assets.settings import Settings
 from laionet_assets.sqlmodels.loader import Project
@@ -29,15 +31,11 @@ WHOLE_LAION400M = 413_871_335 * 0.99
 
 _NO_MODELS = "predictors in laionet.yaml that have a recall on both image sets"
 _NO_ENCODERS = "image_encoders in laionet.yaml, and classes of two pictures in both image sets"
+_NO_ZERO_SHOT = "a zero-shot predictor (open_clip) that has a recall on both image sets"
 _NO_SETS = "an image set beside LAIONet (image_sets in laionet.yaml)"
 _MISSING = {
-    "c7": "recipes with an image_threshold at the points A to D of the paper's section 4.2",
     "c8": "captions of an image set (image_sets[].captions)",
     "c9": "pictures of the captions nearest to those of an image set",
-    "n1": "arms of one pool of pictures, chosen by caption and by picture",
-    "n2": "arms of one pool of pictures, chosen by caption and by picture",
-    "n4": "estimates of label errors",
-    "n5": "a probe between LAIONet and an image set",
 }
 """Claims that no table of this version can judge, and what lacks."""
 
@@ -56,7 +54,14 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
 
 
 def _write_claims(data: str, work: Work) -> None:
-    rows = [*_of_recipes(work, data), *_of_models(work, data), *_of_similarity(work, data), *_missing(data)]
+    rows = [
+        *_of_recipes(work, data),
+        *_of_models(work, data),
+        *_of_similarity(work, data),
+        *claims_of_pools(work, data),
+        *claims_of_doubts(work, _sets(work)["recipe"], data),
+        *_missing(data),
+    ]
     table = [{**asdict(row), "mended": list(row.mended)} for row in rows]
     for row in table:
         row |= {name: row[name] or ANY for name in ("recipe", "image_set", "model")}
@@ -74,7 +79,7 @@ def _of_recipes(work: Work, data: str) -> "Iterator[ClaimRow]":
     for recipe, images, classes in work.connection.execute("""
         select r.recipe, count(distinct (l.source, l.sample_id)), count(distinct l.wnid)
         from raw.recipes as r left join core.laionet as l using (recipe)
-        where r.matching = 'paper' group by r.recipe, r.position order by r.position
+        where r.matching = 'paper' and not r.is_pool group by r.recipe, r.position order by r.position
     """).fetchall():
         yield from paper.c1(Subject(recipe, None, None, "paper", data), images, classes, is_whole_laion400m=is_whole)
 
@@ -105,13 +110,12 @@ def _of_models(work: Work, data: str) -> "Iterator[ClaimRow]":
         for image_set in sets["beside"]:
             of_recipe, of_set = _recalls(work, recipe), _recalls(work, image_set)
             subject = Subject(recipe, image_set, None, profile, data, ("classes of both sides",))
-            for model in [each for each in zero_shot if each in known] or [None]:
-                gap = None if model is None else _gaps(of_recipe, of_set, [model])
+            for model in sorted(each for each in zero_shot if each in known) or [None]:
                 yield from paper.c2(
                     Subject(recipe, image_set, model, profile, data),
-                    gap[:, 0] if gap is not None else None,
-                    None,
-                    missing="a zero-shot predictor (open_clip), and its missing predictions counted as wrong",
+                    None if model is None else _gaps(of_recipe, of_set, [model])[:, 0],
+                    None if model is None else _gap_as_wrong(work, recipe, image_set, model),
+                    missing=_NO_ZERO_SHOT,
                 )
             common = [model for model in heads if any(model == each for each, _ in of_set)]
             gaps = _gaps(of_recipe, of_set, common) if common else None
@@ -181,21 +185,19 @@ def _recall_with_similarity(
 
 def _missing(data: str) -> "Iterator[ClaimRow]":
     """What no table of this version can judge."""
-    from laionet_assets.stats.claims import Subject, beyond, paper
+    from laionet_assets.stats.claims import Subject, paper
 
     nobody = Subject(None, None, None, "corrected", data)
-    yield from paper.c7(nobody, None, None, None, missing=_MISSING["c7"])
     yield paper.c8(nobody, None, None, None, missing=_MISSING["c8"])
     yield paper.c9(nobody, None, missing=_MISSING["c9"])
-    yield beyond.n1(nobody, None, None, missing=_MISSING["n1"])
-    yield beyond.n2(nobody, None, None, missing=_MISSING["n2"])
-    yield beyond.n4(nobody, None, missing=_MISSING["n4"])
-    yield beyond.n5(nobody, None, None, missing=_MISSING["n5"])
 
 
 def _sets(work: Work) -> dict[str, list[Any]]:
-    """Recipes with their profile, and the image sets beside them, in the order of the settings."""
-    rows = work.connection.execute("select image_set, kind, profile from raw.image_sets order by position").fetchall()
+    """Recipes with their profile, without pools, and the image sets beside them, in the order of the settings."""
+    rows = work.connection.execute("""
+        select image_set, kind, profile from raw.image_sets
+        where image_set not in (select recipe from raw.recipes where is_pool) order by position
+    """).fetchall()
     return {
         "recipe": [(name, profile) for name, kind, profile in rows if kind == "recipe"],
         "beside": [name for name, kind, _ in rows if kind != "recipe"],
@@ -216,6 +218,35 @@ def _recalls(work: Work, image_set: str) -> Recalls:
         [image_set],
     ).fetchall()
     return {(model, wnid): recall for model, wnid, recall in rows}
+
+
+def _gap_as_wrong(work: Work, recipe: str, image_set: str, model: str) -> "np.ndarray":
+    """Recall@1 of each class on the first minus the second where what a model has no prediction for is wrong, as
+    published: pictures that could not be had, or do not take part, count against it.
+    """
+    rows = work.connection.execute(
+        """
+        with labels as (
+            select image_set, image_id, wnid from core.image_labels
+            where rejected_because is distinct from 'not_asked_for' and image_set in ($1, $2)
+            union
+            select image_set, image_id, wnid from core.correctness where image_set in ($1, $2)
+        ),
+        answers as (
+            select image_set, image_id, wnid, top_1_is_correct from core.correctness where model = $3
+        )
+        select image_set, wnid, count_if(coalesce(top_1_is_correct, false)) / count(*)
+        from labels
+        semi join (select image_set, wnid from core.class_weights where weighting = 'equal') using (image_set, wnid)
+        left join answers using (image_set, image_id, wnid)
+        group by all
+        """,
+        [recipe, image_set, model],
+    ).fetchall()
+    sides: list[Recalls] = [
+        {(model, w): recall for name, w, recall in rows if name == side} for side in (recipe, image_set)
+    ]
+    return _gaps(*sides, [model])[:, 0]
 
 
 def _matrix(

@@ -23,11 +23,13 @@ Reader = Callable[[Collection[str]], Iterator[tuple[str, Content]]]
 """From hashes to the contents, each once, in the order that is best to read them in."""
 
 
-def want_part(settings: Settings, work: Work) -> Reader:
-    """Every content of the part's images. Its mode tells which profiles may want it: RGB both, others corrected."""
+def want_part(settings: Settings, work: Work, pictures: str) -> Reader:
+    """The contents of the part's images that `pictures` names (a SELECT of core.images). The mode tells which profiles
+    may want one: RGB both, others corrected.
+    """
     work.connection.execute(f"""
         create temp table {PICTURES} as
-        select source, part, sha256, any_value(mode) as mode from core.images where status = 'success' group by all
+        select source, part, sha256, any_value(mode) as mode from ({pictures}) group by all
     """)
     work.connection.execute(f"""
         create temp table {WANTED} as

@@ -9,18 +9,22 @@ from typing import Any
 
 from laionet_assets.assets import (
     alikeness,
+    arms,
     claims,
+    closeness,
     embeddings,
     image_sets,
     image_text,
     images,
     ingestion,
     matching,
+    noise,
     predictions,
     recipes,
     results,
     similarity,
     taxonomy,
+    telling_apart,
 )
 from laionet_assets.assets.steps import Step, sql_step
 from laionet_assets.settings import Settings, SettingsError
@@ -68,6 +72,7 @@ def build_pipeline(settings: Settings, *, project: Project | None = None) -> Pip
     stages = (
         ingestion,
         taxonomy,
+        telling_apart,
         matching,
         similarity,
         recipes,
@@ -76,8 +81,12 @@ def build_pipeline(settings: Settings, *, project: Project | None = None) -> Pip
         image_sets,
         predictions,
         embeddings,
+        closeness,
         alikeness,
+        arms,
         results,
+        noise,
+        telling_apart,
         claims,
     )
     for stage in stages:

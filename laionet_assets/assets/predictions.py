@@ -90,6 +90,15 @@ PREDICTIONS = Results(
     done="predicted",
     columns={"rank": "coalesce(rank, 1)::integer", "wnid": "wnid", "score": "score"},
     compute=predicted,
+    pictures="""
+        with predicting as (
+            select coalesce(list(recipe), []) as seen_by from raw.recipes where predicts_pictures
+        ),
+        unseen as (
+            select source, sample_id from core.image_requests, predicting where not list_has_any(recipes, seen_by)
+        )
+        from core.images anti join unseen using (source, sample_id) where status = 'success'
+    """,
 )
 
 

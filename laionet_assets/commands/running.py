@@ -54,8 +54,6 @@ def run_pipeline(
     console = console or open_console()
     settings = load_settings(config)
     pipeline = build_pipeline(settings)
-    for notice in settings.unused_keys():
-        tell(console, "note", notice)
     defs = build_defs(settings, pipeline=pipeline)
     names = selected_tables(defs, pipeline, select)
     synced = sync_parts(settings, pipeline.warehouse)

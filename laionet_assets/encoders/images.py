@@ -21,7 +21,7 @@ from laionet_assets.models.identity import identity
 from laionet_assets.models.open_clip_models import load_open_clip, open_clip_prepare
 from laionet_assets.models.spec import ModelSpec
 from laionet_assets.models.timm_models import load_timm_model, timm_prepare
-from laionet_assets.models.transformers_models import load_with_gaps, transformers_prepare
+from laionet_assets.models.transformers_models import linear_head, load_with_gaps, transformers_prepare
 from laionet_assets.models.weights import model_folder
 from laionet_assets.pictures.admission import to_rgb
 
@@ -187,8 +187,7 @@ def _before_the_head(spec: ModelSpec, model: Any) -> tuple[str, _Read]:
     """What the classification head is given: read off the head's input, so that it is what was trained."""
     import torch
 
-    heads = [module for name, module in model.named_modules() if name.split(".")[-1] in ("classifier", "head")]
-    linear = next((m for head in heads for m in head.modules() if isinstance(m, torch.nn.Linear)), None)
+    linear = linear_head(model)
     if linear is None:
         raise spec.error("no linear classification head was found in it; use another checkpoint of the model")
     for parent in model.modules():

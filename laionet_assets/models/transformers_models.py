@@ -47,6 +47,14 @@ def transformers_prepare(processor: Any) -> "Callable[[Image], torch.Tensor]":
     return lambda image: processor(images=image, return_tensors="pt")["pixel_values"][0]
 
 
+def linear_head(model: Any) -> "torch.nn.Linear | None":
+    """The linear layer of a model's classification head; None without one."""
+    import torch
+
+    heads = [module for name, module in model.named_modules() if name.split(".")[-1] in ("classifier", "head")]
+    return next((m for head in heads for m in head.modules() if isinstance(m, torch.nn.Linear)), None)
+
+
 @contextlib.contextmanager
 def quiet_transformers() -> Iterator[None]:
     """Without transformers' own progress bars and loading reports: the caller shows progress."""

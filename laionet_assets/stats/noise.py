@@ -69,20 +69,6 @@ def wrong_rate(strata: Sequence[Stratum]) -> WrongRate:
     return WrongRate(rate, low, high, judged, unsure, covered / total)
 
 
-def in_no_top(tops: Sequence[NDArray[np.str_]], own: NDArray[np.str_]) -> tuple[Bools, Bools]:
-    """Whether the class of each image is in none of the models' top k, and whether any model has predicted it at all.
-
-    `tops`: for each model the predicted wnids, shape (images, k), empty strings where there is no prediction; `own`:
-    the class of each image. With CLIP as the only model this is the zero-shot disagreement; without CLIP all
-    classifiers of the settings must miss the class. An image that nobody predicted is no disagreement.
-    """
-    is_known, is_found = np.zeros(len(own), dtype=bool), np.zeros(len(own), dtype=bool)
-    for top in tops:
-        is_known |= (top != "").any(axis=1)
-        is_found |= (top == own[:, None]).any(axis=1)
-    return is_known & ~is_found, is_known
-
-
 def nearer_to_another_sense(
     captions: NDArray[np.floating[Any]],
     wnids: Sequence[str],

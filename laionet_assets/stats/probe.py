@@ -68,16 +68,29 @@ def probe(
     if min(len(np.unique(groups[is_first])), len(np.unique(groups[~is_first]))) < folds:
         return None
     score, fold = np.empty(len(unit)), np.empty(len(unit), dtype=np.int64)
+    points = _turned(unit)
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed % 2**32)
     with matrix_threads(len(unit)):
-        for number, (seen, unseen) in enumerate(splitter.split(unit, is_first, groups)):
+        for number, (seen, unseen) in enumerate(splitter.split(points, is_first, groups)):
             if len(np.unique(is_first[seen])) < 2:
                 return None
             regression = LogisticRegression(C=strength, class_weight="balanced", max_iter=1_000)
-            regression.fit(unit[seen], is_first[seen])
-            score[unseen] = regression.decision_function(unit[unseen])
+            regression.fit(points[seen], is_first[seen])
+            score[unseen] = regression.decision_function(points[unseen])
             fold[unseen] = number
     return ProbeScores(score, fold, is_first)
+
+
+def _turned(vectors: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """The same points, turned into no more dimensions than there are points: a regression with an L2 penalty says the
+    same of them, in a fraction of the time.
+    """
+    if len(vectors) >= vectors.shape[1]:
+        return vectors
+    with matrix_threads(len(vectors)):
+        points = vectors.astype(np.float64)
+        values, directions = np.linalg.eigh(points @ points.T)
+    return directions * np.sqrt(np.maximum(values, 0))
 
 
 def area_in_class(scores: ProbeScores, groups: NDArray[np.integer[Any]]) -> Estimate:

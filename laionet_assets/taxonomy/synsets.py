@@ -65,6 +65,26 @@ def load_synsets(taxonomy: str) -> list[Synset]:
     ]
 
 
+def other_senses(wnids: Collection[str]) -> dict[str, list[tuple[str, str]]]:
+    """Of the classes whose lemmas have another sense, the others: (wnid, "name which is definition"), by wnid.
+
+    Another sense is another of the 21,843 synsets of ImageNet-21k with an equal lemma. 275 of the
+    classes of ImageNet-1k have one (docs/method.md, 23).
+    """
+    known = {synset.wnid: synset for synset in (*load_synsets("imagenet-21k"), *load_synsets(IMAGENET_1K))}
+    by_lemma: dict[str, set[str]] = {}
+    for synset in known.values():
+        for lemma in synset.lemmas:
+            by_lemma.setdefault(lemma, set()).add(synset.wnid)
+    found = {}
+    for wnid in wnids:
+        lemmas = known[wnid].lemmas if wnid in known else ()
+        others = sorted({other for lemma in lemmas for other in by_lemma[lemma]} - {wnid})
+        if others:
+            found[wnid] = [(other, f"{known[other].name} which is {known[other].definition}") for other in others]
+    return found
+
+
 def _synset(wnid: str, position: int, class_index: int | None, lemmas: tuple[str, ...], definition: str) -> Synset:
     in_paper_list = class_index is not None and wnid != CRANE_MACHINE
     return Synset(

@@ -4,7 +4,7 @@ with image_sets as (
 ),
 
 recipes as (
-    select recipe, top_k from raw.recipes
+    select recipe, top_k, image_threshold from raw.recipes
 ),
 
 image_labels as (
@@ -19,12 +19,10 @@ images as (
     select source, sample_id, status, error_class, sha256, mode, width, height, phash from core.images
 ),
 
-selection as (
-    select recipe, source, part, sample_id, wnid, similarity from core.selection where reason is null
-),
-
-removed as (
-    select source, sample_id from core.removed_samples
+seen as (
+    select recipe, source, part, sample_id, wnid, similarity, image_similarity
+    from core.selection_seen
+    where reason is distinct from 'removed'
 ),
 
 image_embeddings as (
@@ -35,22 +33,24 @@ set_embeddings as (
     select image_set, image_id, profile, encoder, model_identity from core.set_embeddings where error is null
 ),
 
--- the paper's list: text in images kept, the first hundred of a class before any is fetched
+-- the paper's list: text in images kept, the first hundred of a class before any is fetched (an image threshold needs
+-- the pictures, in the paper too)
 listed as (
     select
         s.*,
+        r.top_k,
         row_number() over (
             partition by s.recipe, s.wnid order by s.similarity desc, s.source, s.sample_id
         ) as rank,
-    from selection as s
-    anti join removed using (source, sample_id)
+    from seen as s
+    join recipes as r using (recipe)
+    where r.image_threshold is null or s.image_similarity > r.image_threshold
 ),
 
 first_listed as (
     select l.recipe, l.source, l.part, l.sample_id, l.wnid
     from listed as l
-    join recipes as r using (recipe)
-    where r.top_k is null or l.rank <= r.top_k
+    where l.top_k is null or l.rank <= l.top_k
     qualify row_number() over (partition by l.recipe, l.wnid order by l.source, l.sample_id) <= 100
 ),
 

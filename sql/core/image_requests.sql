@@ -1,6 +1,6 @@
 -- core.image_requests: one row per sample whose picture a recipe asks for
 with recipes as (
-    select recipe, matching, top_k, drop_text_in_image from raw.recipes
+    select recipe, matching, top_k, drop_text_in_image, image_threshold, pictures_per_class from raw.recipes
 ),
 
 selection as (
@@ -21,7 +21,8 @@ ranked as (
         s.recipe,
         r.matching,
         r.top_k,
-        r.drop_text_in_image,
+        r.drop_text_in_image or r.image_threshold is not null as wants_all,
+        r.pictures_per_class,
         s.source,
         s.part,
         s.sample_id,
@@ -31,6 +32,10 @@ ranked as (
             partition by s.recipe, s.source, s.part, s.wnid, coalesce(g.is_removed, false)
             order by s.similarity desc, s.sample_id
         ) as rank,
+        row_number() over (
+            partition by s.recipe, s.source, s.part, s.wnid, coalesce(g.is_removed, false)
+            order by case when r.pictures_per_class is not null then drawn_by('picture', s.source, s.sample_id) end, s.sample_id
+        ) as draw,
     from selection as s
     join recipes as r using (recipe)
     left join removed as g using (source, sample_id)
@@ -46,7 +51,8 @@ asked as (
         k.is_removed,
     from ranked as k
     join addresses as a using (matching, source, sample_id, wnid)
-    where k.top_k is null or k.drop_text_in_image or k.rank <= k.top_k
+    where (k.top_k is null or k.wants_all or k.rank <= k.top_k)
+        and (k.pictures_per_class is null or k.draw <= k.pictures_per_class)
 ),
 
 final as (

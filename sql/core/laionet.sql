@@ -41,6 +41,7 @@ final as (
         nsfw,
         image_text_similarity,
         has_name_in_image,
+        image_similarity,
     from seen
     join chosen using (recipe, source, sample_id, wnid)
 )

@@ -1,6 +1,6 @@
 -- core.selection_seen: one row per recipe, sample and class that caption and source give no reason to drop
 with recipes as (
-    select recipe, matching, drop_text_in_image from raw.recipes
+    select recipe, matching, drop_text_in_image, image_encoder, image_kind, image_threshold from raw.recipes
 ),
 
 selection as (
@@ -15,6 +15,11 @@ names as (
     select source, sample_id, wnid, has_name_paper, has_name_corrected from core.names_in_images
 ),
 
+image_similarities as (
+    select encoder, kind, source, sample_id, wnid, unnest(profiles_of(profile)) as matching, similarity,
+    from core.sample_query_similarity
+),
+
 candidates as (
     select matching, source, sample_id, wnid, caption, url, width, height, nsfw, image_text_similarity,
     from core.candidates
@@ -25,6 +30,8 @@ seen as (
         s.*,
         r.matching,
         r.drop_text_in_image,
+        r.image_threshold,
+        i.similarity as image_similarity,
         coalesce(g.is_removed, false) as is_removed,
         case r.matching when 'paper' then n.has_name_paper when 'corrected' then n.has_name_corrected end
             as has_name_in_image,
@@ -32,6 +39,9 @@ seen as (
     join recipes as r using (recipe)
     left join removed as g using (source, sample_id)
     left join names as n using (source, sample_id, wnid)
+    left join image_similarities as i
+        on i.encoder = r.image_encoder and i.kind = r.image_kind and i.matching = r.matching
+        and i.source = s.source and i.sample_id = s.sample_id and i.wnid = s.wnid
 ),
 
 judged as (
@@ -40,6 +50,8 @@ judged as (
         case
             when is_removed then 'removed'
             when drop_text_in_image and has_name_in_image then 'name_in_image'
+            when image_threshold is not null and image_similarity is null then 'no_image_similarity'
+            when image_similarity <= image_threshold then 'below_image_threshold'
         end as reason,
     from seen
 ),
@@ -60,6 +72,7 @@ final as (
         c.nsfw,
         c.image_text_similarity,
         j.has_name_in_image,
+        case when not j.is_removed then j.image_similarity end as image_similarity,
         j.reason,
     from candidates as c
     join judged as j using (matching, source, sample_id, wnid)

@@ -9,7 +9,7 @@ end;
 -- 'none' stands for a row that neither drops.
 create macro reasons() as [
     'several_classes', 'nsfw_unknown', 'nsfw_tag', 'punsafe', 'no_similarity', 'below_threshold',
-    'removed', 'name_in_image',
+    'removed', 'name_in_image', 'no_image_similarity', 'below_image_threshold',
     'none'
 ];
 
@@ -25,5 +25,11 @@ create macro stage_of(reason) as case reason
     when 'below_threshold' then 'similar'
     when 'removed' then 'not_removed'
     when 'name_in_image' then 'name_in_image'
+    when 'no_image_similarity' then 'image_similar'
+    when 'below_image_threshold' then 'image_similar'
     when 'beyond_top_k' then 'top_k'
 end;
+
+-- What a seeded draw of samples is sorted by: the same for a sample whatever else there is, and in every version of
+-- DuckDB. Draws for different purposes are independent.
+create macro drawn_by(purpose, source, sample_id) as md5('20230627/' || purpose || '/' || source || '/' || sample_id);

@@ -30,7 +30,8 @@ stages as (
         (5, 'similar'),
         (6, 'not_removed'),
         (7, 'name_in_image'),
-        (8, 'top_k')
+        (8, 'image_similar'),
+        (9, 'top_k')
     ) as s (stage_position, stage)
 ),
 
@@ -56,7 +57,7 @@ counted as (
 ),
 
 placed as (
-    select c.*, coalesce(s.stage_position, 9) as dropped_at,
+    select c.*, coalesce(s.stage_position, 10) as dropped_at,
     from counted as c
     left join stages as s on s.stage = stage_of(c.reason)
     where c.n <> 0

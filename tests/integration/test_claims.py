@@ -16,11 +16,22 @@ MODELS = [f"m{i}" for i in range(5)]
 V2 = {"a": 0.73, "b": 0.85, "c": 0.93}
 
 
-def world(folder: Path, *, similarity: dict[str, float], recall: dict[str, float]) -> World:
-    """Recipe `paper` and three image sets whose classes have these means, give or take a little."""
+def world(
+    folder: Path,
+    *,
+    similarity: dict[str, float],
+    recall: dict[str, float],
+    arms: list[dict[str, Any]] | None = None,
+    recipes: tuple[dict[str, Any], ...] = (),
+) -> World:
+    """Recipe `paper` and three image sets whose classes have these means, give or take a little; other recipes, and
+    rows of core.arm_similarity.
+    """
     rng = np.random.default_rng(0)
     sets = [{"name": n, "layout": "imagefolder", "path": "./parts", "selection_frequency": f} for n, f in V2.items()]
-    made = World(folder, CONFIG | {"image_sets": sets})
+    encoders = [{"name": name, "model": f"timm:tf_efficientnet_lite{i}"} for i, name in enumerate(("chooser", "e"))]
+    given = {"image_sets": sets, "image_encoders": encoders, "recipes": [*CONFIG["recipes"], *recipes]}
+    made = World(folder, CONFIG | given)
     made.make("raw.recipes", "raw.image_sets")
     alike, recalls, weights, profiles = [], [], [], []
     for name in ("paper", *V2):
@@ -47,7 +58,9 @@ def world(folder: Path, *, similarity: dict[str, float], recall: dict[str, float
         ]  # fmt: skip
     made.publish("raw.parts", [{"source": "web", "part": "part-0", "adapter": "laion400m", "pairs": 100}], PART)
     made.publish("raw.predictors", [{"model": m, "position": i, "is_zero_shot": False} for i, m in enumerate(MODELS)])
-    made.publish("core.laionet", [])
+    for name in ("core.laionet", "core.arms", "core.correctness"):
+        made.publish(name, [])
+    made.publish("core.arm_similarity", arms or [])
     for name, rows in (("core.class_similarity", alike), ("marts.class_recall", recalls)):
         made.publish(name, rows)
     made.publish("core.class_weights", weights)
@@ -114,7 +127,9 @@ def test_a_set_that_is_alone_has_rows_that_say_so(tmp_path: Path) -> None:
     made = World(tmp_path, CONFIG)
     made.make("raw.recipes", "raw.image_sets")
     made.publish("raw.parts", [{"source": "web", "part": "part-0", "adapter": "coyo"}], PART)
-    for name in ("raw.predictors", "core.laionet", "core.class_similarity", "core.class_weights"):
+    for name in ("raw.predictors", "core.laionet", "core.class_similarity", "core.class_weights", "core.arms"):
+        made.publish(name, [])
+    for name in ("core.arm_similarity", "core.correctness"):
         made.publish(name, [])
     for name in ("marts.class_recall", "marts.class_profile"):
         made.publish(name, [])
@@ -123,3 +138,26 @@ def test_a_set_that_is_alone_has_rows_that_say_so(tmp_path: Path) -> None:
     assert {row[0] for row in made.rows("select distinct missing from marts_claims where claim = 'C4'")} == {
         "an image set beside LAIONet (image_sets in laionet.yaml)"
     }
+
+
+def test_a_pool_judges_what_choosing_by_pictures_does(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    means = {"text": 0.4, "image": 0.6, "random": 0.4, "A": 0.5, "D": 0.65}
+    row = {"recipe": "wide", "encoder": "e", "images": 10, "pairs": 45, "se": 0.01, "drawn_pairs": 45}
+    arms = []
+    for arm, mean in means.items():
+        for wnid in CLASSES:
+            here = mean + 0.01 * rng.normal()
+            arms.append({**row, "arm": arm, "wnid": wnid, "mean_similarity": here, "drawn_mean": here})
+    pool = {"name": "wide", "encoder": "minilm", "text_threshold": 0.4, "image_similarity": {"encoder": "chooser"}}
+    level = {name: 0.6 for name in ("paper", *V2)}
+    made = world(tmp_path, similarity=level, recall=dict.fromkeys(level, 0.5), arms=arms, recipes=(pool,))
+    rows = made.rows("select claim, image_set, model, holds, here from marts_claims where recipe = 'wide' order by all")
+    assert {(claim, image_set): holds for claim, image_set, _, holds, _ in rows} == {
+        ("C7", "*"): "yes", ("C7", "a"): "yes", ("C7", "b"): "yes", ("C7", "c"): "yes", ("N1", "*"): "yes",
+        ("N2", "*"): "not_measured",
+    }  # fmt: skip
+    found = {(claim, image_set): here for claim, image_set, _, _, here in rows}
+    assert found["C7", "*"] == pytest.approx(0.15, abs=0.02)
+    assert found["N1", "*"] == pytest.approx(-0.2, abs=0.02)
+    assert {model for *_, model, holds, _ in rows if holds == "yes"} == {"e"}, "the chooser measures nothing"

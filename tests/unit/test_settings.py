@@ -1,5 +1,6 @@
 """laionet.yaml: defaults, where it is found, the environment, and one clear message for every wrong key."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -107,15 +108,49 @@ def test_where_the_file_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         find_config(tmp_path / "nowhere.yaml")
 
 
-def test_what_is_set_but_not_used_is_said(tmp_path: Path) -> None:
-    settings = load_settings(write(tmp_path, MINIMAL.replace("0.5}", "0.5, image_threshold: 0.2}")))
-    assert [notice.split(":")[0] for notice in settings.unused_keys()] == ["recipes[0].image_threshold"]
+NEAR = """
+warehouse: w
+sources: [{name: web, path: parts}]
+text_encoders: [{name: e, model: "sentence-transformers:all-MiniLM-L6-v2"}]
+image_encoders: [{name: lite, model: "timm:tf_efficientnet_lite0"}, {name: clip, model: "open_clip:ViT-B-32/openai"}]
+recipes:
+  - {name: plain, encoder: e, text_threshold: 0.5}
+  - {name: first, encoder: e, text_threshold: 0.5, image_threshold: 0.2}
+  - {name: clip, encoder: e, text_threshold: 0.5, image_threshold: 0.2, image_similarity: {encoder: clip}}
+  - {name: pool, encoder: e, text_threshold: 0.5, image_similarity: {encoder: clip, kind: query}}
+"""
+
+
+def test_a_picture_is_compared_as_its_encoder_can(tmp_path: Path) -> None:
+    settings = load_settings(write(tmp_path, NEAR))
+    found = [settings.image_similarity_of(recipe) for recipe in settings.recipes]
+    assert [each and (each[0].name, each[1]) for each in found] == [
+        None, ("lite", "head"), ("clip", "query"), ("clip", "query"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        (("encoder: clip, kind: query", "encoder: lost"), "recipes[3].image_similarity.encoder: found 'lost'"),
+        (("kind: query", "kind: prototype"), "recipes[3].image_similarity.kind: prototype needs `prototypes`"),
+        (("warehouse: w", "warehouse: w\nprototypes: lost"), "prototypes: found 'lost'"),
+    ],
+)
+def test_what_pictures_are_compared_by_must_be_there(tmp_path: Path, edit: tuple[str, str], told: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(told)):
+        load_settings(write(tmp_path, NEAR.replace(*edit)))
+
+
+def test_an_image_threshold_needs_an_image_encoder(tmp_path: Path) -> None:
+    text = MINIMAL.replace("0.5}", "0.5, image_threshold: 0.2}")
+    with pytest.raises(SettingsError, match=re.escape("recipes[0].image_threshold: needs `image_encoders`")):
+        load_settings(write(tmp_path, text))
 
 
 def test_the_profile_of_this_repository_is_valid() -> None:
     settings = load_settings(Path(__file__).parents[2] / "laionet.yaml")
     assert settings.sources[0].path == "sample://web"
-    assert settings.unused_keys() == []
 
 
 @pytest.mark.parametrize(

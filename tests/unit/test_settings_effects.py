@@ -40,9 +40,6 @@ from laionet_assets.settings import Settings, load_settings
 from laionet_assets.sqlmodels.loader import load_project
 from laionet_assets.warehouse.processes import Process
 
-WITHOUT_EFFECT = ("recipes[].image_threshold",)
-"""On record until pictures are compared with classes; `Settings.unused_keys` tells the user."""
-
 BASE: Mapping[str, Any] = {
     "warehouse": "warehouse",
     "sources": [{"name": "web", "adapter": "laion400m", "path": "parts/*.parquet"}],
@@ -186,6 +183,8 @@ CLIP: Edits = {"predictors[].model": "open_clip:ViT-B-32/openai"}
 CLEARED: Edits = {"images.fetch.uncleared": False}
 BUCKET: Edits = {"sources[].path": "s3://bucket/*.parquet"}
 OTHER_ENCODER: Edits = {"text_encoders[]": [BASE["text_encoders"][0], {**BASE["text_encoders"][0], "name": "other"}]}
+NEAR: Edits = {"recipes[].image_similarity.encoder": "lite", "prototypes": "drawn"}
+TWO_IMAGE_ENCODERS = [BASE["image_encoders"][0], {**BASE["image_encoders"][0], "name": "third"}]
 
 EFFECTS: Mapping[str, tuple[Any, Probe] | tuple[Any, Probe, Edits]] = {
     "warehouse": ("elsewhere", resource),
@@ -262,6 +261,12 @@ EFFECTS: Mapping[str, tuple[Any, Probe] | tuple[Any, Probe, Edits]] = {
     "recipes[].max_punsafe": (0.4, versions),
     "recipes[].top_k": (50, versions),
     "recipes[].drop_text_in_image": (False, versions),
+    "recipes[].image_threshold": (0.3, versions),
+    "recipes[].image_similarity.encoder": ("third", versions, {**NEAR, "image_encoders[]": TWO_IMAGE_ENCODERS}),
+    "recipes[].image_similarity.kind": ("prototype", versions, NEAR),
+    "recipes[].pictures.predict": (False, versions),
+    "recipes[].pictures.per_class": (60, versions),
+    "prototypes": ("drawn", versions),
     "checks": ({"core.candidates": {"grain_is_unique": "warning"}}, severities),
     "duckdb.threads": (1, resource),
     "duckdb.memory_limit": ("1GB", resource),
@@ -329,15 +334,7 @@ def test_another_value_comes_out_otherwise(key: str, folder: Path) -> None:
 
 
 def test_every_key_has_an_effect_on_record() -> None:
-    keys = {key for key in keys_of(Settings) if not key.startswith(WITHOUT_EFFECT)}
-    assert keys == EFFECTS.keys()
-
-
-def test_keys_without_effect_are_told(folder: Path) -> None:
-    edits = {"recipes[].image_threshold": 0.3}
-    told = [notice.partition(":")[0] for notice in load_settings_of(folder, edits).unused_keys()]
-    assert told == ["recipes[0].image_threshold"]
-    assert load_settings_of(folder, {}).unused_keys() == []
+    assert set(keys_of(Settings)) == EFFECTS.keys()
 
 
 def load_settings_of(folder: Path, edits: Edits) -> Settings:

@@ -4,13 +4,9 @@ docs/method.md, 19 and 22 to 25.
 As in `paper`: arguments that are None make a row that is not measured, intervals are over resampled classes.
 """
 
-import numpy as np
-from numpy.typing import NDArray
-
-from laionet_assets.stats.bootstrap import Floats, mean_estimate
+from laionet_assets.stats.bootstrap import Estimate, Floats, mean_estimate
 from laionet_assets.stats.claims.verdicts import ClaimRow, Measure, Subject, judge
 from laionet_assets.stats.correlations import ranking_agreement
-from laionet_assets.stats.probe import ProbeScores, pooled_area
 
 NEW = "not in the paper"
 
@@ -65,8 +61,6 @@ def n4(subject: Subject, gaps: Floats | None, *, missing: str | None = None) -> 
     return judge(N4, subject, estimate, missing=missing, models=models)
 
 
-def n5(
-    subject: Subject, scores: ProbeScores | None, wnids: NDArray[np.str_] | None, *, missing: str | None = None
-) -> ClaimRow:
-    """Scores of one probe over all classes, and the class of each image."""
-    return judge(N5, subject, None if scores is None or wnids is None else pooled_area(scores, wnids), missing=missing)
+def n5(subject: Subject, area: Estimate | None, *, missing: str | None = None) -> ClaimRow:
+    """The area under the curve of one probe over all classes, classes resampled."""
+    return judge(N5, subject, area, missing=missing)

@@ -163,24 +163,18 @@ def c6(subject: Subject, by_frequency: Mapping[float, Differences] | None, *, mi
     return judge(C6, subject, bootstrap_statistic(smaller_step, len(common)), missing=missing)
 
 
-def c7(
-    subject: Subject,
-    point_d: DrawnMeans | None,
-    point_a: DrawnMeans | None,
-    imagenet: DrawnMeans | None,
-    *,
-    missing: str | None = None,
-) -> list[ClaimRow]:
-    """Pooled mean similarity of the recipes at points D and A of the frontier, and of ImageNet."""
-    return [
-        judge(
-            measure,
-            subject,
-            None if point_d is None or other is None else pooled_difference(point_d, other),
-            missing=missing,
-        )
-        for measure, other in ((C7_D_A, point_a), (C7_D_IMAGENET, imagenet))
-    ]
+def c7_points(
+    subject: Subject, point_d: DrawnMeans | None, point_a: DrawnMeans | None, *, missing: str | None = None
+) -> ClaimRow:
+    """Pooled mean similarity of points D and A of the frontier."""
+    return judge(C7_D_A, subject, _pooled(point_d, point_a), missing=missing)
+
+
+def c7_imagenet(
+    subject: Subject, point_d: DrawnMeans | None, imagenet: DrawnMeans | None, *, missing: str | None = None
+) -> ClaimRow:
+    """Pooled mean similarity of point D of the frontier and of ImageNet."""
+    return judge(C7_D_IMAGENET, subject, _pooled(point_d, imagenet), missing=missing)
 
 
 def c8(
@@ -213,3 +207,7 @@ def _lower_minus_higher(found: Differences | None) -> Estimate | None:
         return None
     tested = found.is_tested
     return mean_estimate(found.is_lower[tested].astype(np.float64) - found.is_higher[tested])
+
+
+def _pooled(one: DrawnMeans | None, other: DrawnMeans | None) -> Estimate | None:
+    return None if one is None or other is None else pooled_difference(one, other)

@@ -3,11 +3,22 @@
 Written from the statement of the rules (docs/images.md "Order of dropping"), not from the SQL. Nothing here is fast.
 """
 
+import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-STAGES = ("admitted", "matched", "single_label", "safe", "similar", "not_removed", "name_in_image", "top_k")
+STAGES = (
+    "admitted",
+    "matched",
+    "single_label",
+    "safe",
+    "similar",
+    "not_removed",
+    "name_in_image",
+    "image_similar",
+    "top_k",
+)
 STAGE_OF = {
     "quarantined": "admitted",
     "no_lemma": "matched",
@@ -19,6 +30,8 @@ STAGE_OF = {
     "below_threshold": "similar",
     "removed": "not_removed",
     "name_in_image": "name_in_image",
+    "no_image_similarity": "image_similar",
+    "below_image_threshold": "image_similar",
     "beyond_top_k": "top_k",
 }
 """Reasons in the order in which they are looked for."""
@@ -41,6 +54,10 @@ class Recipe:
     max_punsafe: float
     top_k: int | None
     drop_text_in_image: bool
+    image_encoder: str | None = None
+    image_kind: str | None = None
+    image_threshold: float | None = None
+    pictures_per_class: int | None = None
 
 
 @dataclass(frozen=True)
@@ -59,12 +76,15 @@ class Sample:
 
 @dataclass(frozen=True)
 class World:
-    """Everything that is decided on. `names`: whether the class is named in the picture, by profile; unread without."""
+    """Everything that is decided on. `names`: whether the class is named in the picture, by profile; unread without.
+    `looks`: how near a picture is to the class, by encoder, kind and profile.
+    """
 
     recipes: Sequence[Recipe]
     samples: Sequence[Sample]
     similarities: dict[tuple[str, Key], float | None] = field(default_factory=dict)
     names: dict[Key, dict[str, bool]] = field(default_factory=dict)
+    looks: dict[tuple[str, str, str, Key], float] = field(default_factory=dict)
     rows: int = 0
     pairs: int = 0
 
@@ -88,6 +108,13 @@ class World:
             return "removed"
         if recipe.drop_text_in_image and self.names.get(key, {}).get(recipe.matching):
             return "name_in_image"
+        if recipe.image_threshold is not None:
+            assert recipe.image_encoder and recipe.image_kind
+            look = self.looks.get((recipe.image_encoder, recipe.image_kind, recipe.matching, key))
+            if look is None:
+                return "no_image_similarity"
+            if not look > recipe.image_threshold:
+                return "below_image_threshold"
         return None
 
     def judged(self, recipe: Recipe) -> Iterator[tuple[Sample, str, str | None]]:
@@ -116,14 +143,18 @@ class World:
         for recipe in self.recipes:
             places = defaultdict(list)
             for sample, wnid, reason in self.judged(recipe):
-                if reason in (None, "removed", "name_in_image"):
+                if reason is None or STAGES.index(STAGE_OF[reason]) > STAGES.index("similar"):
                     key = (sample.source, sample.sample_id, wnid)
                     order = (-(self.similarities[recipe.encoder, key] or 0), sample.sample_id)
                     places[sample.source, sample.part, wnid, sample.is_removed].append((order, key))
-            everything = recipe.top_k is None or recipe.drop_text_in_image
+            needs_pictures = recipe.drop_text_in_image or recipe.image_threshold is not None
+            everything = recipe.top_k is None or needs_pictures
             for rows in places.values():
-                for _, (source, sample_id, _) in sorted(rows)[: None if everything else recipe.top_k]:
-                    asked[source, sample_id].add(recipe.recipe)
+                first = sorted(rows)[: None if everything else recipe.top_k]
+                draw = sorted(rows, key=lambda row: drawn_by("picture", row[1]))[: recipe.pictures_per_class]
+                for row in first:
+                    if row in draw:
+                        asked[row[1][:2]].add(recipe.recipe)
         return {key: (sorted(recipes), removed[key]) for key, recipes in asked.items()}
 
     def funnel(self, recipe: Recipe) -> set[tuple[str, str, int, int, tuple[tuple[str, int], ...]]]:
@@ -168,3 +199,8 @@ class World:
                 ):
                     safe.append(wnid)
         return len(rows), len(set(rows)), len(safe), len(set(safe))
+
+
+def drawn_by(purpose: str, key: Key) -> str:
+    """What a seeded draw of samples goes by."""
+    return hashlib.md5(f"20230627/{purpose}/{key[0]}/{key[1]}".encode(), usedforsecurity=False).hexdigest()

@@ -18,6 +18,7 @@ SETTINGS = settings(
 )
 PROFILES, ENCODERS, WNIDS = ("paper", "corrected"), ("e", "f"), ("n1", "n2", "n3")
 PLACES = (("s", "a", 1), ("s", "a", 2), ("s", "a", 3), ("s", "b", 101), ("s", "b", 102), ("t", "a", 1), ("t", "a", 2))
+KINDS = ("query", "head")
 SIMILARITIES = (None, -0.2, 0.3, 0.30000001, 0.5, 0.55, 0.6)
 MADE = (
     "core.removed_samples",
@@ -45,6 +46,10 @@ def recipes(number: int) -> st.SearchStrategy[Recipe]:
         max_punsafe=st.sampled_from((0.2, 0.45)),
         top_k=st.sampled_from((None, 1, 2)),
         drop_text_in_image=st.booleans(),
+        image_encoder=st.sampled_from(ENCODERS),
+        image_kind=st.sampled_from(KINDS),
+        image_threshold=st.sampled_from((None, None, 0.3, 0.5)),
+        pictures_per_class=st.sampled_from((None, None, 1, 2)),
     )
 
 
@@ -64,6 +69,8 @@ def worlds(draw: st.DrawFn) -> World:
         for place in draw(st.permutations(PLACES))
     ]
     keys = sorted({(x.source, x.sample_id, wnid) for x in samples for found in x.classes.values() for wnid in found})
+    seen = st.sampled_from(SIMILARITIES)
+    looks = {(e, kind, p, key): draw(seen) for e in ENCODERS for kind in KINDS for p in PROFILES for key in keys}
     read = draw(st.lists(st.sampled_from(keys), unique=True)) if keys else []
     pairs = len(samples) + draw(st.integers(0, 2))
     return World(
@@ -71,6 +78,7 @@ def worlds(draw: st.DrawFn) -> World:
         samples=samples,
         similarities={(e, key): draw(st.sampled_from(SIMILARITIES)) for e in ENCODERS for key in keys},
         names={key: {profile: draw(st.booleans()) for profile in PROFILES} for key in read},
+        looks={look: similarity for look, similarity in looks.items() if similarity is not None},
         rows=pairs + draw(st.integers(0, 2)),
         pairs=pairs,
     )
@@ -119,6 +127,12 @@ def fill(db: Database, world: World) -> None:
         for (source, sample, wnid), named in world.names.items()
     ]
     put(db, "core.names_in_images", names)
+    looks = [
+        {"encoder": encoder, "kind": kind, "profile": profile, "source": source, "sample_id": sample, "wnid": wnid,
+         "similarity": similarity}
+        for (encoder, kind, profile, (source, sample, wnid)), similarity in world.looks.items()
+    ]  # fmt: skip
+    put(db, "core.sample_query_similarity", looks)
     removed = [sample for sample in world.samples if sample.is_removed]
     put(
         db,

@@ -8,9 +8,10 @@ from tests.unit.sql.models import Database, queries
 
 RECIPES = """
     select * from (values
-        ('paper', 'paper', 0.5, 'drop', ['UNLIKELY'], null, true),
-        ('corrected', 'corrected', 0.4, 'keep', ['UNLIKELY', 'UNKNOWN'], 1, false)
-    ) t (recipe, matching, text_threshold, multi_label, nsfw_tags, top_k, drop_text_in_image)
+        ('paper', 'paper', 0.5, 'drop', ['UNLIKELY'], null, true, null),
+        ('corrected', 'corrected', 0.4, 'keep', ['UNLIKELY', 'UNKNOWN'], 1, false, null),
+        ('near', 'paper', 0.5, 'drop', ['UNLIKELY'], null, false, 0.3)
+    ) t (recipe, matching, text_threshold, multi_label, nsfw_tags, top_k, drop_text_in_image, image_threshold)
 """
 # sample 1 names two classes; 2 is removed by its address, 3 has its class written in it, 4 is unsafe, 5 is not tagged
 CANDIDATES = """
@@ -26,7 +27,8 @@ CANDIDATES = """
     ) t (sample_id, wnid, classes, nsfw, punsafe), (values ('paper'), ('corrected')) m (matching)
 """
 GOOD = [
-    f"insert into raw.recipes by name select *, 'e' as encoder, 0.45 as max_punsafe from ({RECIPES})",
+    "insert into raw.recipes by name select *, 'e' as encoder, 0.45 as max_punsafe, 'i' as image_encoder, "
+    f"'head' as image_kind from ({RECIPES})",
     "insert into raw.synsets by name select unnest(['n00000001', 'n00000002', 'n00000003']) as wnid",
     "insert into raw.parts by name select 's' as source, 'a' as part, 12 as rows, 10 as pairs",
     f"insert into core.candidates by name {CANDIDATES}",
@@ -34,6 +36,8 @@ GOOD = [
     "case sample_id when 7 then 0.1 else 1 - sample_id / 20 end as similarity from core.candidates",
     "insert into core.names_in_images by name select distinct source, part, sample_id, wnid, sample_id = 3 as "
     "has_name_paper, sample_id = 3 as has_name_corrected from core.candidates",
+    "insert into core.sample_query_similarity by name select distinct 'i' as encoder, 'head' as kind, source, part, "
+    "sample_id, wnid, 'both' as profile, sample_id / 10 as similarity from core.candidates",
     "insert into core.removals by name select 'url_hash' as kind, sha256('u2') as value, 'a wish' as reason",
     "insert into core.removals by name select 'sample' as kind, 's/99' as value, 'a wish' as reason",
 ]
@@ -79,6 +83,10 @@ SPOILT = {
         "a_name_in_the_image_drops_where_the_recipe_says_so",
     ): "update core.selection_seen set reason = null where reason = 'name_in_image'",
     (
+        "core.selection_seen",
+        "the_image_threshold_decides_what_nothing_before_does",
+    ): "update core.selection_seen set reason = null where reason = 'below_image_threshold'",
+    (
         "core.selection_counts",
         "rows_in_are_rows_out_and_dropped",
     ): "update core.selection_counts set rows = rows + 1 where wnid = 'n00000001'",
@@ -105,6 +113,10 @@ SPOILT = {
         "core.laionet",
         "no_name_in_image_where_the_recipe_drops_it",
     ): "update core.laionet set has_name_in_image = true where recipe = 'paper'",
+    (
+        "core.laionet",
+        "pictures_are_above_the_image_threshold",
+    ): "update core.laionet set image_similarity = 0.3 where recipe = 'near'",
     ("core.laionet", "every_class_has_its_rows_up_to_top_k"): "delete from core.laionet where rank = 1",
     ("core.laionet", "every_recipe_finds_something"): "delete from core.laionet where recipe = 'paper'",
     (
@@ -148,6 +160,7 @@ def good() -> Iterator[Database]:
 def test_the_good_tables_have_rows_of_every_reason(good: Database) -> None:
     reasons = good.rows("select distinct reason from core.selection_counts order by 1")
     assert reasons == [
+        ("below_image_threshold",),
         ("below_threshold",),
         ("name_in_image",),
         ("none",),

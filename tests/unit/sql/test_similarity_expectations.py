@@ -26,7 +26,12 @@ GOOD: Mapping[str, list[dict[str, Any]]] = {
         {"image_set": "r", "position": 0, "kind": "recipe", "profile": "paper"},
         *({"image_set": name, "position": i, "kind": "local"} for i, name in enumerate(SETS, 1)),
     ],
-    "raw.recipes": [{"recipe": "r", "position": 0, "matching": "paper"}],
+    "raw.recipes": [
+        {"recipe": "r", "position": 0, "matching": "paper", "image_encoder": "e", "image_kind": "head",
+         "is_pool": False},
+        {"recipe": "w", "position": 1, "matching": "corrected", "text_threshold": 0.5, "is_pool": True,
+         "choosing_encoders": ["e"], "choosing_predictors": ["e"]},
+    ],
     "core.images": [
         {"source": "s", "part": "a", "sample_id": i, "status": "success", "sha256": SHA[name]}
         for i, name in enumerate("ab")
@@ -36,7 +41,8 @@ GOOD: Mapping[str, list[dict[str, Any]]] = {
         {"source": "s", "part": "a", "sha256": SHA["b"], "profile": "both", "encoder": "e"} | VECTOR,
     ],
     "core.set_images": [
-        {"image_set": "v", "image_id": "1", "sha256": SHA["c"], "is_admitted": True, "profile": "corrected"},
+        {"image_set": "v", "image_id": "1", "wnid": WNID, "sha256": SHA["c"], "is_admitted": True,
+         "profile": "corrected"},
         {"image_set": "v", "image_id": "2", "is_admitted": False, "profile": "corrected"},
     ],
     "core.set_embeddings": [
@@ -47,6 +53,16 @@ GOOD: Mapping[str, list[dict[str, Any]]] = {
     "core.image_labels": [
         {"image_set": name, "image_id": str(i), "wnid": WNID, "sha256": SHA["a"], "is_admitted": True}
         for name in SETS for i in range(5)
+    ],
+    "core.selection": [
+        {"recipe": "r", "source": "s", "part": "a", "sample_id": i, "wnid": WNID} for i in range(2)
+    ],
+    "core.sample_query_similarity": [
+        {"encoder": "e", "kind": "head", "source": "s", "part": "a", "sample_id": i, "wnid": WNID, "profile": "both",
+         "similarity": 0.2} for i in range(2)
+    ],
+    "core.set_query_similarity": [
+        {"encoder": "e", "kind": "head", "image_set": "v", "image_id": "1", "wnid": WNID, "similarity": 0.2}
     ],
     "core.compared_images": [
         {"profile": profile, "image_set": name, "encoder": "e", "wnid": WNID, "image_id": str(i), "sha256": SHA["a"]}
@@ -77,6 +93,57 @@ GOOD: Mapping[str, list[dict[str, Any]]] = {
     "marts.class_correlations": [
         {"image_set": "v", "other_image_set": "w", "encoder": "e", "model": "m", "x": "mean_similarity", "y": "recall",
          "classes": 3, "spearman": 0.5, "kendall": 0.3}
+    ],
+    "core.pool": [
+        {"recipe": "w", "source": "s", "part": "a", "sample_id": i, "wnid": WNID, "sha256": SHA["a"],
+         "similarity": 0.9 - i / 100, "image_similarity": (i * 7 % 20) / 20} for i in range(20)
+    ],
+    "core.laionet": [
+        {"recipe": "w", "source": "s", "part": "a", "sample_id": i, "wnid": WNID} for i in range(20)
+    ],
+    "core.arm_similarity": [
+        {"recipe": "w", "arm": arm, **CLASS, "encoder": "f", "images": images, "pairs": images * (images - 1) // 2,
+         "histogram": [images * (images - 1) // 2]}
+        for arm, images in (("text", 10), ("image", 10), ("random", 10), ("A", 4), ("B", 4), ("C", 4), ("D", 4))
+    ],
+    "marts.counterfactual": [
+        {"recipe": "w", "arm": "text", "other_arm": "image", "measure": measure, "model": "f", "classes": 1,
+         "mean": 0.4, "other_mean": 0.5, "difference": -0.1} for measure in ("similarity", "recall")
+    ],
+    "marts.frontier_similarity": [
+        {"recipe": "w", "point": one, "other": other, "other_kind": "point", "encoder": "f", "classes": 1,
+         "pooled_mean": 0.5 + sign / 20, "other_pooled_mean": 0.5 - sign / 20, "pooled_difference": sign / 10,
+         "mean_lower": 0.5}
+        for one, other, sign in (("D", "A", 1), ("A", "D", -1))
+    ],
+    "raw.predictors": [{"model": "clip", "is_zero_shot": True}, {"model": "m", "is_zero_shot": False}],
+    "core.correctness": [
+        {"image_set": name, "image_id": str(i), "wnid": WNID, "model": model, "top_1_is_correct": i > 0,
+         "top_5_is_correct": i > 0}
+        for name in SETS for i in range(5) for model in ("clip", "m")
+    ],
+    "core.caption_senses": [
+        {"encoder": "t", "source": "s", "part": "a", "sample_id": 1, "wnid": WNID, "is_nearer": True}
+    ],
+    "core.confusable_classes": [
+        {"image_set": "v", "wnid": wnid, "confused_with": WNID} for wnid in (WNID, "n00000002")
+    ],
+    "marts.gaps_without_noise": [
+        {"recipe": "r", "image_set": "v", "model": "m", "without": without, "left_out": left_out, "classes": 1,
+         "accuracy": 0.5, "other_accuracy": 0.7, "gap": -0.2}
+        for without, left_out in (("nothing", 0.0), ("label_errors", 0.1))
+    ],
+    "marts.probe": [
+        {"image_set": "r", "other_image_set": "v", "encoder": "e", "wnid": wnid, "images": 40, "classes": 1, "auc": 0.7,
+         "ci_low": 0.6, "ci_high": 0.8} for wnid in (WNID, "*")
+    ],
+    "marts.nearest_images": [
+        {"image_set": "r", "other_image_set": "v", "encoder": "e", "wnid": WNID, "images": 3, "other_images": 5,
+         "mean_nearest": 0.7, "median_nearest": 0.7, "shared_exact": 1, "shared_near": 1}
+    ],
+    "marts.caption_terms": [
+        {"recipe": "w", "arm": "text", "other_arm": "image", "term": "stock", "captions": 4, "other_captions": 9,
+         "log_odds": -0.5, "z": -2.2}
     ],
     "marts.claims": [
         {"claim": claim, "measure": "m", "recipe": "*", "image_set": "*", "model": "*", "profile": "paper",
@@ -119,6 +186,22 @@ SPOILT = {
         "every_picture_that_takes_part_counts",
     ): "delete from core.compared_images where image_set = 'v' and image_id = '1'",
     (
+        "core.sample_query_similarity",
+        "every_picture_is_compared",
+    ): "delete from core.sample_query_similarity where sample_id = 1",
+    (
+        "core.sample_query_similarity",
+        "every_recipe_has_the_kind_that_it_asks_for",
+    ): "update core.sample_query_similarity set kind = 'query'",
+    (
+        "core.set_query_similarity",
+        "classes_are_those_of_the_set",
+    ): "update core.set_query_similarity set wnid = 'n00000002'",
+    (
+        "core.image_query_similarity",
+        "only_pictures_that_take_part",
+    ): "update core.image_query_similarity set image_id = '7'",
+    (
         "core.class_similarity",
         "pairs_are_those_of_the_images",
     ): "update core.class_similarity set images = 6 where image_set = 'v'",
@@ -138,6 +221,79 @@ SPOILT = {
         "core.class_similarity",
         "every_class_with_vectors_is_there",
     ): "delete from core.class_similarity where image_set = 'v'",
+    ("core.pool", "it_is_what_the_recipe_chose"): "delete from core.laionet where sample_id = 3",
+    ("core.pool", "every_pool_has_pictures"): "delete from core.pool",
+    (
+        "core.frontier",
+        "no_point_has_more_than_the_reference",
+    ): "update core.frontier set image_threshold = null where point = 'B'",
+    ("core.frontier", "more_text_less_image"): "update core.frontier set image_threshold = 0 where point = 'D'",
+    (
+        "core.arms",
+        "text_image_and_random_choose_equally_many",
+    ): "delete from core.arms where arm = 'image' "
+    "and sample_id = (select max(sample_id) from core.arms where arm = 'image')",
+    ("core.arms", "points_are_those_of_the_frontier"): "delete from core.arms where arm = 'C'",
+    ("marts.frontier", "every_point_is_there"): "delete from marts.frontier where point = 'C'",
+    **{
+        ("core.arm_similarity", name): query
+        for name, query in {
+            "pairs_are_those_of_the_images": "update core.arm_similarity set images = 6 where arm = 'A'",
+            "intervals_hold_the_mean": "update core.arm_similarity set pairs_ci_high = 0.49",
+            "duplicates_leave_a_picture": "update core.arm_similarity set n_exact = 12",
+            "the_histogram_has_every_pair": "update core.arm_similarity set histogram = [1, 2]",
+            "who_chose_does_not_measure": "update core.arm_similarity set encoder = 'e'",
+            "every_picture_of_an_arm_is_measured": "delete from core.arm_similarity where arm = 'A'",
+        }.items()
+    },
+    (
+        "marts.counterfactual",
+        "the_difference_is_that_of_the_means",
+    ): "update marts.counterfactual set mean = 0.5 where measure = 'recall'",
+    (
+        "marts.counterfactual",
+        "who_chose_does_not_measure",
+    ): "update marts.counterfactual set model = 'e' where measure = 'recall'",
+    (
+        "marts.frontier_similarity",
+        "the_difference_is_that_of_the_means",
+    ): "update marts.frontier_similarity set pooled_mean = 0 where point = 'D'",
+    (
+        "marts.frontier_similarity",
+        "points_stand_beside_each_other_both_ways",
+    ): "delete from marts.frontier_similarity where point = 'D'",
+    ("marts.probe", "intervals_hold_the_area"): "update marts.probe set auc = 0.9",
+    ("marts.probe", "a_recipe_and_a_local_set"): "update marts.probe set other_image_set = 'r'",
+    (
+        "marts.nearest_images",
+        "no_more_is_shared_than_there_is",
+    ): "update marts.nearest_images set shared_exact = 3",
+    ("marts.caption_terms", "z_has_the_sign_of_the_log_odds"): "update marts.caption_terms set z = 2",
+    ("marts.caption_terms", "words_are_in_enough_captions"): "update marts.caption_terms set other_captions = 0",
+    (
+        "core.caption_senses",
+        "only_captions_that_are_kept",
+    ): "update core.caption_senses set wnid = 'n00000002'",
+    (
+        "core.confusable_classes",
+        "no_class_is_confused_with_itself_alone",
+    ): "delete from core.confusable_classes where wnid = 'n00000002'",
+    (
+        "core.label_doubts",
+        "every_picture_that_takes_part_is_there",
+    ): "delete from core.label_doubts where image_set = 'v' and image_id = '1'",
+    (
+        "core.label_doubts",
+        "what_a_judge_got_right_is_not_disagreed",
+    ): "update core.label_doubts set is_disagreed = true",
+    (
+        "marts.gaps_without_noise",
+        "the_gap_is_that_of_the_accuracies",
+    ): "update marts.gaps_without_noise set gap = 0.2",
+    (
+        "marts.gaps_without_noise",
+        "nothing_left_out_is_nothing",
+    ): "update marts.gaps_without_noise set classes = 2 where without = 'label_errors'",
     (
         "marts.intra_class_similarity",
         "intervals_hold_the_mean",
@@ -182,6 +338,7 @@ SPOILT = {
     ("marts.claims", "every_claim_is_there"): "delete from marts.claims where claim = 'C4'",
 }
 MADE = (
+    "core.image_query_similarity", "core.frontier", "core.arms", "marts.frontier", "core.label_doubts",
     "marts.intra_class_similarity", "marts.intra_class_similarity_paper", "marts.similarity_histogram",
     "marts.similarity_curves",
 )  # fmt: skip

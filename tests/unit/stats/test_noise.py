@@ -10,7 +10,6 @@ from laionet_assets.stats.noise import (
     Confusion,
     Stratum,
     confusable_classes,
-    in_no_top,
     nearer_to_another_sense,
     wrong_rate,
 )
@@ -58,17 +57,6 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
 def test_impossible_verdicts(bad: Stratum) -> None:
     with pytest.raises(ValueError, match="no more verdicts than rows"):
         wrong_rate([bad])
-
-
-def test_a_class_in_nobodys_top() -> None:
-    own = np.array(["a", "b", "c", "d"])
-    clip = np.array([["a", "x"], ["x", "y"], ["", ""], ["x", "y"]])
-    other = np.array([["x", "y"], ["y", "b"], ["", ""], ["", ""]])
-    disagrees, is_known = in_no_top([clip], own)
-    assert disagrees.tolist() == [False, True, False, True] and is_known.tolist() == [True, True, False, True]
-    disagrees, _ = in_no_top([clip, other], own)
-    assert disagrees.tolist() == [False, False, False, True]
-    assert not in_no_top([], own)[1].any()
 
 
 def test_captions_nearer_to_another_sense() -> None:

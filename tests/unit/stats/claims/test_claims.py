@@ -8,7 +8,7 @@ import pytest
 
 from laionet_assets.stats.claims import ClaimRow, Subject, beyond, paper
 from laionet_assets.stats.comparison import ClassMeans, Differences, DrawnMeans, compare
-from laionet_assets.stats.probe import ProbeScores
+from laionet_assets.stats.probe import ProbeScores, pooled_area
 
 ABOUT = Subject("paper", "imagenet-val", "clip", "corrected", "made up")
 CLASSES = 40
@@ -76,15 +76,15 @@ FLIPS: dict[str, Callable[[float], ClaimRow]] = {
     "C4": lambda to: paper.c4(ABOUT, by_class(to)),
     "C5": lambda to: paper.c5(ABOUT, noise(CLASSES), 10 * to * noise(CLASSES) + noise(CLASSES, seed=5, scale=0.02)),
     "C6": lambda to: {YES: six(30, 10, 20), NO: six(10, 30, 20), UNDECIDED: six(21, 10, 20)}[to],
-    "C7 D A": lambda to: paper.c7(ABOUT, drawn(to), drawn(0, seed=1), None)[0],
-    "C7 D ImageNet": lambda to: paper.c7(ABOUT, drawn(to), None, drawn(0, seed=1))[1],
+    "C7 D A": lambda to: paper.c7_points(ABOUT, drawn(to), drawn(0, seed=1)),
+    "C7 D ImageNet": lambda to: paper.c7_imagenet(ABOUT, drawn(to), drawn(0, seed=1)),
     "C8": lambda to: paper.c8(ABOUT, *text_shares(to)),
     "C9": lambda to: paper.c9(ABOUT, by_class(to)),
     "N1": lambda to: beyond.n1(ABOUT, 0.5 + noise(CLASSES) - to, np.full(CLASSES, 0.5)),
     "N2": lambda to: beyond.n2(ABOUT, 0.5 + noise(CLASSES) - to, np.full(CLASSES, 0.5)),
     "N3": lambda to: beyond.n3(ABOUT, *rankings(to)),
     "N4": lambda to: beyond.n4(ABOUT, noise(CLASSES, 6) - to),
-    "N5": lambda to: beyond.n5(ABOUT, scores(to), WNIDS[np.arange(800) // 2 % CLASSES]),
+    "N5": lambda to: beyond.n5(ABOUT, pooled_area(scores(to), WNIDS[np.arange(800) // 2 % CLASSES])),
 }  # fmt: skip
 
 UNMEASURED: dict[str, Callable[[], list[ClaimRow]]] = {
@@ -101,7 +101,10 @@ UNMEASURED: dict[str, Callable[[], list[ClaimRow]]] = {
         paper.c5(ABOUT, np.empty(0), np.empty(0), missing="it"),
     ],
     "C6": lambda: [paper.c6(ABOUT, {0.73: differences(1, 1)}, missing="it"), paper.c6(ABOUT, None, missing="it")],
-    "C7": lambda: paper.c7(ABOUT, None, drawn(0), drawn(0), missing="it"),
+    "C7": lambda: [
+        paper.c7_points(ABOUT, None, drawn(0), missing="it"),
+        paper.c7_imagenet(ABOUT, drawn(0), None, missing="it"),
+    ],
     "C8": lambda: [
         paper.c8(ABOUT, None, None, None, missing="it"),
         paper.c8(ABOUT, np.empty(0), np.empty(0), WNIDS[:0], missing="it"),
@@ -117,7 +120,7 @@ UNMEASURED: dict[str, Callable[[], list[ClaimRow]]] = {
         beyond.n3(ABOUT, np.ones((9, 1)), np.ones((9, 1)), missing="it"),
     ],
     "N4": lambda: [beyond.n4(ABOUT, None, missing="it"), beyond.n4(ABOUT, np.empty((9, 0)), missing="it")],
-    "N5": lambda: [beyond.n5(ABOUT, None, WNIDS, missing="it")],
+    "N5": lambda: [beyond.n5(ABOUT, None, missing="it")],
 }
 
 
