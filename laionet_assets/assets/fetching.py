@@ -105,7 +105,8 @@ class Fetching:
         return replace(rules, serve=partial(self._serve_sample, part.source)) if is_sample else rules
 
     def _is_sample(self, source: str) -> bool:
-        return source in self._sources and self._sources[source].path.startswith(SAMPLE_SCHEME)
+        found = self._sources.get(source)
+        return found is not None and any(path.startswith(SAMPLE_SCHEME) for path in found.paths)
 
     def _policy(self, *, is_sample: bool) -> FetchPolicy:
         fetch = self._fetch
