@@ -19,7 +19,7 @@ from laionet_assets.warehouse.lake import HOST, is_alive
 
 SHARE = 0.25
 """Of the memory that there is, for DuckDB in all runs together: models, pictures and the system need the rest."""
-LEAST_BYTES = 512 * 2**20
+LEAST_BYTES = 2**30
 """No connection gets less: DuckDB needs some memory for each thread before it can spill."""
 _CGROUPS = Path("/sys/fs/cgroup")
 _OWN_CGROUP = Path("/proc/self/cgroup")

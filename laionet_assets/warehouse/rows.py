@@ -8,6 +8,7 @@ every number that they fit into, decimals and floats to floats, nulls to everyth
 read as a number, no float becomes an integer.
 """
 
+import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -55,19 +56,38 @@ def write_select(
     _raise_if_any(table, problems)
     columns = ", ".join(f"cast({name} as {column.type}) as {name}" for name, column in _quoted(table.columns))
     order = ", ".join(map(identifier, table.grain))
-    ordered = f"select {columns} from ({select}\n)" + (f" order by {order}" if order else "")
+    rows = f"select {columns} from ({select}\n)"
+    ordered = f"{rows} order by {order}" if order else rows
     if any(column.is_half for column in table.columns):
         write_table(path, table, connection.sql(ordered).to_arrow_table(), stamps=stamps)
         return
     metadata = ", ".join(f"{key}: {literal(value)}" for key, value in stamps.items())
     options = f"format parquet, compression zstd, kv_metadata {{{metadata}}}"
     try:
-        connection.execute(f"copy ({ordered}) to {literal(str(path))} ({options})")
+        try:
+            connection.execute(f"copy ({ordered}) to {literal(str(path))} ({options})")
+        except duckdb.OutOfMemoryException:
+            if not order:
+                raise
+            _sort_apart(connection, path, rows, order, options)
     except duckdb.ConversionException as error:
         reasons = [_mismatch(column, f"found {found[column.name]}, {error}") for column in cast]
         if not reasons:  # it comes from the SELECT itself
             raise
         raise RowsError(_listing(table, reasons)) from error
+
+
+def _sort_apart(connection: duckdb.DuckDBPyConnection, path: Path, rows: str, order: str, options: str) -> None:
+    """Write rows as they come, then sort them in a statement of its own: a sort spills all that it needs to, but not
+    beside the joins that its rows come from. Slower, and the same rows in the same order.
+    """
+    (spill,) = connection.execute("select current_setting('temp_directory')").fetchone() or ("",)
+    Path(spill).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="unsorted-", dir=spill) as folder:
+        unsorted = literal(f"{folder}/rows.parquet")
+        connection.execute(f"copy ({rows}) to {unsorted} (format parquet)")
+        read = f"select * from read_parquet({unsorted}, hive_partitioning = false)"
+        connection.execute(f"copy ({read} order by {order}) to {literal(str(path))} ({options})")
 
 
 def write_table(path: Path, table: Table, rows: Rows, *, stamps: Mapping[str, str]) -> None:

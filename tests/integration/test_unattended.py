@@ -3,15 +3,17 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
+import psutil
 import pytest
 
 from laionet_assets.assets.build import asset_key
@@ -103,8 +105,6 @@ def test_a_holder_that_dies_while_it_is_waited_for_is_buried(bare_project: Proje
         subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other,
         opened(bare_project) as instance,
     ):
-        import psutil
-
         time.sleep(0.2)
         process = psutil.Process(other.pid)
         held_by = hold(
@@ -213,3 +213,45 @@ def test_homes_of_dagster(bare_project: Project, tmp_path: Path, monkeypatch: py
     (foreign / "dagster.yaml").write_text("telemetry: {enabled: true}")
     with dagster_instance(load_settings(bare_project.config)) as instance:
         assert instance.telemetry_enabled, "a dagster.yaml of its own is kept"
+
+
+@pytest.mark.timeout(600)
+def test_the_ui_and_its_daemon(bare_project: Project) -> None:
+    """Its sensor buries the dead; a second one, and one whose port is taken, says so and ends; it ends when told."""
+    project = bare_project
+    project.add_part(0, rows=100)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    for told in (signal.SIGINT, signal.SIGTERM):
+        ui = command(project, "ui", "--port", str(port))
+        family: list[psutil.Process] = []
+        try:
+            read_until(ui, "Serving dagster-webserver", seconds=240)
+            family = psutil.Process(ui.pid).children(recursive=True)
+            assert len(family) >= 3
+            with command(project, "ui", "--port", str(port + 1)) as second:
+                said, _ = second.communicate(timeout=120)
+                assert second.returncode == 2
+                assert f"another `laionet ui`, with its daemon, works on this warehouse: process {ui.pid} on" in said
+                assert f"http://127.0.0.1:{port}" in said and "Traceback" not in said
+            with command(project, "ui", "--port", str(port)) as taken:
+                said, _ = taken.communicate(timeout=120)
+                assert taken.returncode == 2
+                assert f"port {port} of 127.0.0.1: is taken" in said and "Traceback" not in said
+            if told == signal.SIGINT:
+                with opened(project) as instance:
+                    dead = hold(instance, replace(Process.this(), started=-5.0))
+                    until = time.monotonic() + 120
+                    while not instance.get_run_by_id(dead).is_finished:  # type: ignore[union-attr]
+                        assert time.monotonic() < until, "the sensor did not bury it"
+                        time.sleep(1)
+                    assert instance.event_log_storage.get_concurrency_info(ENCODER_POOL).claimed_slots == []
+            ui.send_signal(told)
+            ui.wait(60)
+            _, alive = psutil.wait_procs(family, timeout=30)
+            assert alive == []
+        finally:
+            for each in [ui, *family]:
+                with suppress(psutil.NoSuchProcess, ProcessLookupError):
+                    each.kill()

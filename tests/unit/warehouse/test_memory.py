@@ -50,7 +50,7 @@ def test_runs_share_it_and_each_gets_enough_to_spill(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(memory, "available_bytes", lambda: 24 * GIB)
     assert default_memory_limit(1) == "6144MiB"
     assert default_memory_limit(2) == "3072MiB"
-    assert default_memory_limit(1000) == "512MiB"
+    assert default_memory_limit(1000) == "1024MiB"
 
 
 def test_connections_keep_to_it_and_leave_nothing_where_they_spill(tmp_path: Path) -> None:

@@ -190,3 +190,34 @@ def test_rows_and_selects_are_sorted_alike(keys: list[tuple[str, int]]) -> None:
         write_select(connection, other, table, "from given", stamps={})
         expected = [(i, s) for s, i in sorted(keys, key=lambda key: (key[0].encode(), key[1]))]
         assert (read(one), read(other)) == (expected, expected)
+
+
+class Short:
+    """A connection that has no memory for one statement in which rows are joined and sorted."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection, self.refused = connection, 0
+
+    def execute(self, query: str) -> duckdb.DuckDBPyConnection:
+        if query.startswith("copy") and " join " in query and "order by" in query:
+            self.refused += 1
+            raise duckdb.OutOfMemoryException("could not allocate block")
+        return self._connection.execute(query)
+
+
+def test_what_cannot_be_sorted_beside_its_joins_is_sorted_apart(tmp_path: Path) -> None:
+    """The rows are those of a machine with enough memory, in the same order, and nothing is left behind."""
+    table = Table("raw.wide", "", ("k",), (Column("k", "BIGINT", ""), Column("text", "VARCHAR", "")))
+    numbers = "(select (hash(i) // 2)::bigint as k, i, repeat(i::varchar, 9) as text from range(300_000) r(i))"
+    select = f"select a.k, a.text || b.text as text from {numbers} a join {numbers} b using (i)"
+    spill = tmp_path / "spill"
+    with memory_connection({"memory_limit": "200MB", "threads": 2, "temp_directory": str(spill)}) as connection:
+        short = Short(connection)
+        write_select(short, tmp_path / "apart.parquet", table, select, stamps=STAMPS)  # type: ignore[arg-type]
+        assert short.refused == 1
+        assert not list(spill.glob("unsorted-*"))
+    with memory_connection({"threads": 2}) as connection:
+        write_select(connection, tmp_path / "whole.parquet", table, select, stamps=STAMPS)
+    apart, whole = (pq.read_table(tmp_path / f"{name}.parquet") for name in ("apart", "whole"))
+    assert apart.equals(whole) and apart.num_rows == 300_000
+    assert apart.schema.metadata == whole.schema.metadata
