@@ -219,5 +219,5 @@ def test_what_cannot_be_sorted_beside_its_joins_is_sorted_apart(tmp_path: Path) 
     with memory_connection({"threads": 2}) as connection:
         write_select(connection, tmp_path / "whole.parquet", table, select, stamps=STAMPS)
     apart, whole = (pq.read_table(tmp_path / f"{name}.parquet") for name in ("apart", "whole"))
-    assert apart.equals(whole) and apart.num_rows == 300_000
+    assert all(apart[name].equals(whole[name]) for name in ("k", "text")) and apart.num_rows == 300_000
     assert apart.schema.metadata == whole.schema.metadata
