@@ -143,7 +143,7 @@ def _execute(
     ) as progress:
         bar = progress.add_task("materializing", total=len(left))
 
-        def listen(event: Any, part: PartKey | None) -> None:
+        def listen(event: Any, part: PartKey | None, run_id: str) -> None:
             if event.event_type == dg.DagsterEventType.STEP_START:
                 task = Task(event.node_name.replace("__", "."), part)
                 progress.update(bar, description=escape(inert(str(task))))
@@ -155,7 +155,7 @@ def _execute(
                 wait_for_pool(
                     instance,
                     pool,
-                    run_id=event.run_id,
+                    run_id=run_id,
                     step=event.step_key,
                     tables=tables,
                     say=partial(tell, console, " "),
@@ -224,7 +224,7 @@ def _execute_run(
     instance: dg.DagsterInstance,
     part: PartKey | None,
     names: Sequence[str],
-    listen: Callable[[Any, PartKey | None], None],
+    listen: Callable[[Any, PartKey | None, str], None],
     tally: Tally,
     *,
     force: bool,
@@ -232,7 +232,7 @@ def _execute_run(
     """One Dagster run in this process. What fails in it is told by its events."""
     run_id = str(uuid.uuid4())
     instance.add_event_listener(
-        run_id, lambda entry: listen(entry.dagster_event, part) if entry.dagster_event is not None else None
+        run_id, lambda entry: listen(entry.dagster_event, part, run_id) if entry.dagster_event is not None else None
     )
     config = {"ops": {asset_key(name).to_python_identifier(): {"config": {"force": True}} for name in names}}
     failures = len(tally.failures)
