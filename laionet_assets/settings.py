@@ -221,7 +221,7 @@ class ImagesSettings(_Strict):
     removals: Path | None = Field(None, description="CSV file (kind, value, reason) of what must go and stay away.")
     downloaded: tuple[str, ...] = Field(
         (),
-        description="Folders of img2dataset output (webdataset): pictures found there by their URL are taken over, not "
+        description="Folders of img2dataset output: pictures found there by their URL are taken over, not "
         "fetched again.",
     )
     fetch: FetchSettings = FetchSettings()

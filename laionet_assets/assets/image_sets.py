@@ -2,7 +2,7 @@
 and the pictures of those that lie on disk.
 
 A set that cannot be read stops itself alone: the pictures that are published of it stay, core.set_files says what is
-wrong and fails its check.
+wrong, and core.unreadable_sets, which nothing reads, fails its check.
 
 Belongs here: opening the local sets of the settings, and what of each picture is admitted. Does not belong here: how a
 layout is read (`images.sets`), and predictions (`predictions`).

@@ -238,15 +238,18 @@ def _image_sets(warehouse: Warehouse) -> RichTable:
     query = """
         select image_set, sum(files) filter (outcome = 'taken')::bigint as taken, any_value(expected) as expected, list(
             (files, reason, examples) order by files desc, reason
-        ) filter (outcome = 'left out') as left_out
+        ) filter (outcome <> 'taken') as left_out
         from core.set_files group by image_set order by image_set
     """
     table = _table("pictures of local image sets", "image set", "taken", "of", "left out", text=1)
     table.columns[3].justify = "left"
     for image_set, taken, expected, left_out in _rows(warehouse, query, "core.set_files"):
-        reasons = [f"{files:,} {reason} ({', '.join(examples[:3])})" for files, reason, examples in left_out or ()]
-        of = f"{expected:,}" if expected is not None else "-"
-        table.add_row(*cells(image_set, f"{taken:,}", of), Text(inert("\n".join(reasons), keep="\n")))
+        reasons = [
+            f"{files:,} {reason} ({', '.join(examples[:3])})" if files is not None else reason
+            for files, reason, examples in left_out or ()
+        ]
+        numbers = [f"{number:,}" if number is not None else "-" for number in (taken, expected)]
+        table.add_row(*cells(image_set, *numbers), Text(inert("\n".join(reasons), keep="\n")))
     return table
 
 

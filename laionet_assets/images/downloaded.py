@@ -1,7 +1,7 @@
 """Pictures that a user has downloaded already: found by their address, verified as fetched ones are.
 
 Belongs here: opening the folders, looking addresses up, what is usable of what is found. Does not belong here: which
-addresses may be taken over and their results (`harvest`), the layout of the folders (`sets.webdataset`).
+addresses may be taken over and their results (`harvest`), the layout of the folders (`sets.img2dataset`).
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from laionet_assets.images.fetch.policy import FetchPolicy
+from laionet_assets.images.sets.img2dataset import Img2Dataset
 from laionet_assets.images.sets.items import ImageSetError
-from laionet_assets.images.sets.webdataset import WebDataset
 
 if TYPE_CHECKING:
     from laionet_assets.pictures.inspection import Inspection
@@ -41,7 +41,7 @@ class Downloaded:
     min_pixels: int
 
     @classmethod
-    def of_folders(cls, folders: Sequence[WebDataset], policy: FetchPolicy) -> "Downloaded":
+    def of_folders(cls, folders: Sequence[Img2Dataset], policy: FetchPolicy) -> "Downloaded":
         """Folders in the order of the settings, with the limits of a fetch."""
 
         def find(urls: Collection[str]) -> Iterator[Found]:
@@ -66,7 +66,7 @@ class Downloaded:
         return inspect(data, min_pixels=self.min_pixels, max_pixels=self.max_pixels)
 
 
-def open_folders(paths: Sequence[Path]) -> tuple[WebDataset, ...]:
+def open_folders(paths: Sequence[Path]) -> tuple[Img2Dataset, ...]:
     """Open the folders of `images.downloaded`, without labels.
 
     Raises ImageSetError if one is missing, is not laid out as img2dataset does, or does not keep addresses.
@@ -74,11 +74,11 @@ def open_folders(paths: Sequence[Path]) -> tuple[WebDataset, ...]:
     return tuple(_open(f"{KEY}[{i}]", path) for i, path in enumerate(paths))
 
 
-def _open(name: str, path: Path) -> WebDataset:
-    folder = WebDataset(name, path, wnids=(), imagenet_wnids=())
+def _open(name: str, path: Path) -> Img2Dataset:
+    folder = Img2Dataset(name, path, wnids=(), imagenet_wnids=())
     if not folder.has_parquet:
         raise ImageSetError(
             f"{name}: {path}: found tars without Parquet files; expected NNNNN.parquet with the columns key and url "
-            "beside NNNNN.tar, as img2dataset writes with output_format webdataset"
+            "beside NNNNN.tar, as img2dataset writes"
         )
     return folder

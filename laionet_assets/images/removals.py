@@ -105,6 +105,7 @@ class Removals:
     def __post_init__(self) -> None:
         reasons = {(tombstone.kind, tombstone.value): tombstone.reason for tombstone in self.tombstones}
         object.__setattr__(self, "_reasons", reasons)
+        object.__setattr__(self, "_has_addresses", any(kind == "url_hash" for kind, _ in reasons))
 
     def reason(
         self,
@@ -127,7 +128,7 @@ class Removals:
 
     def reason_as_asked(self, url: str) -> str | None:
         """Why an address must not be asked, in the form in which it would be; None if nothing is removed by address."""
-        if not self.hashes("url_hash"):
+        if not self._has_addresses:  # type: ignore[attr-defined]
             return None
         return next((found for each in url_hashes(url) if (found := self.reason(hashed_url=each)) is not None), None)
 

@@ -31,7 +31,7 @@ def photographs(real_data: Path, wnids: list[str]) -> ImageSet:
 
 @pytest.mark.real_data
 def test_real_photographs_under_both_profiles(photographs: ImageSet) -> None:
-    assert photographs.count() == 750 and photographs.notes() == []
+    assert photographs.count() == 750 and photographs.left_out() == []
     items = list(photographs.iterate())
     assert [item.image_id for item in items] == sorted(item.image_id for item in items)
     assert set(Counter(item.wnid for item in items).values()) == {5} and len({item.wnid for item in items}) == 150

@@ -27,7 +27,7 @@ from laionet_assets.images.sets.items import (
     some,
     wnid_of_label,
 )
-from laionet_assets.images.sets.webdataset import NO_PICTURE, SUCCESS, WebDataset, outcome_of
+from laionet_assets.images.sets.webdataset import NO_PICTURE, SUCCESS, WebDataset, outcome_of, rows_of
 from laionet_assets.pictures.formats import ENDINGS
 
 NO_ROW = "picture without a row in the Parquet file"
@@ -83,6 +83,11 @@ class Img2Dataset:
         """Not known: any number may have been asked for."""
         return None
 
+    @property
+    def has_parquet(self) -> bool:
+        """Whether rows are there for the pictures."""
+        return self._tars is None or self._tars.has_parquet
+
     def iterate(self) -> Iterator[ImageItem]:
         """Every picture once, shard by shard, in the order of the rows."""
         if self._tars is not None:
@@ -90,6 +95,22 @@ class Img2Dataset:
             return
         for parquet in self._parquets:
             yield from self._items(parquet, Rest())
+
+    def pictures_of(self, urls: Collection[str]) -> Iterator[tuple[ImageItem, str | None]]:
+        """Pictures of these addresses, without labels, with the hash that img2dataset took before it resized them.
+
+        That hash is a sha256 or md5, None where the Parquet file has neither. A shard without any is not opened.
+        Raises ImageSetError if addresses are not kept.
+        """
+        if self._tars is not None:
+            yield from self._tars.pictures_of(urls)
+            return
+        for parquet in self._parquets:
+            wanted = rows_of(self.name, parquet, self._columns(parquet), urls)
+            readers = self._readers(parquet, self._columns(parquet)) if wanted else {}
+            for key, (url, original_hash) in wanted.items():
+                if key in readers:
+                    yield ImageItem(key, None, readers[key], url), original_hash
 
     def count(self) -> int:
         """How many pictures `iterate` gives."""
@@ -123,16 +144,11 @@ class Img2Dataset:
     def _items(self, parquet: Path, rest: Rest) -> Iterator[ImageItem]:
         """The pictures of a shard; rows and files that have none go to `rest`."""
         names = self._columns(parquet)
-        folder = parquet.with_suffix("")
-        if folder.is_dir():
-            files = {Path(entry.name).stem: entry.path for entry in pictures_in(folder)}
-            cells: dict[str, CellReader] = {}
-        else:
-            files, cells = {}, self._cells(parquet, names)
+        readers = self._readers(parquet, names)
         wrong: list[str] = []
         for row in self._rows(parquet, names):
             key = str(row["key"])
-            reader = FileReader(files.pop(key)) if key in files else cells.get(key)
+            reader = readers.pop(key, None)
             outcome = outcome_of(row)
             if reader is None:
                 rest.add(NO_PICTURE if outcome == SUCCESS else outcome, key)
@@ -147,8 +163,8 @@ class Img2Dataset:
                 wrong.append(f"{key} ({error})")
                 continue
             yield ImageItem(key, wnid, reader, row.get("url"))
-        for name in sorted(files):
-            rest.add(NO_ROW, f"{folder.name}/{name}")
+        for key in sorted(readers):
+            rest.add(NO_ROW, f"{parquet.stem}/{key}")
         if wrong:
             raise ImageSetError(
                 f"image set {self.name}: {parquet}: {len(wrong)} pictures have no label that is known: {some(wrong)}; "
@@ -176,6 +192,13 @@ class Img2Dataset:
         wanted = [n for n in ("key", "status", "error_message", "url", self._label_column) if n in names]
         with readable(self.name, parquet):
             return pq.read_table(parquet, columns=list(dict.fromkeys(wanted))).to_pylist()
+
+    def _readers(self, parquet: Path, names: Sequence[str]) -> dict[str, FileReader | CellReader]:
+        """Readers of the pictures of a shard, by key."""
+        folder = parquet.with_suffix("")
+        if folder.is_dir():
+            return {Path(entry.name).stem: FileReader(entry.path) for entry in pictures_in(folder)}
+        return {**self._cells(parquet, names)}
 
     def _cells(self, parquet: Path, names: Sequence[str]) -> dict[str, CellReader]:
         """Readers of the pictures in a Parquet file, by key."""

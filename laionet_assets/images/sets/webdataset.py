@@ -109,7 +109,7 @@ class WebDataset:
         for shard in self._shards:
             if shard.parquet is None:
                 continue
-            wanted = self._rows_of(shard.parquet, urls)
+            wanted = rows_of(self.name, shard.parquet, self._check_columns(shard.parquet), urls)
             samples = self._samples(shard)[0] if wanted else {}
             for key, members in samples.items():
                 if key in wanted:
@@ -223,22 +223,6 @@ class WebDataset:
         with readable(self.name, shard.parquet):
             rows = pq.read_table(shard.parquet, columns=list(dict.fromkeys(wanted))).to_pylist()
         return {str(row["key"]): row for row in rows}
-
-    def _rows_of(self, parquet: Path, urls: Collection[str]) -> dict[str, tuple[str, str | None]]:
-        """Address and hash by key, of the rows with one of these addresses."""
-        import pyarrow.parquet as pq
-
-        names = self._check_columns(parquet)
-        if "url" not in names:
-            raise ImageSetError(
-                f"image set {self.name}: {parquet}: found columns {', '.join(names)}; expected also url. "
-                "Give the Parquet files that img2dataset wrote."
-            )
-        hashes = [name for name in ("sha256", "md5") if name in names]
-        with readable(self.name, parquet):
-            table = pq.read_table(parquet, columns=["key", "url", *hashes])
-        rows = table.filter([url in urls for url in table["url"].to_pylist()]).to_pylist()
-        return {str(row["key"]): (row["url"], next((row[n] for n in hashes if row[n]), None)) for row in rows}
 
     def _check_columns(self, parquet: Path) -> list[str]:
         import pyarrow.parquet as pq
@@ -358,6 +342,27 @@ def _members(name: str, tar: Path, rest: Rest) -> tuple[list[TarMember], bool]:
             elif not member.isdir():
                 rest.add(LINK if member.issym() or member.islnk() else NO_FILE, member.name)
     return list(places.values()), False
+
+
+def rows_of(
+    name: str, parquet: Path, columns: Sequence[str], urls: Collection[str]
+) -> dict[str, tuple[str, str | None]]:
+    """Address and hash by key, of the rows of a Parquet file of img2dataset with one of these addresses.
+
+    Raises ImageSetError if it does not keep addresses.
+    """
+    import pyarrow.parquet as pq
+
+    if "url" not in columns:
+        raise ImageSetError(
+            f"image set {name}: {parquet}: found columns {', '.join(columns)}; expected also url. "
+            "Give the Parquet files that img2dataset wrote."
+        )
+    hashes = [each for each in ("sha256", "md5") if each in columns]
+    with readable(name, parquet):
+        table = pq.read_table(parquet, columns=["key", "url", *hashes])
+    rows = table.filter([url in urls for url in table["url"].to_pylist()]).to_pylist()
+    return {str(row["key"]): (row["url"], next((row[n] for n in hashes if row[n]), None)) for row in rows}
 
 
 def outcome_of(row: Mapping[str, Any]) -> str:

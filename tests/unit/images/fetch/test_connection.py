@@ -20,6 +20,7 @@ def raw(fields: str, body: bytes = BODY, status: str = "200 OK") -> bytes:
     return f"HTTP/1.1 {status}\r\n{fields}\r\n".encode() + body
 
 
+CHUNKS = b"%x;a=b\r\n%b\r\n3\r\n%b\r\n0\r\n\r\n" % (len(BODY) - 3, BODY[:-3], BODY[-3:])
 ACCEPTED = {
     "a length": raw(LENGTH),
     "no length": raw(""),
@@ -31,9 +32,17 @@ ACCEPTED = {
     "a doubled length and bytes behind": raw(f"content-length:{len(BODY)}\r\nA: b\r\n" + LENGTH * 3, BODY + b"more"),
     "line feeds alone": raw(LENGTH * 2).replace(b"\r\n", b"\n", 4),
     "an interim answer": raw("", b"", "103 Early Hints") + raw(LENGTH, BODY + b"more"),
-    "chunks": raw("Transfer-Encoding: chunked\r\n", b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)),
+    "chunks": raw("Transfer-Encoding: chunked\r\n", CHUNKS),
+    "bytes behind the chunks": raw("Transfer-Encoding: chunked\r\nConnection: close\r\n", CHUNKS + b"more"),
+    "chunks with a trailer, and more": raw(
+        "transfer-encoding:chunked\r\n", CHUNKS[:-2] + b"A: b\r\n\r\n" + raw("", b"another")
+    ),
 }
 REFUSED = {
+    "chunks that end early": (raw("Transfer-Encoding: chunked\r\n", CHUNKS[:-9]), "connect"),
+    "no chunks": (raw("Transfer-Encoding: chunked\r\n", b"zz\r\n" + BODY), "protocol"),
+    "chunks of a size below zero": (raw("Transfer-Encoding: chunked\r\n", b"-5\r\n" + BODY), "protocol"),
+    "chunks and a length": (raw(LENGTH + "Transfer-Encoding: chunked\r\n", CHUNKS), "protocol"),
     "lengths that differ": (raw(LENGTH + "Content-Length: 5\r\n"), "protocol"),
     "a length below zero": (raw("Content-Length: -5\r\n" * 2), "protocol"),
     "a length beyond numbers": (raw(f"Content-Length: {'9' * 5_000}\r\n" * 2), "protocol"),

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from laionet_assets.images.downloaded import open_folders
 from laionet_assets.images.sets import ImageSet, ImageSetError, open_image_set
 from tests.unit.images.sets.test_webdataset import write_img2dataset
 
@@ -88,3 +89,16 @@ def test_what_img2dataset_does_not_write_is_refused(tmp_path: Path, imagenet_wni
     pq.write_table(pa.table({"key": ["1"], "jpg": [b"x"], "label": ["shark"]}), tmp_path / "0.parquet")
     with pytest.raises(ImageSetError, match=r"1 pictures have no label that is known: 1 \(shark\)"):
         list(opened(tmp_path, imagenet_wnids, "label").iterate())
+
+
+@pytest.mark.parametrize("output_format", ["webdataset", "files", "parquet"])
+def test_pictures_are_found_by_their_address(tmp_path: Path, imagenet_wnids: list[str], output_format: str) -> None:
+    """What images.downloaded takes over."""
+    rows = written(tmp_path, output_format)
+    (folder,) = open_folders([tmp_path])
+    wanted = {rows[key]["url"] for key in ("000000000", "000000002", "000010001")} | {"http://elsewhere.invalid/"}
+    found = [(item.image_id, item.url, item.read(), original) for item, original in folder.pictures_of(wanted)]
+    assert sorted(found) == [
+        (key, rows[key]["url"], f"picture {key}".encode(), None) for key in ("000000000", "000010001")
+    ]
+    assert list(folder.pictures_of({"http://elsewhere.invalid/"})) == []
