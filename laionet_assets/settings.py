@@ -120,6 +120,10 @@ class PredictorSettings(ModelSettings):
     prompts: Literal["query", "templates"] = Field(
         "query", description="Zero-shot only: the paper's one query a class, or OpenAI's 80 templates."
     )
+    baseline: bool | None = Field(
+        None,
+        description="Whether it makes the line that effective robustness is measured from; default: all but zero-shot.",
+    )
 
 
 class ComparedSettings(_Strict):

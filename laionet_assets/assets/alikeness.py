@@ -182,7 +182,7 @@ def _write_comparison(work: Work) -> None:
         found = compare(class_means(key["profile"], one), class_means(key["profile"], other))
         arrays = {name: getattr(found, attribute).tolist() for name, attribute in columns.items()}
         for i, wnid in enumerate(found.wnids.tolist()):
-            rows.append({**key, "wnid": wnid, **{name: _known(values[i]) for name, values in arrays.items()}})
+            rows.append({**key, "wnid": wnid, **{name: known(values[i]) for name, values in arrays.items()}})
     write_mappings(work, rows)
 
 
@@ -331,7 +331,7 @@ def interval(name: str, estimate: Any) -> dict[str, float | None]:
     return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
 
 
-def _known(value: Any) -> Any:
+def known(value: Any) -> Any:
     """A figure, None where there is none."""
     return None if value != value else value
 

@@ -20,6 +20,7 @@ from laionet_assets.assets import (
     matching,
     noise,
     predictions,
+    rankings,
     recipes,
     results,
     similarity,
@@ -86,6 +87,7 @@ def build_pipeline(settings: Settings, *, project: Project | None = None) -> Pip
         arms,
         results,
         noise,
+        rankings,
         telling_apart,
         claims,
     )

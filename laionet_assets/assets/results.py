@@ -33,7 +33,13 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
     listed = {item.name: path for item, _, path in published if path is not None}
     counted = {item.name: path for item in _compared(settings) if (path := _path(settings, item.classes)) is not None}
     predictors = [
-        {"model": item.name, "position": position, "provider": provider, "is_zero_shot": provider == ZERO_SHOT_PROVIDER}
+        {
+            "model": item.name,
+            "position": position,
+            "provider": provider,
+            "is_zero_shot": provider == ZERO_SHOT_PROVIDER,
+            "is_baseline": provider != ZERO_SHOT_PROVIDER if item.baseline is None else item.baseline,
+        }
         for position, item in enumerate(settings.predictors)
         for provider in [item.model.partition(":")[0]]
     ]

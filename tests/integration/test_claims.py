@@ -57,8 +57,33 @@ def world(
             for rank, wnid in enumerate(ordered)
         ]  # fmt: skip
     made.publish("raw.parts", [{"source": "web", "part": "part-0", "adapter": "laion400m", "pairs": 100}], PART)
-    made.publish("raw.predictors", [{"model": m, "position": i, "is_zero_shot": False} for i, m in enumerate(MODELS)])
-    for name in ("core.laionet", "core.arms", "core.correctness"):
+    models = [{"model": m, "position": i, "is_zero_shot": m == "clip"} for i, m in enumerate((*MODELS, "clip"))]
+    made.publish("raw.predictors", models)
+    labels = []
+    correct = []
+    for name in ("paper", *V2):
+        for i, wnid in enumerate(CLASSES):
+            for j in range(20):
+                picture = {"image_set": name, "image_id": f"{name}/{wnid}/{j}", "wnid": wnid}
+                labels.append(picture | {"is_admitted": True})
+                is_right = j < 20 * (recall[name] + 0.02 * i)
+                correct += [picture | {"model": m, "top_1_is_correct": is_right} for m in (*MODELS, "clip")]
+            labels.append({"image_set": name, "image_id": f"{name}/{wnid}/lost", "wnid": wnid, "is_admitted": False})
+            value = recall[name] + 0.02 * i
+            recalls.append({"image_set": name, "model": "clip", "k": 1, "wnid": wnid, "n": 20, "recall": value})
+    made.publish("core.image_labels", labels)
+    made.publish("core.correctness", correct)
+    made.publish("core.label_doubts", [
+        {name: row[name] for name in ("image_set", "image_id", "wnid")}
+        | {"is_disagreed": row["model"] == "clip" and not row["top_1_is_correct"]}
+        for row in correct if row["model"] == "clip"
+    ])  # fmt: skip
+    made.publish("core.confusable_classes", [])
+    made.publish("marts.probe", [
+        {"image_set": "paper", "other_image_set": name, "encoder": "e", "wnid": wnid, "images": 40, "classes": 12,
+         "auc": 0.8, "ci_low": 0.7, "ci_high": 0.9} for name in V2 for wnid in ("*", CLASSES[0])
+    ])  # fmt: skip
+    for name in ("core.laionet", "core.arms"):
         made.publish(name, [])
     made.publish("core.arm_similarity", arms or [])
     for name, rows in (("core.class_similarity", alike), ("marts.class_recall", recalls)):
@@ -92,6 +117,8 @@ def test_what_the_tables_show_is_judged(effect: World) -> None:
     assert found["C3b", "*", "paper"][0] == "yes", "frequent classes have lower recalls here"
     assert found["C5", "c", "corrected"] == ("yes", pytest.approx(1.0))
     assert found["N3", "c", "paper"][0] == "yes"
+    assert found["N5", "c", "paper"] == ("yes", pytest.approx(0.8))
+    assert found["N4", "c", "paper"] == ("no", pytest.approx(1 - 0.61, abs=0.05)), "without what is wrong all is right"
     assert found["C6", "*", "corrected"][1] > 0
 
 
@@ -106,7 +133,7 @@ def test_the_opposite_flips_the_verdicts(tmp_path: Path) -> None:
 
 def test_what_cannot_be_judged_says_what_lacks(effect: World) -> None:
     rows = effect.rows("select claim, here, missing from marts_claims where holds = 'not_measured'")
-    assert {claim for claim, *_ in rows} >= {"C1", "C2", "C7", "C8", "C9", "N1", "N2", "N4", "N5"}
+    assert {claim for claim, *_ in rows} >= {"C1", "C7", "C8", "C9", "N1", "N2"}
     assert all(here is None and missing for _, here, missing in rows)
     assert effect.rows("select distinct data from marts_claims") == [("web",)]
 
@@ -129,7 +156,8 @@ def test_a_set_that_is_alone_has_rows_that_say_so(tmp_path: Path) -> None:
     made.publish("raw.parts", [{"source": "web", "part": "part-0", "adapter": "coyo"}], PART)
     for name in ("raw.predictors", "core.laionet", "core.class_similarity", "core.class_weights", "core.arms"):
         made.publish(name, [])
-    for name in ("core.arm_similarity", "core.correctness"):
+    doubts = ("core.image_labels", "core.label_doubts", "core.confusable_classes", "marts.probe")
+    for name in ("core.arm_similarity", "core.correctness", *doubts):
         made.publish(name, [])
     for name in ("marts.class_recall", "marts.class_profile"):
         made.publish(name, [])
@@ -161,3 +189,13 @@ def test_a_pool_judges_what_choosing_by_pictures_does(tmp_path: Path) -> None:
     assert found["C7", "*"] == pytest.approx(0.15, abs=0.02)
     assert found["N1", "*"] == pytest.approx(-0.2, abs=0.02)
     assert {model for *_, model, holds, _ in rows if holds == "yes"} == {"e"}, "the chooser measures nothing"
+
+
+def test_what_clip_has_no_prediction_for_is_left_out_or_wrong(effect: World) -> None:
+    rows = effect.rows(
+        "select measure, image_set, holds, here from marts_claims where claim = 'C2' and recipe = 'paper' order by all"
+    )
+    found = {(measure.rpartition(", ")[2], image_set): here for measure, image_set, _, here in rows}
+    assert found["missing left out", "c"] == pytest.approx(-0.2)
+    assert found["missing as wrong", "c"] == pytest.approx(-0.2 * 20 / 21, abs=0.01), "a picture in 21 is lost"
+    assert {holds for *_, holds, _ in rows} == {"no"}

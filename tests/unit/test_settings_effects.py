@@ -206,6 +206,7 @@ EFFECTS: Mapping[str, tuple[Any, Probe] | tuple[Any, Probe, Edits]] = {
     "predictors[].weights": ("two.safetensors", versions, {"predictors[].weights": "one.safetensors"}),
     "predictors[].device": ("cpu", models),
     "predictors[].allow_torchscript": (True, models),
+    "predictors[].baseline": (False, versions),
     "predictors[].prompts": ("templates", versions, CLIP),
     "image_encoders[].name": ("other", versions),
     "image_encoders[].model": ("timm:tf_efficientnet_lite1", models),

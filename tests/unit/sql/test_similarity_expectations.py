@@ -133,6 +133,14 @@ GOOD: Mapping[str, list[dict[str, Any]]] = {
          "accuracy": 0.5, "other_accuracy": 0.7, "gap": -0.2}
         for without, left_out in (("nothing", 0.0), ("label_errors", 0.1))
     ],
+    "marts.model_rankings": [
+        {"image_set": "r", "other_image_set": "v", "k": 1, "models": 5, "classes": 1, "kendall": 0.8}
+    ],
+    "marts.model_robustness": [
+        {"image_set": "r", "other_image_set": "v", "k": 1, "model": f"m{i}", "is_baseline": True, "accuracy": 0.5,
+         "other_accuracy": 0.7, "effective_robustness": residual, "relative_improvement": 0.1, "slope": 1,
+         "intercept": 0, "baselines": 5} for i, residual in enumerate((-0.2, -0.1, 0.0, 0.1, 0.2))
+    ],
     "marts.probe": [
         {"image_set": "r", "other_image_set": "v", "encoder": "e", "wnid": wnid, "images": 40, "classes": 1, "auc": 0.7,
          "ci_low": 0.6, "ci_high": 0.8} for wnid in (WNID, "*")
@@ -262,6 +270,12 @@ SPOILT = {
         "marts.frontier_similarity",
         "points_stand_beside_each_other_both_ways",
     ): "delete from marts.frontier_similarity where point = 'D'",
+    ("marts.model_rankings", "two_different_sets_one_way"): "update marts.model_rankings set other_image_set = 'r'",
+    ("marts.model_robustness", "five_baselines_make_a_line"): "update marts.model_robustness set baselines = 4",
+    (
+        "marts.model_robustness",
+        "residuals_of_the_baselines_cancel",
+    ): "update marts.model_robustness set effective_robustness = 0.1",
     ("marts.probe", "intervals_hold_the_area"): "update marts.probe set auc = 0.9",
     ("marts.probe", "a_recipe_and_a_local_set"): "update marts.probe set other_image_set = 'r'",
     (

@@ -10,6 +10,7 @@ import pytest
 
 from laionet_assets.sqlmodels.loader import load_project
 from laionet_assets.taxonomy import Synset, TaxonomyError, load_synsets
+from laionet_assets.taxonomy.synsets import other_senses
 from laionet_assets.warehouse.rows import as_documented
 
 BIRD, MACHINE, HUSKY = "n02012849", "n03126707", "n02110185"
@@ -139,3 +140,14 @@ def test_lemmas_are_those_of_the_papers_list(real_data: Path, imagenet: dict[str
     lines = (real_data / "golden/ilsvrc2012_synsets_999.txt").read_text().splitlines()[1:]
     published = dict(line.split(": ", 1) for line in lines)
     assert published == {s.paper_wnid: ", ".join(s.lemmas) for s in imagenet.values() if s.paper_wnid}
+
+
+def test_classes_whose_names_have_another_sense() -> None:
+    found = other_senses([synset.wnid for synset in load_synsets("imagenet-1k")])
+    assert len(found) == 275
+    assert found["n02012849"] == [
+        ("n03126707", "crane which is lifts and moves heavy objects; lifting tackle is suspended from a pivoted boom "
+         "that rotates around a vertical axis"),
+    ]  # fmt: skip
+    assert all(wnid not in {other for other, _ in others} for wnid, others in found.items())
+    assert other_senses(["n00000000"]) == {}
