@@ -157,6 +157,11 @@ class ImageSetSettings(ComparedSettings):
         le=1,
         description="How often people chose its pictures when asked; of ImageNet-V2 0.73, 0.85 and 0.93.",
     )
+    captions: str | None = Field(
+        None,
+        description="File of captions of its pictures (.json as ImageNet-Captions, .csv, .tsv, .parquet), or "
+        "sample://curated for those of the drawn set.",
+    )
 
 
 class PublishedResultsSettings(ComparedSettings):
@@ -282,6 +287,34 @@ class RecipeSettings(_Strict):
     drop_text_in_image: bool = Field(False, description="Drop images that have the name of the class written in them.")
 
 
+class NeighboursSettings(ComparedSettings):
+    """An image set of the captions of the web that lie nearest to those of an image set."""
+
+    name: Name = Field("neighbours", description="Name of the image set that is made of their pictures.")
+    captions_of: Name | None = Field(
+        None, description="One of `image_sets` that has captions; default: the first that has."
+    )
+    encoder: Name | None = Field(None, description="Name of one of `text_encoders`; default: the first.")
+    over: Literal["all", "candidates"] = Field(
+        "all", description="Captions that are searched: all of a source, or those alone that name a class."
+    )
+    threshold: float = Field(0.7, ge=-1, le=1, description="Cosine of both captions must be strictly above this.")
+    fetch_above: float = Field(
+        0.5, ge=-1, le=1, description="Pictures are asked for strictly above this; the sweep of thresholds begins here."
+    )
+    profile: Matching = Field("corrected", description="Which pictures take part, as of image sets.")
+    nsfw: tuple[NsfwTag, ...] = Field(("UNLIKELY",), min_length=1, description="Tags allowed, as of recipes.")
+    max_punsafe: float = Field(0.45, ge=0, le=1, description="Highest allowed probability of unsafe, as of recipes.")
+
+    @model_validator(mode="after")
+    def _fetches_what_it_keeps(self) -> "NeighboursSettings":
+        if self.fetch_above > self.threshold:
+            raise ValueError(
+                f"fetch_above: {self.fetch_above} is above threshold: {self.threshold}; what is kept needs its picture"
+            )
+        return self
+
+
 class DuckDBSettings(_Strict):
     """Limits of the engine."""
 
@@ -344,6 +377,9 @@ class Settings(BaseSettings):
     images: ImagesSettings = ImagesSettings()
     ocr: OcrSettings | None = OcrSettings()
     recipes: tuple[RecipeSettings, ...] = Field(min_length=1)
+    neighbours: NeighboursSettings | None = Field(
+        None, description="The captions of the web nearest to those of an image set; without it none are searched."
+    )
     checks: dict[str, dict[str, Literal["critical", "warning"]]] = Field(
         default_factory=dict,
         description="Severity of checks, by table and name: {core.candidates: {grain_is_unique: warning}}. A critical "
@@ -381,9 +417,10 @@ class Settings(BaseSettings):
         problems = []
         for key in ("sources", "text_encoders", "image_encoders", "predictors"):
             problems += [f"{key}: the name {name!r} is used twice" for name in _twice(getattr(self, key))]
-        sets = (*self.recipes, *self.image_sets, *self.published_results)
+        sets = (*self.recipes, *self.image_sets, *self.published_results, *self._neighbours)
         problems += [
-            f"recipes, image_sets, published_results: the name {name!r} is used twice; each names an image set"
+            f"recipes, image_sets, published_results, neighbours: the name {name!r} is used twice; each names an image "
+            "set"
             for name in _twice(sets)
         ]
         owners = [*(item.name for item in self.recipes), *(item.name for item in self.published_results)]
@@ -394,6 +431,7 @@ class Settings(BaseSettings):
             for i, item in enumerate(getattr(self, key))
             if item.weighted_by is not None and item.weighted_by not in owners
         ]
+        problems += [problem for item in self._neighbours for problem in self._neighbours_problems(item, owners)]
         problems += [
             f"recipes[{i}].drop_text_in_image: needs `ocr`, which is switched off (ocr: null)"
             for i, recipe in enumerate(self.recipes)
@@ -443,6 +481,37 @@ class Settings(BaseSettings):
         by = recipe.image_similarity or ImageSimilaritySettings(encoder=self.image_encoders[0].name)
         (encoder,) = (each for each in self.image_encoders if each.name == by.encoder)
         return encoder, by.kind or ("head" if encoder.model.startswith("timm:") else "query")
+
+    @property
+    def _neighbours(self) -> tuple[NeighboursSettings, ...]:
+        return (self.neighbours,) if self.neighbours is not None else ()
+
+    def _neighbours_problems(self, item: NeighboursSettings, owners: Sequence[str]) -> list[str]:
+        captioned = [image_set.name for image_set in self.image_sets if image_set.captions is not None]
+        encoders = [encoder.name for encoder in self.text_encoders]
+        problems = []
+        if not captioned:
+            problems.append("neighbours: needs an image set with captions: set image_sets[].captions, or take it away")
+        elif item.captions_of is not None and item.captions_of not in captioned:
+            problems.append(
+                f"neighbours.captions_of: found {item.captions_of!r}, expected an image set with captions: "
+                f"{', '.join(captioned)}"
+            )
+        if item.encoder is not None and item.encoder not in encoders:
+            problems.append(
+                f"neighbours.encoder: found {item.encoder!r}, expected one of text_encoders: {', '.join(encoders)}"
+            )
+        if item.weighted_by is not None and item.weighted_by not in owners:
+            problems.append(
+                f"neighbours.weighted_by: found {item.weighted_by!r}, expected a recipe or one of published_results: "
+                f"{', '.join(owners)}"
+            )
+        return problems
+
+    @property
+    def compared(self) -> Sequence[ComparedSettings]:
+        """The image sets beside LAIONet, in the order of the settings."""
+        return (*self.image_sets, *self._neighbours, *self.published_results)
 
     @property
     def home(self) -> Path:
@@ -550,7 +619,10 @@ def _missing_files(settings: Settings) -> list[str]:
                 problems.append(f"{key}[{i}].weights: {settings.resolve(model.weights)} does not exist")
     files: list[tuple[str, str | Path | None]] = []
     for i, image_set in enumerate(settings.image_sets):
-        files += [(f"image_sets[{i}].{key}", getattr(image_set, key)) for key in ("path", "classes", "devkit")]
+        keys = ("path", "classes", "devkit", "captions")
+        files += [(f"image_sets[{i}].{key}", getattr(image_set, key)) for key in keys]
+    if settings.neighbours is not None:
+        files += [("neighbours.classes", settings.neighbours.classes)]
     for i, results in enumerate(settings.published_results):
         files += [(f"published_results[{i}].{key}", getattr(results, key)) for key in ("path", "classes", "labels")]
     fetch = settings.images.fetch

@@ -13,6 +13,7 @@ from laionet_assets.assets.steps import Computation, Step, Work
 from laionet_assets.settings import Settings
 from laionet_assets.sqlmodels.loader import Project
 from laionet_assets.stats.intra_class import PAPER_MIN_PAIRS, ClassImages, summarise_classes
+from laionet_assets.warehouse.warehouse import digest
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,7 +28,7 @@ _COMPARED = "select * from core.compared_images"
 _VECTORS_AT_ONCE = 2_048
 _SUMMARISED = (
     "images", "pairs", "mean_similarity", "se", "ci_low", "ci_high", "pairs_se", "pairs_ci_low", "pairs_ci_high",
-    "mean_distinct", "n_exact", "n_near", "vendi", "drawn_pairs", "drawn_mean",
+    "mean_distinct", "se_distinct", "n_exact", "n_near", "vendi", "drawn_pairs", "drawn_mean",
 )  # fmt: skip
 
 
@@ -57,7 +58,7 @@ def write_class_summaries(work: Work, compared: str, sets: tuple[str, str]) -> N
 
     `compared`: a SELECT of rows as core.compared_images has them; `sets` names the two columns that say which set.
     """
-    connection = work.connection
+    connection, table = work.connection, work.model.table
     grain = ", ".join((*sets, "encoder", "wnid"))
     connection.execute(
         f"""
@@ -65,14 +66,14 @@ def write_class_summaries(work: Work, compared: str, sets: tuple[str, str]) -> N
         select
             {grain},
             md5($1 || string_agg(
-                concat_ws(' ', image_id, sha256, look, coalesce(phash, 0), model_identity), chr(10) order by image_id
+                concat_ws(' ', image_id, sha256, look, coalesce(phash, 0), model_identity, nullif(copies, 1)),
+                chr(10) order by image_id
             )) as content,
         from ({compared})
         group by all
         """,
-        [work.labels[SUMMARY]],
+        [digest(work.labels[SUMMARY], *table.column_names)],
     )
-    table = work.model.table
     connection.execute(f"""
         create temp table kept as
         select p.* from ({work.published_select}) as p semi join classes using ({grain}, content)
@@ -126,7 +127,9 @@ def _reader(work: Work, asked: str, parameters: Mapping[str, str]) -> "pa.Record
     """
     return work.connection.sql(
         f"""
-        with asked as ({asked}),
+        with asked as (
+            select *, unnest(range(1, copies + 1)) as copy from ({asked})
+        ),
         of_parts as (
             select source, part, sha256, profile as look, encoder, embedding
             from core.image_embeddings where encoder = $encoder
@@ -134,7 +137,8 @@ def _reader(work: Work, asked: str, parameters: Mapping[str, str]) -> "pa.Record
         of_sets as (
             select image_set, image_id, encoder, embedding from core.set_embeddings where encoder = $encoder
         )
-        select a.wnid, a.image_set, a.image_id, a.sha256, a.phash, v.embedding
+        select a.wnid, a.image_set, a.image_id || if(a.copy > 1, '#' || a.copy, '') as image_id, a.sha256, a.phash,
+            v.embedding,
         from asked as a join of_parts as v using (source, part, sha256, look, encoder)
         union all
         select a.wnid, a.image_set, a.image_id, a.sha256, a.phash, v.embedding
@@ -162,7 +166,7 @@ def _class_images(wnid: str, images: Sequence[tuple[Any, ...]]) -> ClassImages:
     return ClassImages(wnid, ids, np.stack(vectors), sha256, hashes)
 
 
-_SIDES = f"""
+SIDES = f"""
     select * exclude (histogram, content) from {CLASS_SIMILARITY}
     where pairs > 0 and (profile = 'corrected' or pairs >= {PAPER_MIN_PAIRS})
     order by profile, encoder, image_set, wnid
@@ -285,7 +289,7 @@ def pairs_of_sets(work: Work) -> Iterator[tuple[dict[str, str], list[dict[str, A
     """Ordered pairs of image sets of one profile and encoder, with the rows of their classes."""
     from itertools import permutations
 
-    classes = work.connection.sql(_SIDES).to_arrow_table().to_pylist()
+    classes = work.connection.sql(SIDES).to_arrow_table().to_pylist()
     for (profile, encoder), group in groupby(classes, key=lambda row: (row["profile"], row["encoder"])):
         sets = {name: list(rows) for name, rows in groupby(group, key=lambda row: row["image_set"])}
         for one, other in permutations(sets, 2):
@@ -293,8 +297,10 @@ def pairs_of_sets(work: Work) -> Iterator[tuple[dict[str, str], list[dict[str, A
             yield key, sets[one], sets[other]
 
 
-def class_means(profile: str, classes: Sequence[Mapping[str, Any]]) -> "ClassMeans":
-    """The means of classes, with the error of the profile."""
+def class_means(profile: str, classes: Sequence[Mapping[str, Any]], *, is_distinct: bool = False) -> "ClassMeans":
+    """The means of classes, with the error of the profile; with `is_distinct`, under corrected, of one picture of each
+    group of duplicates.
+    """
     import numpy as np
 
     from laionet_assets.stats.comparison import ClassMeans
@@ -305,6 +311,11 @@ def class_means(profile: str, classes: Sequence[Mapping[str, Any]]) -> "ClassMea
     wnids = np.array([row["wnid"] for row in classes], dtype=np.str_)
     if profile == "paper":
         return ClassMeans(wnids, column("mean_similarity"), column("pairs_se"))
+    if is_distinct:
+        left = column("images") - column("n_exact") - column("n_near")
+        has_pair = left > 1
+        values = (column("mean_distinct"), column("se_distinct"), left - 1)
+        return ClassMeans(wnids[has_pair], *(each[has_pair] for each in values))
     return ClassMeans(wnids, column("mean_similarity"), column("se"), column("images") - 1)
 
 

@@ -40,6 +40,7 @@ _COMPARED = """
         a.sha256,
         e.profile as look,
         a.phash,
+        1 as copies,
         e.model_identity,
     from core.arms as a
     join raw.recipes as r using (recipe)
@@ -161,7 +162,8 @@ def points_and_sets(work: Work) -> Iterator[tuple[tuple[str, str], dict[str, Cla
     """).to_arrow_table()
     beside = work.connection.sql(f"""
         select c.image_set, {columns} from core.class_similarity as c join raw.image_sets as s using (image_set)
-        where c.pairs > 0 and c.profile = 'corrected' and s.kind <> 'recipe' order by encoder, s.position, wnid
+        where c.pairs > 0 and c.profile = 'corrected' and s.kind in ('local', 'published')
+        order by encoder, s.position, wnid
     """).to_arrow_table()
     sets: dict[str, dict[str, Classes]] = {}
     for (encoder, name), group in groupby(beside.to_pylist(), key=lambda row: (row["encoder"], row["image_set"])):

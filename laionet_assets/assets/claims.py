@@ -11,6 +11,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from laionet_assets.assets.alikeness import PROFILES, class_means, pairs_of_sets
+from laionet_assets.assets.claims_of_captions import claims_of_captions
 from laionet_assets.assets.claims_of_doubts import claims_of_doubts
 from laionet_assets.assets.claims_of_pools import claims_of_pools
 from laionet_assets.assets.steps import Step, Work
@@ -33,11 +34,6 @@ _NO_MODELS = "predictors in laionet.yaml that have a recall on both image sets"
 _NO_ENCODERS = "image_encoders in laionet.yaml, and classes of two pictures in both image sets"
 _NO_ZERO_SHOT = "a zero-shot predictor (open_clip) that has a recall on both image sets"
 _NO_SETS = "an image set beside LAIONet (image_sets in laionet.yaml)"
-_MISSING = {
-    "c8": "captions of an image set (image_sets[].captions)",
-    "c9": "pictures of the captions nearest to those of an image set",
-}
-"""Claims that no table of this version can judge, and what lacks."""
 
 
 def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
@@ -60,7 +56,7 @@ def _write_claims(data: str, work: Work) -> None:
         *_of_similarity(work, data),
         *claims_of_pools(work, data),
         *claims_of_doubts(work, _sets(work)["recipe"], data),
-        *_missing(data),
+        *claims_of_captions(work, data),
     ]
     table = [{**asdict(row), "mended": list(row.mended)} for row in rows]
     for row in table:
@@ -183,15 +179,6 @@ def _recall_with_similarity(
             )
 
 
-def _missing(data: str) -> "Iterator[ClaimRow]":
-    """What no table of this version can judge."""
-    from laionet_assets.stats.claims import Subject, paper
-
-    nobody = Subject(None, None, None, "corrected", data)
-    yield paper.c8(nobody, None, None, None, missing=_MISSING["c8"])
-    yield paper.c9(nobody, None, missing=_MISSING["c9"])
-
-
 def _sets(work: Work) -> dict[str, list[Any]]:
     """Recipes with their profile, without pools, and the image sets beside them, in the order of the settings."""
     rows = work.connection.execute("""
@@ -200,7 +187,7 @@ def _sets(work: Work) -> dict[str, list[Any]]:
     """).fetchall()
     return {
         "recipe": [(name, profile) for name, kind, profile in rows if kind == "recipe"],
-        "beside": [name for name, kind, _ in rows if kind != "recipe"],
+        "beside": [name for name, kind, _ in rows if kind in ("local", "published")],
     }
 
 

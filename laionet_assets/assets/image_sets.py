@@ -42,6 +42,8 @@ ADMISSION = "admission"
 """The computation of core.set_images: what admission makes of a content."""
 _ROWS = 4_096
 _CURATED = "sample://curated"
+CURATED_CAPTIONS = "captions.json"
+"""The file of captions in the folder of a curated set."""
 
 
 def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
@@ -51,7 +53,7 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
     rows = image_set_rows(settings)
     has_val = any(image_set.layout == "ilsvrc2012-val" for image_set in settings.image_sets)
     chosen = [
-        image_set.model_dump_json(exclude={"weighted_by", "classes", "selection_frequency"})
+        image_set.model_dump_json(exclude={"weighted_by", "classes", "selection_frequency", "captions"})
         for image_set in settings.image_sets
     ]
     return {
@@ -98,9 +100,15 @@ def image_set_rows(settings: Settings) -> list[dict[str, Any]]:
         nothing | {"image_set": one.name, "kind": "published", "zero_shot_missing": one.zero_shot_missing}
         for one in settings.published_results
     ]
-    for row, one in zip((*local, *published), (*settings.image_sets, *settings.published_results), strict=True):
+    of_captions = settings.neighbours
+    nearest = [
+        nothing | {"image_set": one.name, "kind": "neighbours", "profile": one.profile}
+        for one in ([of_captions] if of_captions is not None else [])
+    ]
+    beside = (*local, *nearest, *published)
+    for row, one in zip(beside, settings.compared, strict=True):
         row |= {"weighted_by": one.weighted_by or first, "has_class_list": one.classes is not None}
-    return [row | {"position": position} for position, row in enumerate((*recipes, *local, *published))]
+    return [row | {"position": position} for position, row in enumerate((*recipes, *beside))]
 
 
 def open_local_set(settings: Settings, image_set: ImageSetSettings) -> ImageSet:
@@ -124,9 +132,14 @@ def open_local_set(settings: Settings, image_set: ImageSetSettings) -> ImageSet:
 def _folder_of(settings: Settings, image_set: ImageSetSettings) -> Path:
     if "://" not in image_set.path:
         return Path(settings.resolve(image_set.path))
+    return drawn_folder(settings, image_set.path)
+
+
+def drawn_folder(settings: Settings, path: str) -> Path:
+    """The folder of a curated set (sample://curated), drawn if it is not there. Raises UserError for another URL."""
     from laionet_assets.sample.curated import write_curated_set
 
-    options = _curated_options(image_set.path)
+    options = _curated_options(path)
     name = "-".join(["curated", *(f"{key}-{value}" for key, value in sorted(options.items()))])
     return write_curated_set(sample_cache(settings) / name, **options)
 
@@ -146,14 +159,15 @@ def _curated_options(path: str) -> dict[str, int]:
 
 
 def _assert_paths(settings: Settings) -> None:
-    """Raise SettingsError naming every local set whose path is a URL that is not one of this project's."""
+    """Raise SettingsError naming every path or file of captions of a local set that is a URL not of this project."""
     problems = []
     for i, image_set in enumerate(settings.image_sets):
-        try:
-            if "://" in image_set.path:
-                _curated_options(image_set.path)
-        except UserError as error:
-            problems.append(f"  image_sets[{i}].path: {error}")
+        for key in ("path", "captions"):
+            try:
+                if "://" in (value := getattr(image_set, key) or ""):
+                    _curated_options(value)
+            except UserError as error:
+                problems.append(f"  image_sets[{i}].{key}: {error}")
     if problems:
         raise SettingsError(f"{settings.config_path}: {len(problems)} problem(s)\n" + "\n".join(problems))
 

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 FETCH_POOL = "fetch"
 CANDIDATES, REQUESTS, REMOVALS, IMAGES = "core.candidates", "core.image_requests", "core.removals", "core.images"
+SEARCHED = "core.searched_captions"
 REMOVED_SAMPLES, SELECTION_SEEN = "core.removed_samples", "core.selection_seen"
 UNMATCHED, LEFTOVERS = "marts.unmatched_removals", "marts.removal_leftovers"
 INSPECTION = "inspection"
@@ -160,7 +161,7 @@ def _every_image(warehouse: Warehouse) -> str:
     Read past the declared inputs: core.images reads core.removals, which comes first.
     """
     selects = [f"select {_SAMPLE} from ({warehouse.table(IMAGES).no_rows})"]
-    for name, columns in ((IMAGES, _SAMPLE), (CANDIDATES, _CANDIDATE)):
+    for name, columns in ((IMAGES, _SAMPLE), (CANDIDATES, _CANDIDATE), (SEARCHED, _CANDIDATE)):
         table = warehouse.table(name)
         if files := [warehouse.lake.current(table, part) for part in warehouse.lake.parts(table)]:
             selects.append(f"select {columns} from read_parquet({literals(files)}, hive_partitioning = false)")
@@ -173,10 +174,14 @@ def _remove_addresses(store: ImageStore, work: Work, part: PartKey) -> None:
     """
     tombstones = Removals(tuple(read_tombstones(store.lake)))
     removed = tombstones.hashes("sample")
-    if not removed or not work.warehouse.has_part(CANDIDATES, part):
+    tables = [name for name in (CANDIDATES, SEARCHED) if work.warehouse.has_part(name, part)]
+    if not removed or not tables:
         return
+    samples = " union all ".join(
+        f"select source, sample_id, url from ({work.warehouse.select(name, part)})" for name in tables
+    )
     rows = work.connection.execute(
-        f"select distinct sample_id, url from ({work.warehouse.select(CANDIDATES, part)}) "
+        f"select distinct sample_id, url from ({samples}) "
         "where url is not null and source || '/' || sample_id in (select unnest($1::varchar[])) order by all",
         [sorted(removed)],
     ).fetchall()

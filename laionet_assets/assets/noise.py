@@ -158,7 +158,7 @@ class GapWithout:
 
 
 def gaps_without(work: Work, only: Sequence[str] = tuple(_LEFT_OUT)) -> Iterator[GapWithout]:
-    """Every recipe that is no pool beside every image set that is no recipe, for each thing left out."""
+    """Every recipe that is no pool beside every local set and published results, for each thing left out."""
     import numpy as np
 
     sets = work.connection.execute("""
@@ -166,7 +166,7 @@ def gaps_without(work: Work, only: Sequence[str] = tuple(_LEFT_OUT)) -> Iterator
         where image_set not in (select recipe from raw.recipes where is_pool) order by position
     """).fetchall()
     recipes = [name for name, kind in sets if kind == "recipe"]
-    beside = [name for name, kind in sets if kind != "recipe"]
+    beside = [name for name, kind in sets if kind in ("local", "published")]
     others = {name: _recalls(work, name, "false")[0] for name in beside}
     for recipe in recipes:
         for without in only:

@@ -95,7 +95,8 @@ PREDICTIONS = Results(
             select coalesce(list(recipe), []) as seen_by from raw.recipes where predicts_pictures
         ),
         unseen as (
-            select source, sample_id from core.image_requests, predicting where not list_has_any(recipes, seen_by)
+            select source, sample_id from core.image_requests, predicting
+            where not is_neighbour and not list_has_any(recipes, seen_by)
         )
         from core.images anti join unseen using (source, sample_id) where status = 'success'
     """,

@@ -19,6 +19,7 @@ from laionet_assets.quality.validate import Outcome, validate
 from laionet_assets.sqlmodels.binding import assert_columns, create_macros, produced_columns
 from laionet_assets.sqlmodels.loader import Model
 from laionet_assets.warehouse.catalog import refresh_catalog
+from laionet_assets.warehouse.rows import BLOB
 from laionet_assets.warehouse.sql import identifier, literals
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import MissingTableError, Warehouse, how_to_make
@@ -160,10 +161,11 @@ def _audit(
 def preview_of(connection: duckdb.DuckDBPyConnection, relation: str, *, rows: int = PREVIEW_ROWS) -> str:
     """The first rows of a relation as a Markdown table; long values are cut.
 
-    Without addresses: a preview stays in Dagster's history, where no removal reaches it.
+    Without addresses: a preview stays in Dagster's history, where no removal reaches it. Without what is no text.
     """
-    columns = "columns(lambda name: name <> 'url')"
-    cursor = connection.execute(f"select {columns} from {identifier(relation)} limit {int(rows)}")
+    described = connection.execute(f"describe {identifier(relation)}").fetchall()
+    shown = [identifier(name) for name, type_, *_ in described if name != "url" and type_ != BLOB]
+    cursor = connection.execute(f"select {', '.join(shown)} from {identifier(relation)} limit {int(rows)}")
     names = [column[0] for column in cursor.description or []]
     lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
     lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in cursor.fetchall()]

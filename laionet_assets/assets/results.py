@@ -6,15 +6,14 @@ Belongs here: which files of the settings go into which table. Does not belong h
 (`published_results`, `stats`), correctness, weights, recalls and accuracies (SQL), predicting.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache, partial
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
+from laionet_assets.assets.local_files import contents_of
 from laionet_assets.assets.steps import Step, Work
 from laionet_assets.settings import ComparedSettings, PublishedResultsSettings, Settings, SettingsError
 from laionet_assets.sqlmodels.loader import Project
-from laionet_assets.warehouse.table import PartKey
-from laionet_assets.warehouse.warehouse import Warehouse, digest
 
 ZERO_SHOT_PROVIDER = "open_clip"
 """Predictors of this library compare a picture with texts; the others have a head of classes."""
@@ -49,17 +48,17 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
         "raw.published_correctness": Step(
             model=models["raw.published_correctness"],
             write=partial(_write_correctness, published),
-            outside=_contents({item.name: [path, labels] for item, path, labels in published}),
+            outside=contents_of({item.name: [path, labels] for item, path, labels in published}),
         ),
         "raw.published_labels": Step(
             model=models["raw.published_labels"],
             write=partial(_write_label_counts, listed),
-            outside=_contents({name: [path] for name, path in listed.items()}),
+            outside=contents_of({name: [path] for name, path in listed.items()}),
         ),
         "raw.class_lists": Step(
             model=models["raw.class_lists"],
             write=partial(_write_classes, counted),
-            outside=_contents({name: [path] for name, path in counted.items()}),
+            outside=contents_of({name: [path] for name, path in counted.items()}),
         ),
         "raw.predictors": Step(
             model=models["raw.predictors"],
@@ -75,7 +74,7 @@ def _results(settings: Settings) -> Sequence[PublishedResultsSettings]:
 
 
 def _compared(settings: Settings) -> Sequence[ComparedSettings]:
-    return sorted((*settings.image_sets, *settings.published_results), key=lambda item: item.name)
+    return sorted(settings.compared, key=lambda item: item.name)
 
 
 def _path(settings: Settings, path: Path | None) -> Path | None:
@@ -91,31 +90,6 @@ def _assert_local(settings: Settings) -> None:
     ]
     if problems:
         raise SettingsError(f"{settings.config_path}: {len(problems)} problem(s)\n" + "\n".join(problems))
-
-
-def _contents(files: Mapping[str, Iterable[Path | None]]) -> Callable[[Warehouse, PartKey | None], str]:
-    """What a table depends on outside the warehouse: the image sets, and the contents of the files of each."""
-
-    def contents(warehouse: Warehouse, part: PartKey | None) -> str:
-        return digest(*(text for name, paths in files.items() for text in (name, *map(_content, paths))))
-
-    return contents
-
-
-def _content(path: Path | None) -> str:
-    """Digest of a file; empty where there is none: writing then says what is missing."""
-    if path is None or not path.is_file():
-        return ""
-    status = path.stat()
-    return _sha256(path, status.st_size, status.st_mtime_ns)
-
-
-@lru_cache(maxsize=256)
-def _sha256(path: Path, size_bytes: int, modified_ns: int) -> str:
-    import hashlib
-
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _write_correctness(published: Sequence[tuple[PublishedResultsSettings, Path, Path | None]], work: Work) -> None:

@@ -26,7 +26,7 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
     def models(warehouse: Warehouse, part: PartKey | None) -> str:
         return digest(*(f"{spec.name}={identity(spec)}" for spec in specs))
 
-    computations = by_provider(specs, _embedded)
+    computations = by_provider(specs, embedded)
     queries, captions = project.models["core.query_embeddings"], project.models["core.caption_embeddings"]
     return {
         queries.name: Step(
@@ -66,7 +66,7 @@ def _write_queries(specs: Sequence[ModelSpec], templates: Mapping[str, str], wor
             params=[templates[spec.name]],
         ).to_arrow_table()
         ids = queries.select(["wnid", "template", "query"])
-        tables.append(_embedded(labelled(spec, work), ids, queries["query"], work))
+        tables.append(embedded(labelled(spec, work), ids, queries["query"], work, existing=work.published()))
     work.write_rows(pa.concat_tables(tables))
 
 
@@ -78,21 +78,37 @@ def _write_captions(specs: Sequence[ModelSpec], work: Work) -> None:
     ).to_arrow_table()
     ids = captions.select(["source", "part", "caption_id"])
     tables = [
-        _embedded(labelled(spec, work), ids, captions["caption"], work, checkpoint=work.checkpoint)
+        embedded(
+            labelled(spec, work),
+            ids,
+            captions["caption"],
+            work,
+            existing=work.published(),
+            checkpoint=work.checkpoint,
+        )
         for spec in sorted(specs, key=lambda spec: spec.name)
     ]
     work.write_rows(pa.concat_tables(tables))
 
 
-def _embedded(spec: ModelSpec, ids: Any, texts: Any, work: Work, *, checkpoint: Path | None = None) -> Any:
-    """Embeddings by one model: those of the published table kept, the others computed."""
+def embedded(
+    spec: ModelSpec,
+    ids: Any,
+    texts: Any,
+    work: Work,
+    *,
+    existing: Any,
+    checkpoint: Path | None = None,
+    is_told: bool = True,
+) -> Any:
+    """Embeddings by one model: those of `existing` kept, the others computed; with `is_told`, how far that is."""
     from laionet_assets.encoders.embeddings import embed_missing
 
     return embed_missing(
         spec,
         ids,
         texts,
-        existing=work.published(),
-        progress=progress_log(work.log, f"texts embedded by {spec.name}"),
+        existing=existing,
+        progress=progress_log(work.log, f"texts embedded by {spec.name}") if is_told else None,
         checkpoint=checkpoint,
     )

@@ -18,7 +18,7 @@ from laionet_assets.models.spec import ModelSpec
 from laionet_assets.sqlmodels.binding import create_macros
 from laionet_assets.sqlmodels.loader import Model, Project
 from laionet_assets.warehouse.checkpoint import remove_checkpoint
-from laionet_assets.warehouse.rows import Rows, as_documented, write_select, write_table
+from laionet_assets.warehouse.rows import Rows, as_documented, write_batches, write_select, write_table
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Stamp, Warehouse, digest
 
@@ -58,6 +58,10 @@ class Work:
             write_select(self.connection, self.staged, self.model.table, rows, stamps=stamps)
         else:
             write_table(self.staged, self.model.table, rows, stamps=stamps)
+
+    def write_batches(self, batches: Iterable[Rows]) -> None:
+        """Write rows that do not fit into memory, batch after batch, in the order of the grain."""
+        write_batches(self.staged, self.model.table, batches, stamps=self.stamp.metadata)
 
     def typed(self, columns: Mapping[str, Any]) -> "pa.Table":
         """Some columns of the table, by name, as a pyarrow Table of their documented types."""

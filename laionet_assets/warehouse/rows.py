@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Rows = Mapping[str, Any] | Iterable[Mapping[str, Any]]
 """Columns by name, or mappings, one a row. A pyarrow Table is taken too."""
 
+BLOB = "BLOB"
 VECTOR_GROUP_ROWS = 16_384
 """Rows of a row group in files with vectors, which have no dictionary.
 
@@ -107,6 +108,33 @@ def write_table(path: Path, table: Table, rows: Rows, *, stamps: Mapping[str, st
         use_dictionary=[name for name in table.column_names if name not in halves],
         **options,
     )
+
+
+def write_batches(path: Path, table: Table, batches: Iterable[Rows], *, stamps: Mapping[str, str]) -> None:
+    """Write rows that do not fit into memory to a local Parquet file, with the `stamps` in its footer: each batch is a
+    row group, which is written before the next is asked for.
+
+    Raises RowsError if a batch has not the columns of the table, ValueError for one that belongs before the one above.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    fields = [(column.name, _stored_type(column)) for column in table.columns]
+    schema = pa.schema(fields).with_metadata(dict(stamps))
+    plain = {column.name for column in table.columns if not column.is_half and column.type != BLOB}
+    above: tuple[Any, ...] | None = None
+    with pq.ParquetWriter(
+        path, schema, compression="zstd", use_dictionary=[name for name in table.column_names if name in plain]
+    ) as writer:
+        for batch in batches:
+            typed = _in_order(as_documented(table, batch), table.grain)
+            if not typed.num_rows:
+                continue
+            first, last = (tuple(typed[name][i].as_py() for name in table.grain) for i in (0, -1))
+            if above is not None and first < above:
+                raise ValueError(f"{table.name}: found the row {first} after {above}; expected rows in order")
+            writer.write_table(typed.replace_schema_metadata(dict(stamps)))
+            above = last
 
 
 def as_documented(table: Table, rows: Rows, *, names: Collection[str] | None = None) -> "pa.Table":

@@ -1,6 +1,6 @@
 -- core.compared_images: one row per profile, image set, class, picture and encoder
 with image_sets as (
-    select image_set, profile from raw.image_sets where kind = 'recipe'
+    select image_set, profile from raw.image_sets where kind in ('recipe', 'neighbours')
 ),
 
 recipes as (
@@ -23,6 +23,13 @@ seen as (
     select recipe, source, part, sample_id, wnid, similarity, image_similarity
     from core.selection_seen
     where reason is distinct from 'removed'
+),
+
+neighbours as (
+    select image_set, wnid, source, part, sample_id, count(*)::integer as copies
+    from core.neighbours
+    where reason is null
+    group by all
 ),
 
 image_embeddings as (
@@ -67,6 +74,23 @@ of_recipes as (
         i.phash,
     from first_listed as l
     join image_sets as s on s.image_set = l.recipe
+    join images as i using (source, sample_id)
+    where rejection(i.status, i.error_class, s.profile, i.mode, i.width, i.height) is null
+    union all by name
+    -- as published, once for each caption that points at it
+    select
+        'paper' as profile,
+        n.image_set,
+        n.wnid,
+        n.source || '/' || n.sample_id as image_id,
+        n.source,
+        n.part,
+        i.sha256,
+        s.profile as set_profile,
+        i.phash,
+        n.copies,
+    from neighbours as n
+    join image_sets as s using (image_set)
     join images as i using (source, sample_id)
     where rejection(i.status, i.error_class, s.profile, i.mode, i.width, i.height) is null
     union all by name
@@ -121,6 +145,7 @@ final as (
         sha256,
         look,
         phash,
+        coalesce(copies, 1) as copies,
         model_identity,
     from with_vectors
 )

@@ -1,10 +1,21 @@
 -- core.image_labels: one row per image set, picture and class
 with image_sets as (
-    select image_set, profile from raw.image_sets where kind = 'recipe'
+    select image_set, profile from raw.image_sets where kind in ('recipe', 'neighbours')
 ),
 
 laionet as (
-    select recipe, source, part, sample_id, wnid from core.laionet
+    select recipe as image_set, source, part, sample_id, wnid from core.laionet
+),
+
+-- a sample that several captions of a class point at is one picture
+neighbours as (
+    select distinct image_set, source, part, sample_id, wnid from core.neighbours where reason is null
+),
+
+samples as (
+    select * from laionet
+    union all by name
+    select * from neighbours
 ),
 
 images as (
@@ -17,7 +28,7 @@ set_images as (
 
 members as (
     select
-        l.recipe as image_set,
+        l.image_set,
         l.source || '/' || l.sample_id as image_id,
         l.wnid,
         l.source,
@@ -25,8 +36,8 @@ members as (
         l.sample_id,
         i.sha256,
         rejection(i.status, i.error_class, s.profile, i.mode, i.width, i.height) as rejected_because,
-    from laionet l
-    join image_sets s on s.image_set = l.recipe
+    from samples l
+    join image_sets s using (image_set)
     left join images i using (source, sample_id)
 ),
 

@@ -1,4 +1,4 @@
--- core.image_requests: one row per sample whose picture a recipe asks for
+-- core.image_requests: one row per sample whose picture a recipe asks for, or the nearest captions do
 with recipes as (
     select recipe, matching, top_k, drop_text_in_image, image_threshold, pictures_per_class from raw.recipes
 ),
@@ -55,15 +55,26 @@ asked as (
         and (k.pictures_per_class is null or k.draw <= k.pictures_per_class)
 ),
 
+neighbours as (
+    select source, part, sample_id, url, false as is_removed from core.neighbour_requests
+),
+
+asked_by_any as (
+    select * from asked
+    union all by name
+    select * from neighbours
+),
+
 final as (
     select
         source,
         part,
         sample_id,
         any_value(url) as url,
-        list_sort(list(distinct recipe)) as recipes,
+        coalesce(list_sort(list(distinct recipe) filter (recipe is not null)), []) as recipes,
+        bool_or(recipe is null) as is_neighbour,
         is_removed,
-    from asked
+    from asked_by_any
     group by all
 )
 

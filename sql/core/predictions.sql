@@ -1,6 +1,6 @@
 -- core.predictions: one row per image set, picture, model and rank
 with image_sets as (
-    select image_set, profile from raw.image_sets where kind = 'recipe'
+    select image_set, profile from raw.image_sets where kind in ('recipe', 'neighbours')
 ),
 
 admitted as (

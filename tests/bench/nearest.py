@@ -107,10 +107,11 @@ def distinct_texts(captions: Captions) -> list[str]:
 def embed(folder: Path, captions: Captions, count: int) -> None:
     """Write the embeddings of `count` texts in half precision."""
     import numpy as np
-    from laionet_assets.encoders.spec import parse_spec
-    from laionet_assets.encoders.text import load_text_encoder
 
-    encoder = load_text_encoder(parse_spec("sentence-transformers:all-MiniLM-L6-v2", name="minilm"))
+    from laionet_assets.models.spec import TEXT_ENCODER, parse_model
+    from laionet_assets.models.text_encoder import load_text_encoder
+
+    encoder = load_text_encoder(parse_model(TEXT_ENCODER, "sentence-transformers:all-MiniLM-L6-v2", name="minilm"))
     folder.mkdir(parents=True)
     np.save(folder / "vectors.npy", encoder.encode(distinct_texts(captions)[:count]).astype(np.float16))
 

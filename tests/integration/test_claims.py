@@ -29,16 +29,22 @@ def world(
     """
     rng = np.random.default_rng(0)
     sets = [{"name": n, "layout": "imagefolder", "path": "./parts", "selection_frequency": f} for n, f in V2.items()]
+    (folder / "captions.csv").write_text("filename,caption\n")
+    sets[2]["captions"] = "./captions.csv"
     encoders = [{"name": name, "model": f"timm:tf_efficientnet_lite{i}"} for i, name in enumerate(("chooser", "e"))]
     given = {"image_sets": sets, "image_encoders": encoders, "recipes": [*CONFIG["recipes"], *recipes]}
+    given |= {"neighbours": {"name": "near"}}
     made = World(folder, CONFIG | given)
-    made.make("raw.recipes", "raw.image_sets")
+    made.make("raw.recipes", "raw.image_sets", "raw.neighbours")
     alike, recalls, weights, profiles = [], [], [], []
-    for name in ("paper", *V2):
+    similarity |= {"near": similarity["paper"]}
+    recall |= {"near": recall["paper"]}
+    for name in ("paper", *V2, "near"):
         for i, wnid in enumerate(CLASSES):
             mean = similarity[name] + 0.01 * rng.normal()
             row = {"image_set": name, "encoder": "e", "wnid": wnid, "images": 20, "pairs": 190, "mean_similarity": mean}
             bounds = {"se": 0.01, "pairs_se": 0.002, "drawn_pairs": 100, "drawn_mean": mean}
+            bounds |= {"mean_distinct": mean - 0.3 * (name == "near"), "se_distinct": 0.01, "n_exact": 1, "n_near": 2}
             alike += [row | bounds | {"profile": profile} for profile in ("paper", "corrected")]
             weights += [
                 {"image_set": name, "weighting": "equal", "wnid": wnid, "weight": 1},
@@ -86,12 +92,24 @@ def world(
     for name in ("core.laionet", "core.arms"):
         made.publish(name, [])
     made.publish("core.arm_similarity", arms or [])
+    made.publish("core.text_ranks", ranks(-1 if similarity["paper"] < 0.5 else 1))
     for name, rows in (("core.class_similarity", alike), ("marts.class_recall", recalls)):
         made.publish(name, rows)
     made.publish("core.class_weights", weights)
     made.publish("marts.class_profile", profiles)
     made.make("marts.claims")
     return made
+
+
+def ranks(sign: int) -> list[dict[str, Any]]:
+    """Captions of image set `c`, 20 a class, of which fewer (or, with sign 1, more) false classes are nearer the more
+    they are like their own.
+    """
+    return [
+        {"profile": profile, "encoder": "t", "image_set": "c", "name": f"{wnid}/{i}", "wnid": wnid,
+         "similarity": i / 20, "nearer": 0, "classes": 12, "share_nearer": 0.5 + sign * i / 50}
+        for profile in ("paper", "corrected") for wnid in CLASSES for i in range(20)
+    ]  # fmt: skip
 
 
 def verdicts(made: World, **where: str) -> dict[tuple[str, ...], Any]:
@@ -122,18 +140,40 @@ def test_what_the_tables_show_is_judged(effect: World) -> None:
     assert found["C6", "*", "corrected"][1] > 0
 
 
+def test_nearest_captions_are_judged_on_distinct_pictures(effect: World) -> None:
+    rows = effect.rows(
+        "select profile, recipe, image_set, model, holds, here from marts_claims where claim = 'C9' order by profile"
+    )
+    assert [row[:4] for row in rows] == [("corrected", "near", "c", "e"), ("paper", "near", "c", "e")]
+    assert [row[4:] for row in rows] == [("yes", 1.0), ("yes", 1.0)]
+    assert effect.rows("select distinct image_set from marts_claims where claim = 'C4' and image_set = 'near'") == []
+
+
+def test_captions_are_judged(effect: World) -> None:
+    rows = effect.rows("select profile, image_set, model, holds, here, statement from marts_claims where claim = 'C8'")
+    assert [row[:4] for row in sorted(rows)] == [("corrected", "c", "t", "yes"), ("paper", "c", "t", "yes")]
+    least, most = np.mean([0, 1, 2, 3]), np.mean([16, 17, 18, 19])
+    assert all(row[4] == pytest.approx((most - least) / 50) for row in rows)
+    assert all("cdf(0.05) = 0.000 here" in row[5] for row in rows)
+
+
 def test_the_opposite_flips_the_verdicts(tmp_path: Path) -> None:
     similarity = {"paper": 0.80, "a": 0.38, "b": 0.44, "c": 0.60}
     recall = {"paper": 0.6, "a": 0.45, "b": 0.4, "c": 0.3}
-    found = verdicts(world(tmp_path, similarity=similarity, recall=recall), recipe="paper")
+    made = world(tmp_path, similarity=similarity, recall=recall)
+    found = verdicts(made, recipe="paper")
     assert found["C4", "c", "corrected"] == ("no", -1.0)
     assert found["C3a", "c", "paper"][0] == "no"
     assert found["C6", "*", "corrected"] == ("no", 0.0)
+    ((holds,),) = made.rows("select distinct holds from marts_claims where claim = 'C8'")
+    assert holds == "no"
+    found = dict(made.rows("select profile, holds from marts_claims where claim = 'C9'"))
+    assert found == {"corrected": "yes", "paper": "no"}, "without the duplicates 0.5 is left of 0.8"
 
 
 def test_what_cannot_be_judged_says_what_lacks(effect: World) -> None:
     rows = effect.rows("select claim, here, missing from marts_claims where holds = 'not_measured'")
-    assert {claim for claim, *_ in rows} >= {"C1", "C7", "C8", "C9", "N1", "N2"}
+    assert {claim for claim, *_ in rows} >= {"C1", "C7", "N1", "N2"}
     assert all(here is None and missing for _, here, missing in rows)
     assert effect.rows("select distinct data from marts_claims") == [("web",)]
 
@@ -157,10 +197,11 @@ def test_a_set_that_is_alone_has_rows_that_say_so(tmp_path: Path) -> None:
     for name in ("raw.predictors", "core.laionet", "core.class_similarity", "core.class_weights", "core.arms"):
         made.publish(name, [])
     doubts = ("core.image_labels", "core.label_doubts", "core.confusable_classes", "marts.probe")
-    for name in ("core.arm_similarity", "core.correctness", *doubts):
+    for name in ("core.arm_similarity", "core.correctness", "core.text_ranks", *doubts):
         made.publish(name, [])
     for name in ("marts.class_recall", "marts.class_profile"):
         made.publish(name, [])
+    made.make("raw.neighbours")
     made.make("marts.claims")
     assert made.rows("select distinct holds from marts_claims") == [("not_measured",)]
     assert {row[0] for row in made.rows("select distinct missing from marts_claims where claim = 'C4'")} == {

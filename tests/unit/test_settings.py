@@ -227,3 +227,40 @@ def test_numbers_out_of_any_range_are_named_by_their_key(tmp_path: Path, key: st
     with pytest.raises(SettingsError) as error:
         load_settings(path)
     assert f"  {key}: " in str(error.value), str(error.value)
+
+
+CAPTIONED = """
+image_sets: [{name: v, layout: imagefolder, path: ./v, captions: ./c.csv}, {name: w, layout: imagefolder, path: ./v}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("neighbours: {over: all}", "neighbours: needs an image set with captions: set image_sets"),
+        (CAPTIONED + "neighbours: {captions_of: w}", "neighbours.captions_of: found 'w', expected an image set with"),
+        (CAPTIONED + "neighbours: {encoder: f}", "neighbours.encoder: found 'f', expected one of text_encoders: e"),
+        (CAPTIONED + "neighbours: {weighted_by: v}", "neighbours.weighted_by: found 'v', expected a recipe"),
+        (CAPTIONED + "neighbours: {name: v}", "the name 'v' is used twice; each names an image set"),
+        (CAPTIONED + "neighbours: {threshold: 0.4}", "neighbours: fetch_above: 0.5 is above threshold: 0.4"),
+        (CAPTIONED.replace("./c.csv", "./d.csv"), r"image_sets\[0\].captions: .*d.csv does not exist"),
+        (CAPTIONED + "neighbours: {classes: ./d.json}", "neighbours.classes: .*d.json does not exist"),
+    ],
+)
+def test_neighbours_need_captions_and_what_they_name(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "v").mkdir()
+    (tmp_path / "c.csv").touch()
+    with pytest.raises(SettingsError, match=message):
+        load_settings(write(tmp_path, MINIMAL + text))
+
+
+def test_neighbours_of_the_first_set_with_captions(tmp_path: Path) -> None:
+    from laionet_assets.assets.nearest_captions import search_row
+
+    (tmp_path / "v").mkdir()
+    (tmp_path / "c.csv").touch()
+    settings = load_settings(write(tmp_path, MINIMAL + CAPTIONED + "neighbours: {}"))
+    assert settings.neighbours is not None
+    row = search_row(settings, settings.neighbours)
+    assert (row["image_set"], row["captions_of"], row["encoder"], row["over"]) == ("neighbours", "v", "e", "all")
+    assert [one.name for one in settings.compared] == ["v", "w", "neighbours"]

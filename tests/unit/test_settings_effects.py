@@ -68,6 +68,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (home / f"{name}.txt").write_text("n01440764\n" if name == "one" else "n01443537\n")
         (home / f"{name}.sha256").write_text(("ab" if name == "one" else "cd") * 32 + "\n")
         (home / f"{name}.csv").write_text(f"kind,value,reason\nurl,http://{name},wish\n")
+        (home / f"{name}_captions.csv").write_text(f"filename,caption\n{name}.jpg,{name}\n")
         (home / f"{name}.safetensors").write_bytes(name.encode())
         (home / name).mkdir()
         (home / name / "config.json").write_text(name)
@@ -185,6 +186,9 @@ BUCKET: Edits = {"sources[].path": "s3://bucket/*.parquet"}
 OTHER_ENCODER: Edits = {"text_encoders[]": [BASE["text_encoders"][0], {**BASE["text_encoders"][0], "name": "other"}]}
 NEAR: Edits = {"recipes[].image_similarity.encoder": "lite", "prototypes": "drawn"}
 TWO_IMAGE_ENCODERS = [BASE["image_encoders"][0], {**BASE["image_encoders"][0], "name": "third"}]
+NEIGHBOURS: Edits = {"image_sets[].captions": "one_captions.csv", "neighbours.over": "candidates"}
+DRAWN = {**BASE["image_sets"][0], "captions": "one_captions.csv"}
+TWO_CAPTIONED: Edits = {"image_sets[]": [DRAWN, {**DRAWN, "name": "more"}]}
 
 EFFECTS: Mapping[str, tuple[Any, Probe] | tuple[Any, Probe, Edits]] = {
     "warehouse": ("elsewhere", resource),
@@ -222,6 +226,7 @@ EFFECTS: Mapping[str, tuple[Any, Probe] | tuple[Any, Probe, Edits]] = {
     "image_sets[].label_column": ("other", pictures, {**WEB_DATASET, "image_sets[].label_column": "wnid"}),
     "image_sets[].profile": ("paper", versions),
     "image_sets[].selection_frequency": (0.73, versions),
+    "image_sets[].captions": ("two_captions.csv", versions, {"image_sets[].captions": "one_captions.csv"}),
     "published_results[].name": ("other", versions),
     "published_results[].classes": ("two.json", versions, {"published_results[].classes": "one.json"}),
     "published_results[].weighted_by": ("results", versions),
@@ -268,6 +273,17 @@ EFFECTS: Mapping[str, tuple[Any, Probe] | tuple[Any, Probe, Edits]] = {
     "recipes[].pictures.predict": (False, versions),
     "recipes[].pictures.per_class": (60, versions),
     "prototypes": ("drawn", versions),
+    "neighbours.name": ("other", versions, NEIGHBOURS),
+    "neighbours.classes": ("two.json", versions, {**NEIGHBOURS, "neighbours.classes": "one.json"}),
+    "neighbours.weighted_by": ("results", versions, NEIGHBOURS),
+    "neighbours.captions_of": ("more", versions, {**NEIGHBOURS, **TWO_CAPTIONED}),
+    "neighbours.encoder": ("other", versions, {**NEIGHBOURS, **OTHER_ENCODER}),
+    "neighbours.over": ("all", versions, NEIGHBOURS),
+    "neighbours.threshold": (0.8, versions, NEIGHBOURS),
+    "neighbours.fetch_above": (0.6, versions, NEIGHBOURS),
+    "neighbours.profile": ("paper", versions, NEIGHBOURS),
+    "neighbours.nsfw": (["UNLIKELY", "UNSURE"], versions, NEIGHBOURS),
+    "neighbours.max_punsafe": (0.4, versions, NEIGHBOURS),
     "checks": ({"core.candidates": {"grain_is_unique": "warning"}}, severities),
     "duckdb.threads": (1, resource),
     "duckdb.memory_limit": ("1GB", resource),

@@ -9,7 +9,7 @@ def test_a_preview_is_short_and_shows_no_address() -> None:
     with duckdb.connect() as connection:
         connection.execute(
             "create view images as select i as sample_id, 'http://secret.example/' || i as url, repeat('a|b ', 30) as "
-            "caption, range(9) as numbers, 1 / 3 as share from range(20) t(i)"
+            "caption, range(9) as numbers, 1 / 3 as share, 'bytes'::blob as data from range(20) t(i)"
         )
         lines = preview_of(connection, "images", rows=2).split("\n")
     assert lines[:2] == ["| sample_id | caption | numbers | share |", "|---|---|---|---|"]

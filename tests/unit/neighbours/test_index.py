@@ -1,13 +1,22 @@
 """Pieces of an inverted file."""
 
-from pathlib import Path
 from typing import Any
 
 import faiss
 import numpy as np
 import pytest
 
-from laionet_assets.neighbours.index import build_pieces, cells_for, load, save, train, without
+from laionet_assets.neighbours import index
+from laionet_assets.neighbours.index import (
+    batches_of,
+    build_pieces,
+    cells_for,
+    from_bytes,
+    ids_of,
+    to_bytes,
+    train,
+    without,
+)
 from laionet_assets.neighbours.search import Effort, nearest
 
 
@@ -64,30 +73,35 @@ def test_any_dimension_can_be_coded(dimension: int) -> None:
     assert (nearest(pieces, points, Effort(4)).ids[:, 0] == np.arange(300)).mean() > 0.98
 
 
-def test_the_same_pieces_are_the_same_bytes(vectors: np.ndarray, trained: Any, tmp_path: Path) -> None:
-    for name in ("one", "two"):
-        (piece,) = build_pieces(trained, batches(vectors, 900))
-        save(piece, tmp_path / name)
-    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
+def test_the_same_pieces_are_the_same_bytes(vectors: np.ndarray, trained: Any) -> None:
+    one, two = (to_bytes(next(build_pieces(trained, batches(vectors, 900)))) for _ in range(2))
+    assert one == two
 
 
-def test_what_is_written_is_read_again(vectors: np.ndarray, trained: Any, queries: np.ndarray, tmp_path: Path) -> None:
-    save(trained, tmp_path / "trained")
-    (piece,) = build_pieces(load(tmp_path / "trained"), batches(vectors, 4000))
-    save(piece, tmp_path / "piece")
-    expected = nearest(build_pieces(trained, batches(vectors, 4000)), queries, Effort(4), k=5)
-    found = nearest([load(tmp_path / "piece")], queries, Effort(4), k=5)
+def test_what_is_written_is_read_again(vectors: np.ndarray, trained: Any, queries: np.ndarray) -> None:
+    (piece,) = build_pieces(trained, batches(vectors, 4000))
+    expected = nearest([piece], queries, Effort(4), k=5)
+    found = nearest([from_bytes(to_bytes(piece))], queries, Effort(4), k=5)
     assert (found.ids == expected.ids).all() and (found.similarity == expected.similarity).all()
 
 
-def test_removed_vectors_leave_nothing_behind(vectors: np.ndarray, trained: Any, tmp_path: Path) -> None:
+def test_a_piece_tells_its_ids_and_vectors(vectors: np.ndarray, trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index, "_BLOCK", 1_500)
     (piece,) = build_pieces(trained, batches(vectors, 4000))
-    save(piece, tmp_path / "piece")
+    given = batches(vectors, 4000)[0]
+    assert (ids_of(piece) == given[0]).all()
+    told = list(batches_of(piece))
+    assert [len(ids) for ids, _ in told] == [1500, 1500, 1000]
+    assert (np.concatenate([ids for ids, _ in told]) == given[0]).all()
+    assert (np.concatenate([found for _, found in told]) == given[1].astype(np.float32)).all()
+
+
+def test_removed_vectors_leave_nothing_behind(vectors: np.ndarray, trained: Any) -> None:
+    (piece,) = build_pieces(trained, batches(vectors, 4000))
     gone = nearest([piece], vectors[:20], Effort(32)).ids[:, 0]
     rest = [(ids[~np.isin(ids, gone)], rows[~np.isin(ids, gone)]) for ids, rows in batches(vectors, 4000)]
     (anew,) = build_pieces(trained, rest)
-    left = without(load(tmp_path / "piece"), [*gone, 5])
+    left = without(from_bytes(to_bytes(piece)), [*gone, 5])
     assert left.ntotal == 3980
     assert faiss.serialize_index(left).tobytes() == faiss.serialize_index(anew).tobytes()
     assert not set(nearest([left], vectors[:20], Effort(32), k=3).ids.ravel()) & set(gone)

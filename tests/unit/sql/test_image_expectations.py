@@ -26,7 +26,7 @@ GOOD = [
     "'removed' as error_class, 0 as attempts",
 ]
 SPOILT = {
-    ("core.image_requests", "every_request_is_of_a_recipe"): "update core.image_requests set recipes = ['gone']",
+    ("core.image_requests", "somebody_asks_for_every_request"): "update core.image_requests set recipes = ['gone']",
     (
         "core.image_requests",
         "what_was_removed_says_so_and_has_no_address",

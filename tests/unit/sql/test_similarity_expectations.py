@@ -65,7 +65,8 @@ GOOD: Mapping[str, list[dict[str, Any]]] = {
         {"encoder": "e", "kind": "head", "image_set": "v", "image_id": "1", "wnid": WNID, "similarity": 0.2}
     ],
     "core.compared_images": [
-        {"profile": profile, "image_set": name, "encoder": "e", "wnid": WNID, "image_id": str(i), "sha256": SHA["a"]}
+        {"profile": profile, "image_set": name, "encoder": "e", "wnid": WNID, "image_id": str(i), "sha256": SHA["a"],
+         "copies": 1}
         for profile in ("paper", "corrected") for name in SETS for i in range(5)
     ],
     "core.class_similarity": [
@@ -189,6 +190,10 @@ SPOILT = {
         "at_most_a_hundred_of_a_class_of_a_recipe_under_paper",
     ): "insert into core.compared_images by name select 'paper' as profile, 'r' as image_set, 'e' as encoder, "
     "'n1' as wnid, unnest(range(101))::varchar as image_id, 's' as source",
+    (
+        "core.compared_images",
+        "pictures_count_once_but_for_nearest_captions_under_paper",
+    ): "update core.compared_images set copies = 2 where image_set = 'v' and profile = 'paper'",
     (
         "core.compared_images",
         "every_picture_that_takes_part_counts",

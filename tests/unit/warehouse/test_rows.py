@@ -1,6 +1,7 @@
 """Rows become what the table is documented to have, or nothing is written."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from laionet_assets.sqlmodels.loader import load_project
-from laionet_assets.warehouse.rows import RowsError, as_documented, write_select, write_table
+from laionet_assets.warehouse.rows import RowsError, as_documented, write_batches, write_select, write_table
 from laionet_assets.warehouse.table import Column, Table
 from laionet_assets.warehouse.warehouse import memory_connection
 
@@ -221,3 +222,38 @@ def test_what_cannot_be_sorted_beside_its_joins_is_sorted_apart(tmp_path: Path) 
     apart, whole = (pq.read_table(tmp_path / f"{name}.parquet") for name in ("apart", "whole"))
     assert all(apart[name].equals(whole[name]) for name in ("k", "text")) and apart.num_rows == 300_000
     assert apart.schema.metadata == whole.schema.metadata
+
+
+PIECES = Table(
+    "core.pieces", "d", ("name", "piece"),
+    tuple(Column(name, type_, "d") for name, type_ in (("name", "VARCHAR"), ("piece", "INTEGER"), ("data", "BLOB"))),
+)  # fmt: skip
+
+
+def test_batches_are_row_groups_and_the_next_is_asked_for_when_one_is_written(tmp_path: Path) -> None:
+    path, sizes = tmp_path / "data.parquet", []
+
+    def batches() -> Iterator[dict[str, list[Any]]]:
+        for piece in range(3):
+            sizes.append(path.stat().st_size)
+            yield {"name": ["a", "b"] if piece == 2 else ["a"], "piece": [piece] * (2 if piece == 2 else 1),
+                   "data": [os.urandom(100_000) for _ in range(2 if piece == 2 else 1)]}  # fmt: skip
+            yield {"name": [], "piece": [], "data": []}
+
+    write_batches(path, PIECES, batches(), stamps=STAMPS)
+    file = pq.ParquetFile(path)
+    assert file.metadata.num_row_groups == 3 and sizes[2] > 200_000
+    assert file.schema_arrow.metadata == {key.encode(): value.encode() for key, value in STAMPS.items()}
+    with duckdb.connect() as connection:
+        rows = connection.execute(f"select name, piece, octet_length(data) from '{path}'").fetchall()
+    assert rows == [("a", 0, 100_000), ("a", 1, 100_000), ("a", 2, 100_000), ("b", 2, 100_000)]
+
+
+def test_batches_out_of_order_or_of_other_columns_are_refused(tmp_path: Path) -> None:
+    one, two = ({"name": ["a"], "piece": [piece], "data": [b""]} for piece in (1, 2))
+    with pytest.raises(ValueError, match=r"found the row \('a', 1\) after \('a', 2\)"):
+        write_batches(tmp_path / "data.parquet", PIECES, [two, one], stamps=STAMPS)
+    with pytest.raises(RowsError, match="column data: missing"):
+        write_batches(tmp_path / "data.parquet", PIECES, [{"name": ["a"], "piece": [1]}], stamps=STAMPS)
+    write_batches(tmp_path / "data.parquet", PIECES, [], stamps=STAMPS)
+    assert pq.read_table(tmp_path / "data.parquet").num_rows == 0
