@@ -276,6 +276,11 @@ class RecipeSettings(_Strict):
     max_punsafe: float = Field(0.45, ge=0, le=1, description="Highest allowed probability of unsafe, where published.")
     top_k: Count | None = Field(None, description="At most this many captions a class, the most similar first.")
     drop_text_in_image: bool = Field(False, description="Drop images that have the name of the class written in them.")
+    duplicates: Literal["keep", "drop"] = Field(
+        "keep",
+        description="Rows with the address and caption of another row: all stay, or the first of each (the smallest "
+        "source and sample_id, over all parts and sources). Dropped before top_k counts.",
+    )
 
 
 class DuckDBSettings(_Strict):
