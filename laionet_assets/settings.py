@@ -74,7 +74,9 @@ class SourceSettings(_Strict):
     path: Location | tuple[Location, ...] = Field(
         min_length=1,
         description="Local glob, folder or file, URL of a filesystem (s3://...), or a list of them; braces are written "
-        "out ({a,b}, {0..9}). sample://web, or a synthetic web of another size: sample://web?parts=1&rows=300.",
+        "out ({a,b}, {0..9}). sample://web, or a synthetic web of another size: sample://web?parts=1&rows=300. "
+        "`effect`, from 0 to 1, is how much of what makes pictures of a class alike or not is drawn: "
+        "sample://web?effect=0.",
     )
     columns: dict[str, str] = Field(
         default_factory=dict,
@@ -142,7 +144,9 @@ class ImageSetSettings(ComparedSettings):
     """A local set of labelled images."""
 
     layout: Literal["imagefolder", "ilsvrc2012-val", "imagenetv2", "img2dataset", "webdataset"]
-    path: str = Field(description="Local folder, or sample://curated.")
+    path: str = Field(
+        description="Local folder, or sample://curated; ?per_class=5&selection_frequency=0.73 for one like ImageNet-V2."
+    )
     devkit: Path | None = Field(
         None,
         description="ilsvrc2012-val: the development kit or Kaggle's LOC_val_solution.csv, if not near the images.",
@@ -285,6 +289,11 @@ class RecipeSettings(_Strict):
     max_punsafe: float = Field(0.45, ge=0, le=1, description="Highest allowed probability of unsafe, where published.")
     top_k: Count | None = Field(None, description="At most this many captions a class, the most similar first.")
     drop_text_in_image: bool = Field(False, description="Drop images that have the name of the class written in them.")
+    duplicates: Literal["keep", "drop"] = Field(
+        "keep",
+        description="Rows with the address and caption of another row: all stay, or the first of each (the smallest "
+        "source and sample_id, over all parts and sources). Dropped before top_k counts.",
+    )
 
 
 class NeighboursSettings(ComparedSettings):

@@ -9,15 +9,16 @@ layout is read (`images.sets`), and predictions (`predictions`).
 """
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
-from laionet_assets.assets.parts import sample_cache
+from laionet_assets.assets.parts import sample_cache, sample_effect
 from laionet_assets.assets.progress import progress_log
 from laionet_assets.assets.steps import Computation, Step, Work, write_given
 from laionet_assets.errors import UserError
@@ -33,6 +34,8 @@ from laionet_assets.warehouse.warehouse import Warehouse, digest
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from laionet_assets.sample.curated import CuratedSet
 
 NOT_READ = "not_read"
 """Why a picture does not take part whose file could not be read."""
@@ -136,26 +139,40 @@ def _folder_of(settings: Settings, image_set: ImageSetSettings) -> Path:
 
 
 def drawn_folder(settings: Settings, path: str) -> Path:
-    """The folder of a curated set (sample://curated), drawn if it is not there. Raises UserError for another URL."""
+    """The folder behind `sample://curated`, whose pictures and captions are drawn first if they are not there."""
     from laionet_assets.sample.curated import write_curated_set
 
-    options = _curated_options(path)
-    name = "-".join(["curated", *(f"{key}-{value}" for key, value in sorted(options.items()))])
-    return write_curated_set(sample_cache(settings) / name, **options)
+    wanted = _curated(settings, path)
+    plain = type(wanted)()
+    changed = {key: value for key, value in sorted(asdict(wanted).items()) if value != getattr(plain, key)}
+    name = "-".join(["curated", *(f"{key}-{value}" for key, value in changed.items())])
+    return write_curated_set(sample_cache(settings) / name, wanted)
 
 
-def _curated_options(path: str) -> dict[str, int]:
-    """Options of `sample://curated?per_class=20&seed=0`. Raises UserError for anything else."""
+def _curated(settings: Settings, path: str) -> "CuratedSet":
+    """The set that `sample://curated?per_class=20&seed=0&selection_frequency=0.73` names, chosen from the synthetic web
+    of the settings. Raises UserError for anything else.
+    """
+    from laionet_assets.sample.curated import CuratedSet
+
     url = urlsplit(path)
     options = dict(parse_qsl(url.query, keep_blank_values=True))
+    frequency = options.pop("selection_frequency", None)
     is_known = f"{url.scheme}://{url.netloc}{url.path}" == _CURATED and options.keys() <= {"per_class", "seed"}
-    if not is_known or not all(value.isascii() and value.isdigit() for value in options.values()):
+    is_share = frequency is None or re.fullmatch(r"0?\.\d{1,2}|1(\.0+)?|0", frequency)
+    if not is_known or not is_share or not all(value.isascii() and value.isdigit() for value in options.values()):
         raise UserError(
-            f"found {path!r}, expected a local folder or {_CURATED}, with ?per_class=<pictures> and &seed=<number>"
+            f"found {path!r}, expected a local folder or {_CURATED}, with ?per_class=<pictures>, &seed=<number> and "
+            "&selection_frequency=<share of two decimals, such as 0.73>"
         )
-    if not 1 <= int(options.get("per_class", 1)) <= 9_999:
-        raise UserError(f"found {path!r}, expected per_class from 1 to 9999")
-    return {key: int(value) for key, value in options.items()}
+    numbers = {key: int(value) for key, value in options.items()}
+    if not 1 <= numbers.get("per_class", 1) <= 9_999 or numbers.get("seed", 0) > 1_023:
+        raise UserError(f"found {path!r}, expected per_class from 1 to 9999 and seed from 0 to 1023")
+    return CuratedSet(
+        **numbers,
+        selection_frequency=None if frequency is None else float(frequency),
+        effect=sample_effect(settings),
+    )
 
 
 def _assert_paths(settings: Settings) -> None:
@@ -165,7 +182,7 @@ def _assert_paths(settings: Settings) -> None:
         for key in ("path", "captions"):
             try:
                 if "://" in (value := getattr(image_set, key) or ""):
-                    _curated_options(value)
+                    _curated(settings, value)
             except UserError as error:
                 problems.append(f"  image_sets[{i}].{key}: {error}")
     if problems:
@@ -178,7 +195,7 @@ def _fingerprints(settings: Settings, warehouse: Warehouse, part: PartKey | None
 
     def state(one: ImageSetSettings) -> str:
         if "://" in one.path:
-            return f"curated {curated.VERSION} {one.path}"
+            return f"curated {curated.VERSION} {_curated(settings, one.path)}"
         try:
             return open_local_set(settings, one).fingerprint()
         except UserError as error:

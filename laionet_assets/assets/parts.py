@@ -5,14 +5,17 @@ small file beside the tables, `parts.json`, written whole. Processes of one mach
 """
 
 import json
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl
 
 from laionet_assets.errors import UserError
 from laionet_assets.sample import sample_web_folder
+from laionet_assets.sample.causes import WHOLE
 from laionet_assets.settings import Settings, SourceSettings
 from laionet_assets.sources import (
     Discovery,
@@ -30,6 +33,7 @@ from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Stamp, Warehouse
 
 REGISTER = "parts.json"
+SAMPLE = "sample://"
 RETIRED = Stamp.of("retired")
 _REGISTERS: dict[Hashable, dict[PartKey, "RegisteredPart"]] = {}
 """The last register read, by its path and what tells its states apart."""
@@ -210,28 +214,51 @@ def sample_cache(settings: Settings) -> Path:
     return Path(settings.home / "sample" if "://" in root else root) / "sample"
 
 
+def sample_effect(settings: Settings) -> float:
+    """The effect of the synthetic web of the settings (laionet_assets/sample/causes.py), of its curated sets too."""
+    paths = [path for source in settings.sources for path in source.paths]
+    drawn = [path.removeprefix(SAMPLE) for path in paths if path.startswith(SAMPLE)]
+    return next((float(options["effect"]) for options in map(_sample_options, drawn) if "effect" in options), WHOLE)
+
+
 def _sample_folder(cache: Path, name: str) -> Path:
-    """The folder behind `sample://<name>`: `web`, or `web?parts=1&rows=300` for one of another size, in a cache of its
-    own.
+    """The folder behind `sample://<name>`: `web`, or `web?parts=1&rows=300&effect=0` for one of another size or effect,
+    in a cache of its own.
     """
-    size = _sample_size(name)
-    cache = cache / "-".join(f"{value}-{key}" for key, value in size.items()) if size else cache
+    options = _sample_options(name)
+    cache = cache / "-".join(f"{value}-{key}" for key, value in options.items()) if options else cache
     cache.mkdir(parents=True, exist_ok=True)
-    return sample_web_folder(cache, **size)
+    return sample_web_folder(cache, **options)
 
 
-def _sample_size(name: str) -> dict[str, int]:
-    """Parts and rows, as far as a name says them. Raises UserError."""
+def _sample_options(name: str) -> dict[str, Any]:
+    """Parts, rows and effect, as far as a name says them, sorted. Raises UserError."""
     kind, _, query = name.partition("?")
-    least = {"parts": 1, "rows": 100}
     pairs = parse_qsl(query, keep_blank_values=True)
-    is_known = all(key in least and value.isdecimal() and int(value) >= least[key] for key, value in pairs)
-    if kind != "web" or not is_known or len(dict(pairs)) < len(pairs) or bool(query) != bool(pairs):
+    options = {key: _OPTIONS[key](value) for key, value in pairs if key in _OPTIONS}
+    is_known = len(options) == len(pairs) and None not in options.values() and bool(query) == bool(pairs)
+    if kind != "web" or not is_known:
         raise UserError(
-            f"sample://{name}: expected sample://web, or with a size: sample://web?parts=1&rows=300 "
-            "(at least 1 part, 100 rows a part)"
+            f"{SAMPLE}{name}: expected sample://web, or with some of parts, rows and effect: "
+            "sample://web?parts=1&rows=300&effect=0.5 (at least 1 part, 100 rows a part, an effect from 0 to 1)"
         )
-    return {key: int(value) for key, value in sorted(pairs)}
+    return dict(sorted(options.items()))
+
+
+def _at_least(least: int, text: str) -> int | None:
+    return int(text) if text.isdecimal() and int(text) >= least else None
+
+
+def _share(text: str) -> float | None:
+    return float(text) if re.fullmatch(r"[01]|0?\.[0-9]+|1\.0*", text) else None
+
+
+_OPTIONS: Mapping[str, Callable[[str], float | None]] = {
+    "parts": partial(_at_least, 1),
+    "rows": partial(_at_least, 100),
+    "effect": _share,
+}
+"""Values of the options of sample://web; None for what is none."""
 
 
 def _look_at_source(

@@ -31,6 +31,7 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
             "choosing_predictors": _models_that_choose(settings, recipe, settings.predictors),
             "predicts_pictures": recipe.pictures.predict,
             "pictures_per_class": recipe.pictures.per_class,
+            "duplicates": recipe.duplicates,
         }
         for position, recipe in enumerate(settings.recipes)
     ]

@@ -25,6 +25,7 @@ class SampleClass:
     use: tuple[str, ...]
     share: int
     other: float
+    diversity: float
     adjectives: tuple[str, ...]
     near: tuple[str, ...]
     far: tuple[str, ...]

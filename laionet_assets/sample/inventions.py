@@ -7,6 +7,7 @@ Turning captions into rows of a file is in `web`.
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from laionet_assets.sample.captions import (
     Caption,
@@ -59,13 +60,15 @@ NOISE = {
 class Invention:
     """A caption and its truth: `caption` is None where the row has none; `wnid` is the class that the page is about.
 
-    sense: true (of that class), other (the word means something else), none (no word of a class).
+    sense: true (of that class), other (the word means something else), none (no word of a class). `word`: the class
+    whose word is used, in its own sense or another; None where it is no class of the sample.
     """
 
     kind: str
     sense: str
     wnid: str | None
     caption: Caption | None
+    word: str | None = None
 
     @property
     def text(self) -> str | None:
@@ -78,7 +81,7 @@ def class_caption(dice: Dice) -> Invention:
     one = _drawn_class(dice)
     if dice.chance(one.other):
         caption = _framed(_filled(dice.pick(one.senses), dice), dice)
-        return Invention("other_sense", "other", None, rewritten(caption, dice.pick(PLAIN_OR_TITLE)))
+        return Invention("other_sense", "other", None, rewritten(caption, dice.pick(PLAIN_OR_TITLE)), one.wnid)
     kind = dice.weighted(KINDS)
     if kind == "foreign":
         caption = _filled(dice.pick(one.foreign), dice)
@@ -88,7 +91,7 @@ def class_caption(dice: Dice) -> Invention:
         caption = _several(_described(one, dice, lambda: _drawn(one, dice)), one, dice)
     else:
         caption = MESSES[kind](_described(one, dice, lambda: _drawn(one, dice)), dice)
-    return Invention(kind, "true", one.wnid, caption)
+    return Invention(kind, "true", one.wnid, caption, one.wnid)
 
 
 def noise_caption(dice: Dice) -> Invention:
@@ -117,7 +120,18 @@ def long_caption(dice: Dice) -> Invention:
         length += len(sentences[-1])
     cut = dice.below(len(sentences))
     caption = ("".join(sentences[:cut]), _drawn(one, dice), " " + "".join(sentences[cut:]))
-    return Invention("long_text", "true", one.wnid, caption)
+    return Invention("long_text", "true", one.wnid, caption, one.wnid)
+
+
+def written_caption(one: SampleClass, dice: Dice) -> dict[str, Any]:
+    """What somebody wrote beside a picture of a class: title, tags and description, as ImageNet-Captions has them.
+
+    The title is like a caption of the web, and knows as little of the picture.
+    """
+    title = text_of(_described(one, dice, lambda: _drawn(one, dice)))
+    tags = [one.name, *(text_of(_filled(dice.pick(one.adjectives), dice)) for _ in range(dice.below(3)))]
+    description = text_of(_filled(dice.pick(one.far), dice, lambda _: (_drawn(one, dice),)))
+    return {"title": title, "tags": tags, "description": description if dice.chance(0.4) else ""}
 
 
 def _drawn_class(dice: Dice) -> SampleClass:

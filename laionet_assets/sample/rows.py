@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from laionet_assets.sample.captions import expected, mentioned
+from laionet_assets.sample.causes import WHOLE, is_caused, is_diverse
 from laionet_assets.sample.classes import sample_classes
 from laionet_assets.sample.dice import Dice
 from laionet_assets.sample.inventions import Invention, class_caption, long_caption, noise_caption
@@ -16,6 +17,9 @@ PART_STRIDE = 100_000_000
 CLASS_SHARE = 0.4
 DUPLICATE_CAPTIONS = 0.03
 DUPLICATE_ROWS = 0.012
+SYNDICATED_ROWS = 0.006
+SYNDICATED_PAGES = 40
+"""Pages that any part may list, with the same address and caption."""
 HOSTS = ("images", "shop", "photos", "static", "blog", "news", "cdn2")
 LIVE_DOMAIN = "web.sample.invalid"
 DEAD_DOMAIN = "gone.sample.invalid"
@@ -28,7 +32,8 @@ TRUE_STYLES = {"web": 0.78, "curated": 0.1, "text": 0.06, "wrong": 0.06}
 class Picture:
     """What a link leads to: a style, the class it shows, and the seed of its drawing.
 
-    Styles: curated, web, text (the name is written in it), wrong (not what the caption says), other_sense, noise, dead.
+    Styles: curated, web, text (the name is written in it), wrong (not what the caption says), other_sense, noise, dead;
+    typical (see `causes`: none at the full effect).
     """
 
     style: str
@@ -62,18 +67,21 @@ class Row:
         }
 
 
-def part_rows(*, seed: int, part: int, rows: int) -> list[Row]:
-    """The rows of one part, decided by the three numbers alone. At least 100, so that every trap has room."""
+def part_rows(*, seed: int, part: int, rows: int, effect: float = WHOLE) -> list[Row]:
+    """The rows of one part, decided by the four numbers alone. At least 100, so that every trap has room.
+
+    The effect (see `causes`) decides styles of pictures and nothing else.
+    """
     if rows < 100:
         raise ValueError(f"a part of the sample needs at least 100 rows, got {rows}")
     dice = Dice("laionet sample", seed, part)
     drawn: list[Row] = []
     for position in range(rows):
-        drawn.append(_row(position, rows, drawn, dice))
-    return drawn
+        drawn.append(_row(position, rows, drawn, dice, seed))
+    return [replace(row, picture=_caused(row, effect)) for row in drawn]
 
 
-def _row(position: int, rows: int, drawn: list[Row], dice: Dice) -> Row:
+def _row(position: int, rows: int, drawn: list[Row], dice: Dice, seed: int) -> Row:
     """One row. Three impossible values stand at fixed places of every part: they are too rare to be left to chance."""
     if position == rows // 4:
         return _published(long_caption(dice), dice)
@@ -83,6 +91,9 @@ def _row(position: int, rows: int, drawn: list[Row], dice: Dice) -> Row:
         return replace(row, published=row.published | wrong)
     if drawn and dice.chance(DUPLICATE_ROWS):
         return replace(dice.pick(drawn), kind="duplicate_row")
+    if drawn and dice.chance(SYNDICATED_ROWS):
+        page = Dice("laionet sample", seed, "syndicated", dice.below(SYNDICATED_PAGES))
+        return replace(_published(class_caption(page), page), kind="syndicated")
     if drawn and dice.chance(DUPLICATE_CAPTIONS):
         return replace(_published(dice.pick(drawn).invention, dice), kind="duplicate_caption")
     return _published((class_caption if dice.chance(CLASS_SHARE) else noise_caption)(dice), dice)
@@ -116,6 +127,18 @@ def _picture(invention: Invention, dice: Dice) -> Picture:
         return Picture(style, invention.wnid, seed)
     others = [each.wnid for each in sample_classes() if each.wnid != invention.wnid]
     return Picture(style, dice.pick(others) if dice.chance(0.5) else None, seed)
+
+
+def _caused(row: Row, effect: float) -> Picture:
+    """The row's picture under the causes: as diverse as its class is, or the typical drawing of what its words name."""
+    picture, invention = row.picture, row.invention
+    if picture.style == "dead":
+        return picture
+    if not is_caused(picture.seed, effect) and invention.sense != "none":
+        return Picture("typical", invention.word, picture.seed)
+    if picture.style == "web" and picture.depicted is not None and not is_diverse(picture.depicted, picture.seed):
+        return replace(picture, style="curated")
+    return picture
 
 
 def _url(picture: Picture, dice: Dice) -> str:

@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from laionet_assets.errors import UserError
+from laionet_assets.sample.causes import WHOLE, write_causes
+from laionet_assets.sample.classes import sample_classes
 from laionet_assets.sample.rows import part_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the rows that a seed gives change: folders of another version are drawn again."""
 PARTS = 4
 ROWS = 5_000
@@ -28,15 +30,16 @@ STAMP = ".synthetic-web.json"
 Stamp = dict[str, Any]
 
 
-def sample_web_folder(cache: Path, *, parts: int = PARTS, rows: int = ROWS) -> Path:
-    """The folder of the synthetic web inside `cache`, drawn if it is missing, of another version or of another size.
+def sample_web_folder(cache: Path, *, parts: int = PARTS, rows: int = ROWS, effect: float = WHOLE) -> Path:
+    """The folder of the synthetic web inside `cache`, drawn if it is missing, of another version, size or effect.
 
     Only the parts that this function drew are ever drawn again: files that were added, changed or removed since stay
-    so until the version or the size changes, and other files stay for ever. Raises UserError where the folder holds
+    so until one of these changes, and other files stay for ever. Raises UserError where the folder holds
     parts that were not drawn here.
     """
     folder = cache / FOLDER
-    wanted = {"synthetic": True, "version": VERSION, "rows": rows, "parts": [_part_name(n) for n in range(parts)]}
+    names = [_part_name(number) for number in range(parts)]
+    wanted = {"synthetic": True, "version": VERSION, "rows": rows, "effect": effect, "parts": names}
     if not folder.exists():
         cache.mkdir(parents=True, exist_ok=True)
         _draw_folder(folder, wanted)
@@ -46,12 +49,18 @@ def sample_web_folder(cache: Path, *, parts: int = PARTS, rows: int = ROWS) -> P
     return folder
 
 
-def write_sample_web(folder: Path, *, seed: int = 0, parts: int = PARTS, rows: int = ROWS) -> list[Path]:
-    """Write parts 0 .. parts - 1 of the synthetic web and their truth; returns the paths of the parts in order."""
-    return [write_sample_part(folder, number, seed=seed, rows=rows) for number in range(parts)]
+def write_sample_web(
+    folder: Path, *, seed: int = 0, parts: int = PARTS, rows: int = ROWS, effect: float = WHOLE
+) -> list[Path]:
+    """Write parts 0 .. parts - 1 of the synthetic web, their truth and its causes; returns the paths of the parts in
+    order.
+    """
+    classes = {one.wnid: {"name": one.name, "diversity": one.diversity} for one in sample_classes()}
+    write_causes(folder / "truth", {"effect": effect, "seed": seed, "classes": classes})
+    return [write_sample_part(folder, number, seed=seed, rows=rows, effect=effect) for number in range(parts)]
 
 
-def write_sample_part(folder: Path, number: int, *, seed: int = 0, rows: int = ROWS) -> Path:
+def write_sample_part(folder: Path, number: int, *, seed: int = 0, rows: int = ROWS, effect: float = WHOLE) -> Path:
     """Write one part, `part-0000N.snappy.parquet`, and its truth, `truth/part-0000N.parquet`; returns the part's path.
 
     Each file appears whole under its name (written aside, then renamed). The truth comes first, so that a part is
@@ -59,7 +68,7 @@ def write_sample_part(folder: Path, number: int, *, seed: int = 0, rows: int = R
     """
     import pyarrow as pa
 
-    drawn = part_rows(seed=seed, part=number, rows=rows)
+    drawn = part_rows(seed=seed, part=number, rows=rows, effect=effect)
     truth = pa.Table.from_pylist([row.truth(position, number) for position, row in enumerate(drawn)], truth_schema())
     _write(truth, truth_path(folder, number))
     path = folder / _part_name(number)
@@ -172,5 +181,5 @@ def _redraw(folder: Path, wanted: Stamp, *, drawn_before: Set[str]) -> None:
 
 
 def _draw(folder: Path, wanted: Stamp) -> None:
-    write_sample_web(folder, parts=len(wanted["parts"]), rows=wanted["rows"])
+    write_sample_web(folder, parts=len(wanted["parts"]), rows=wanted["rows"], effect=wanted["effect"])
     _set_stamp(folder, wanted)

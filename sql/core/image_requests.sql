@@ -1,6 +1,13 @@
 -- core.image_requests: one row per sample whose picture a recipe asks for, or the nearest captions do
 with recipes as (
-    select recipe, matching, top_k, drop_text_in_image, image_threshold, pictures_per_class from raw.recipes
+    select
+        recipe,
+        matching,
+        top_k,
+        duplicates,
+        drop_text_in_image or image_threshold is not null as wants_all,
+        pictures_per_class,
+    from raw.recipes
 ),
 
 selection as (
@@ -12,47 +19,55 @@ removed as (
 ),
 
 addresses as (
-    select matching, source, sample_id, wnid, url from core.candidates
+    select matching, source, sample_id, wnid, url, copy_key(url, caption) as copy_key from core.candidates
 ),
 
--- the top k of all parts are among the top k of each; what was removed takes nobody's place
-ranked as (
+-- what was removed takes nobody's place, nor does what a recipe without duplicates drops for another row of the part
+judged as (
     select
         s.recipe,
-        r.matching,
         r.top_k,
-        r.drop_text_in_image or r.image_threshold is not null as wants_all,
+        r.duplicates,
+        r.wants_all,
         r.pictures_per_class,
         s.source,
         s.part,
         s.sample_id,
         s.wnid,
+        s.similarity,
         coalesce(g.is_removed, false) as is_removed,
-        row_number() over (
-            partition by s.recipe, s.source, s.part, s.wnid, coalesce(g.is_removed, false)
-            order by s.similarity desc, s.sample_id
-        ) as rank,
-        row_number() over (
-            partition by s.recipe, s.source, s.part, s.wnid, coalesce(g.is_removed, false)
-            order by case when r.pictures_per_class is not null then drawn_by('picture', s.source, s.sample_id) end, s.sample_id
-        ) as draw,
+        a.url,
+        not is_removed and a.copy_key is not null and s.sample_id > min(s.sample_id) over (
+            partition by s.recipe, s.source, s.part, a.copy_key, coalesce(g.is_removed, false)
+        ) as is_copy,
     from selection as s
     join recipes as r using (recipe)
-    left join removed as g using (source, sample_id)
+    join addresses as a
+        on a.matching = r.matching and a.source = s.source and a.sample_id = s.sample_id and a.wnid = s.wnid
+    left join removed as g on g.source = s.source and g.sample_id = s.sample_id
+),
+
+-- the top k of all parts are among the top k of each
+ranked as (
+    select
+        *,
+        row_number() over (
+            partition by recipe, source, part, wnid, is_removed
+            order by similarity desc, sample_id
+        ) as rank,
+        row_number() over (
+            partition by recipe, source, part, wnid, is_removed
+            order by case when pictures_per_class is not null then drawn_by('picture', source, sample_id) end, sample_id
+        ) as draw,
+    from judged
+    where wants_all or duplicates = 'keep' or not is_copy
 ),
 
 asked as (
-    select
-        k.recipe,
-        k.source,
-        k.part,
-        k.sample_id,
-        case when not k.is_removed then a.url end as url,
-        k.is_removed,
-    from ranked as k
-    join addresses as a using (matching, source, sample_id, wnid)
-    where (k.top_k is null or k.wants_all or k.rank <= k.top_k)
-        and (k.pictures_per_class is null or k.draw <= k.pictures_per_class)
+    select recipe, source, part, sample_id, case when not is_removed then url end as url, is_removed,
+    from ranked
+    where (top_k is null or wants_all or rank <= top_k)
+        and (pictures_per_class is null or draw <= pictures_per_class)
 ),
 
 neighbours as (

@@ -1,10 +1,16 @@
 -- core.laionet: one row per recipe, sample and class
 with recipes as (
-    select recipe, top_k from raw.recipes
+    select recipe, top_k, duplicates from raw.recipes
 ),
 
 seen as (
     select * exclude (reason) from core.selection_seen where reason is null
+),
+
+dropped as (
+    select recipe, source, sample_id, wnid
+    from core.duplicate_samples
+    semi join (from recipes where duplicates = 'drop') using (recipe)
 ),
 
 -- without captions and addresses, so that memory holds keys alone
@@ -16,6 +22,7 @@ ranked as (
         wnid,
         row_number() over (partition by recipe, wnid order by similarity desc, source, sample_id) as rank,
     from seen
+    anti join dropped using (recipe, source, sample_id, wnid)
 ),
 
 chosen as (

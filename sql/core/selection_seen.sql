@@ -73,6 +73,7 @@ final as (
         c.image_text_similarity,
         j.has_name_in_image,
         case when not j.is_removed then j.image_similarity end as image_similarity,
+        case when not j.is_removed then copy_key(c.url, c.caption) end as copy_key,
         j.reason,
     from candidates as c
     join judged as j using (matching, source, sample_id, wnid)

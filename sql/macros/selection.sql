@@ -13,6 +13,9 @@ create macro reasons() as [
     'none'
 ];
 
+-- What two rows have in common that publish the same address and the same caption; null where one is missing.
+create macro copy_key(url, caption) as md5(length(url) || ':' || url || caption);
+
 -- The stage of the funnel at which a reason drops a row.
 create macro stage_of(reason) as case reason
     when 'quarantined' then 'admitted'
@@ -27,6 +30,7 @@ create macro stage_of(reason) as case reason
     when 'name_in_image' then 'name_in_image'
     when 'no_image_similarity' then 'image_similar'
     when 'below_image_threshold' then 'image_similar'
+    when 'duplicate' then 'distinct'
     when 'beyond_top_k' then 'top_k'
 end;
 

@@ -1,6 +1,6 @@
 -- marts.funnel: one row per recipe, class and stage; the class '*' counts every row of the sources once
 with recipes as (
-    select recipe from raw.recipes
+    select recipe, duplicates from raw.recipes
 ),
 
 parts as (
@@ -19,6 +19,18 @@ chosen as (
     group by all
 ),
 
+dropped as (
+    select recipe, source, sample_id, wnid
+    from core.duplicate_samples
+    semi join (from recipes where duplicates = 'drop') using (recipe)
+),
+
+duplicates as (
+    select recipe, wnid, count(*) as n from dropped group by all
+    union all by name
+    select recipe, '*' as wnid, count(distinct (source, sample_id)) as n from dropped group by recipe
+),
+
 -- stages in the order of the published pipeline
 stages as (
     select * from (
@@ -31,7 +43,8 @@ stages as (
         (6, 'not_removed'),
         (7, 'name_in_image'),
         (8, 'image_similar'),
-        (9, 'top_k')
+        (9, 'distinct'),
+        (10, 'top_k')
     ) as s (stage_position, stage)
 ),
 
@@ -48,8 +61,11 @@ counted as (
     union all by name
     select recipe, wnid, reason, n from counts where reason <> 'none'
     union all by name
-    select recipe, wnid, 'beyond_top_k' as reason, c.n - coalesce(l.n, 0) as n,
+    select recipe, wnid, 'duplicate' as reason, n from duplicates
+    union all by name
+    select recipe, wnid, 'beyond_top_k' as reason, c.n - coalesce(d.n, 0) - coalesce(l.n, 0) as n,
     from counts as c
+    left join duplicates as d using (recipe, wnid)
     left join chosen as l using (recipe, wnid)
     where reason = 'none'
     union all by name
@@ -57,7 +73,7 @@ counted as (
 ),
 
 placed as (
-    select c.*, coalesce(s.stage_position, 10) as dropped_at,
+    select c.*, coalesce(s.stage_position, 11) as dropped_at,
     from counted as c
     left join stages as s on s.stage = stage_of(c.reason)
     where c.n <> 0

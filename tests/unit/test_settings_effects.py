@@ -266,6 +266,7 @@ EFFECTS: Mapping[str, tuple[Any, Probe] | tuple[Any, Probe, Edits]] = {
     "recipes[].nsfw": (["UNLIKELY", "UNSURE"], versions),
     "recipes[].max_punsafe": (0.4, versions),
     "recipes[].top_k": (50, versions),
+    "recipes[].duplicates": ("drop", versions),
     "recipes[].drop_text_in_image": (False, versions),
     "recipes[].image_threshold": (0.3, versions),
     "recipes[].image_similarity.encoder": ("third", versions, {**NEAR, "image_encoders[]": TWO_IMAGE_ENCODERS}),

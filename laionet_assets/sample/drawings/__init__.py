@@ -1,6 +1,7 @@
 """Drawn pictures of the 24 classes: Pillow and numpy, seeded, no photograph anywhere.
 
-`curated_picture` is the class as a reference set would show it: one subject, centred, on a quiet backdrop. A class is
+`curated_picture` is the class as a reference set would show it: one subject, centred, on a quiet backdrop;
+`typical_picture` is the same drawing of it every time. A class is
 a `Drawing`: how the subject looks (other modules of this package) and where it usually stands. The drawings are
 sketches that real ImageNet classifiers recognise (tests/integration/test_sample_drawings.py); a person sees at once
 that they are drawn.
@@ -8,12 +9,14 @@ that they are drawn.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from PIL import Image
 
 from laionet_assets.sample.drawings import patterns, solids, things
 from laionet_assets.sample.drawings.canvas import (
+    PICTURE,
     Backdrop,
     Rng,
     dark_wall,
@@ -27,6 +30,11 @@ from laionet_assets.sample.drawings.canvas import (
     wall,
     wood,
 )
+
+LIGHT = {4: 1.0, 8: 0.8, 16: 0.6}
+"""Coloured light of a typical picture: strength by cells across."""
+LIGHT_STRENGTH = 60
+"""Its standard deviation, of 255."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +84,41 @@ def curated_picture(wnid: str, seed: int) -> Image.Image:
 
     The same seed gives the same picture (with the same numpy and Pillow). KeyError for a class that is not drawn.
     """
+    return photograph(*_set_down(wnid, seed))
+
+
+def typical_picture(wnid: str | None, seed: int) -> Image.Image:
+    """The one drawing of the class (of nothing, for None) behind coloured light of its own, RGB, 320 x 320 pixels.
+
+    The light is noise of one strength and one spectrum, so that no picture shows the class better than another.
+    """
+    rng = np.random.default_rng([seed, int(wnid[1:]) if wnid else 0, 1])
+    light = np.zeros((PICTURE, PICTURE, 3), np.float32)
+    for cells, strength in LIGHT.items():
+        grid = rng.normal(size=(cells, cells, 3)).astype(np.float32)
+        for channel in range(3):
+            spread = Image.fromarray(grid[..., channel]).resize((PICTURE, PICTURE), Image.Resampling.BICUBIC)
+            light[..., channel] += strength * np.asarray(spread)
+    light = (light - light.mean()) * (LIGHT_STRENGTH / light.std())
+    return Image.fromarray(np.clip(_typical(wnid) + light, 0, 255).astype(np.uint8))
+
+
+@cache
+def _typical(wnid: str | None) -> np.ndarray:
+    """The drawing of a class that is the same every time, paler than it is so that light can be added."""
+    if wnid is None:
+        return np.full((PICTURE, PICTURE, 3), 128, np.float32)
+    picture, _ = _set_down(wnid, 0)
+    small = picture.convert("RGB").resize((PICTURE, PICTURE), Image.Resampling.LANCZOS)
+    return np.asarray(small, np.float32) * 0.75 + 32
+
+
+def _set_down(wnid: str, seed: int) -> tuple[Image.Image, Rng]:
+    """The subject of a class on one of its backdrops, and the source of chance for what follows."""
     drawing = DRAWINGS[wnid]
     rng = np.random.default_rng([seed, int(wnid[1:])])
     picture = drawing.subject(rng)
     if drawing.backdrops:
         backdrop = pick(rng, drawing.backdrops)(rng)
         picture = place(backdrop, picture, rng, turn=drawing.turn, has_shadow=drawing.has_shadow)
-    return photograph(picture, rng)
+    return picture, rng

@@ -25,8 +25,10 @@ TINY_SHARE = 0.006
 
 
 def is_tiny(style: str, seed: int) -> bool:
-    """Whether a picture has fewer than 100 pixels in all, as spacers and counters have; curated ones never do."""
-    return style != "curated" and Dice("tiny picture", seed).chance(TINY_SHARE)
+    """Whether a picture has fewer than 100 pixels in all, as spacers and counters have; curated and typical ones never
+    do.
+    """
+    return style not in ("curated", "typical") and Dice("tiny picture", seed).chance(TINY_SHARE)
 
 
 def tiny(seed: int) -> bytes:

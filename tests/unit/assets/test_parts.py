@@ -49,7 +49,7 @@ def test_a_synthetic_web_of_another_size_lies_apart(tmp_path: Path) -> None:
 )
 def test_other_names_are_refused(tmp_path: Path, name: str) -> None:
     made = settings(tmp_path, f"sample://{name}")
-    with pytest.raises(UserError, match=r"expected sample://web, or with a size"):
+    with pytest.raises(UserError, match=r"expected sample://web, or with some of"):
         source_paths(made, made.sources[0])
 
 

@@ -46,7 +46,8 @@ def test_names_keep_truth_and_stamp_out_of_a_glob(web_folder: Path) -> None:
     assert sorted(path.name for path in web_folder.glob("*.parquet")) == [
         f"part-0000{n}.snappy.parquet" for n in range(4)
     ]
-    assert sorted(path.name for path in (web_folder / "truth").iterdir()) == [f"part-0000{n}.parquet" for n in range(4)]
+    truth = ["causes.json", *(f"part-0000{n}.parquet" for n in range(4))]
+    assert sorted(path.name for path in (web_folder / "truth").iterdir()) == truth
 
 
 def test_same_bytes_in_another_process_with_another_hash_seed(tmp_path: Path) -> None:
@@ -74,7 +75,7 @@ class TestFolder:
         folder = drawn(tmp_path / "cache")
         assert folder == tmp_path / "cache" / "synthetic-web"
         times = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
-        assert len(times) == 2 * 2 + 2, "two parts, two truths, the stamp and the truth's folder"
+        assert len(times) == 2 * 2 + 3, "two parts, two truths, the causes, the stamp and the truth's folder"
         assert drawn(tmp_path / "cache") == folder
         assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == times
         assert [path.name for path in (tmp_path / "cache").iterdir()] == ["synthetic-web"]
@@ -105,7 +106,16 @@ class TestFolder:
     def test_fewer_parts_remove_what_was_drawn(self, tmp_path: Path) -> None:
         folder = drawn(tmp_path)
         drawn(tmp_path, parts=1)
-        assert set(digests(folder)) == {web.STAMP, "part-00000.snappy.parquet", "truth/part-00000.parquet"}
+        left = {web.STAMP, "part-00000.snappy.parquet", "truth/part-00000.parquet", "truth/causes.json"}
+        assert set(digests(folder)) == left
+
+    def test_another_effect_draws_it_again(self, tmp_path: Path) -> None:
+        folder = drawn(tmp_path)
+        before = digests(folder)
+        sample_web_folder(tmp_path, parts=2, rows=100, effect=0.0)
+        changed = {name for name, digest in digests(folder).items() if digest != before[name]}
+        truths = {"truth/part-00000.parquet", "truth/part-00001.parquet", "truth/causes.json"}
+        assert changed == truths | {web.STAMP}, "the rows are the same"
 
     def test_a_run_cut_short_is_taken_up(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def killed(folder: Path, **_: int) -> None:
@@ -140,8 +150,8 @@ class TestFolder:
     def test_two_processes_may_draw_at_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         draw = web.write_sample_web
 
-        def overtaken(folder: Path, *, parts: int, rows: int) -> None:
-            draw(folder, parts=parts, rows=rows)
+        def overtaken(folder: Path, *, parts: int, rows: int, effect: float) -> None:
+            draw(folder, parts=parts, rows=rows, effect=effect)
             monkeypatch.setattr(web, "write_sample_web", draw)
             drawn(tmp_path)
 

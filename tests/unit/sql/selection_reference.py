@@ -17,6 +17,7 @@ STAGES = (
     "not_removed",
     "name_in_image",
     "image_similar",
+    "distinct",
     "top_k",
 )
 STAGE_OF = {
@@ -32,6 +33,7 @@ STAGE_OF = {
     "name_in_image": "name_in_image",
     "no_image_similarity": "image_similar",
     "below_image_threshold": "image_similar",
+    "duplicate": "distinct",
     "beyond_top_k": "top_k",
 }
 """Reasons in the order in which they are looked for."""
@@ -58,6 +60,7 @@ class Recipe:
     image_kind: str | None = None
     image_threshold: float | None = None
     pictures_per_class: int | None = None
+    duplicates: str = "keep"
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ class Sample:
     nsfw: str | None = None
     punsafe: float | None = None
     url: str | None = None
+    caption: str = ""
     is_removed: bool = False
 
 
@@ -89,7 +93,7 @@ class World:
     pairs: int = 0
 
     def reason_of(self, recipe: Recipe, sample: Sample, wnid: str) -> str | None:
-        """The first reason to drop a class of a caption, the top k left aside."""
+        """The first reason to drop a class of a caption, what other rows decide (duplicates, top k) left aside."""
         key = (sample.source, sample.sample_id, wnid)
         similarity = self.similarities.get((recipe.encoder, key))
         if recipe.multi_label == "drop" and len(sample.classes[recipe.matching]) > 1:
@@ -123,11 +127,28 @@ class World:
             for wnid in sample.classes[recipe.matching]:
                 yield sample, wnid, self.reason_of(recipe, sample, wnid)
 
+    def kept_for(self, recipe: Recipe) -> dict[tuple[str, int], tuple[str, int]]:
+        """Of every sample that repeats another's address and caption: the first with both, which is kept."""
+        first: dict[tuple[str, str], tuple[str, int]] = {}
+        kept = {}
+        passing = {(s.source, s.sample_id): s for s, _, reason in self.judged(recipe) if reason is None}
+        for key, sample in sorted(passing.items()):
+            if sample.url is not None:
+                owner = first.setdefault((sample.url, sample.caption), key)
+                if owner != key:
+                    kept[key] = owner
+        return kept
+
+    def dropped_as_duplicates(self, recipe: Recipe) -> set[tuple[str, int]]:
+        """Samples that the recipe drops for another with their address and caption."""
+        return set(self.kept_for(recipe)) if recipe.duplicates == "drop" else set()
+
     def ranked(self, recipe: Recipe) -> dict[Key, int]:
-        """Rank in its class of every candidate without a reason; ties go to the smaller source and sample."""
+        """Rank in its class of every candidate that stays; ties go to the smaller source and sample."""
         by_class = defaultdict(list)
+        dropped = self.dropped_as_duplicates(recipe)
         for sample, wnid, reason in self.judged(recipe):
-            if reason is None:
+            if reason is None and (sample.source, sample.sample_id) not in dropped:
                 key = (sample.source, sample.sample_id, wnid)
                 by_class[wnid].append((-(self.similarities[recipe.encoder, key] or 0), key))
         return {key: rank for rows in by_class.values() for rank, (_, key) in enumerate(sorted(rows), start=1)}
@@ -142,13 +163,25 @@ class World:
         removed = {(each.source, each.sample_id): each.is_removed for each in self.samples}
         for recipe in self.recipes:
             places = defaultdict(list)
-            for sample, wnid, reason in self.judged(recipe):
-                if reason is None or STAGES.index(STAGE_OF[reason]) > STAGES.index("similar"):
+            needs_pictures = recipe.drop_text_in_image or recipe.image_threshold is not None
+            everything = recipe.top_k is None or needs_pictures
+            looking = [
+                each
+                for each in self.judged(recipe)
+                if each[2] is None or STAGES.index(STAGE_OF[each[2]]) > STAGES.index("similar")
+            ]
+            first_of: dict[tuple[str, ...], int] = {}
+            for sample, _, reason in looking:
+                if reason != "removed" and sample.url is not None:
+                    copies = (sample.source, sample.part, sample.url, sample.caption)
+                    first_of[copies] = min(sample.sample_id, first_of.get(copies, sample.sample_id))
+            for sample, wnid, reason in looking:
+                copies = (sample.source, sample.part, sample.url or "", sample.caption)
+                is_copy = reason != "removed" and first_of.get(copies, sample.sample_id) < sample.sample_id
+                if needs_pictures or recipe.duplicates == "keep" or not is_copy:
                     key = (sample.source, sample.sample_id, wnid)
                     order = (-(self.similarities[recipe.encoder, key] or 0), sample.sample_id)
                     places[sample.source, sample.part, wnid, sample.is_removed].append((order, key))
-            needs_pictures = recipe.drop_text_in_image or recipe.image_threshold is not None
-            everything = recipe.top_k is None or needs_pictures
             for rows in places.values():
                 first = sorted(rows)[: None if everything else recipe.top_k]
                 draw = sorted(rows, key=lambda row: drawn_by("picture", row[1]))[: recipe.pictures_per_class]
@@ -159,12 +192,14 @@ class World:
 
     def funnel(self, recipe: Recipe) -> set[tuple[str, str, int, int, tuple[tuple[str, int], ...]]]:
         """Class, stage, rows in, rows out, dropped rows by reason."""
-        chosen = self.laionet(recipe)
+        chosen, duplicates = self.laionet(recipe), self.dropped_as_duplicates(recipe)
         reasons: dict[str, Counter[str | None]] = defaultdict(Counter)
         of_samples: dict[tuple[str, int], list[str | None]] = defaultdict(list)
         for sample, wnid, reason in self.judged(recipe):
             key = (sample.source, sample.sample_id, wnid)
-            last = "beyond_top_k" if reason is None and key not in chosen else reason
+            last = reason
+            if reason is None and key not in chosen:
+                last = "duplicate" if key[:2] in duplicates else "beyond_top_k"
             reasons[wnid][last] += 1
             of_samples[key[:2]].append(last)
         reasons["*"] = Counter(max(found, key=FURTHEST.index) for found in of_samples.values())

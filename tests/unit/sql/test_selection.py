@@ -19,6 +19,8 @@ SETTINGS = settings(
 PROFILES, ENCODERS, WNIDS = ("paper", "corrected"), ("e", "f"), ("n1", "n2", "n3")
 PLACES = (("s", "a", 1), ("s", "a", 2), ("s", "a", 3), ("s", "b", 101), ("s", "b", 102), ("t", "a", 1), ("t", "a", 2))
 KINDS = ("query", "head")
+CAPTIONS = ("one", "two", "three", "four")
+URLS = (None, "http://a", "http://b", "http://c")
 SIMILARITIES = (None, -0.2, 0.3, 0.30000001, 0.5, 0.55, 0.6)
 MADE = (
     "core.removed_samples",
@@ -27,7 +29,9 @@ MADE = (
     "core.selection_seen",
     "core.selection_counts",
     "core.similarity_counts",
+    "core.duplicate_samples",
     "core.laionet",
+    "marts.duplicates",
     "marts.funnel",
     "marts.threshold_sweep",
 )
@@ -50,6 +54,7 @@ def recipes(number: int) -> st.SearchStrategy[Recipe]:
         image_kind=st.sampled_from(KINDS),
         image_threshold=st.sampled_from((None, None, 0.3, 0.5)),
         pictures_per_class=st.sampled_from((None, None, 1, 2)),
+        duplicates=st.sampled_from(("keep", "drop")),
     )
 
 
@@ -57,16 +62,28 @@ def recipes(number: int) -> st.SearchStrategy[Recipe]:
 def worlds(draw: st.DrawFn) -> World:
     """A few captions in a few parts, under one to three recipes."""
     of_classes = st.lists(st.sampled_from(WNIDS), max_size=2, unique=True).map(tuple)
+    captions = {caption: {profile: draw(of_classes) for profile in PROFILES} for caption in CAPTIONS}
+    said = {
+        (encoder, caption, wnid): draw(st.sampled_from(SIMILARITIES))
+        for encoder in ENCODERS
+        for caption in CAPTIONS
+        for wnid in WNIDS
+    }
+    places = [
+        (place, draw(st.sampled_from(CAPTIONS)), draw(st.sampled_from(URLS))) for place in draw(st.permutations(PLACES))
+    ]
+    gone = draw(st.sets(st.sampled_from(URLS[1:]), max_size=1))
     samples = [
         Sample(
             *place,
-            classes={profile: draw(of_classes) for profile in PROFILES},
+            classes=captions[caption],
             nsfw=draw(st.sampled_from((None, "UNLIKELY", "UNSURE", "NSFW"))),
             punsafe=draw(st.sampled_from((None, 0.2, 0.45, 0.46))),
-            url=draw(st.sampled_from((None, f"http://{place}"))),
-            is_removed=draw(st.sampled_from((False, False, True))),
+            url=url,
+            caption=caption,
+            is_removed=url in gone or draw(st.sampled_from((False, False, True))),
         )
-        for place in draw(st.permutations(PLACES))
+        for place, caption, url in places
     ]
     keys = sorted({(x.source, x.sample_id, wnid) for x in samples for found in x.classes.values() for wnid in found})
     seen = st.sampled_from(SIMILARITIES)
@@ -76,7 +93,12 @@ def worlds(draw: st.DrawFn) -> World:
     return World(
         recipes=[draw(recipes(number)) for number in range(draw(st.integers(1, 3)))],
         samples=samples,
-        similarities={(e, key): draw(st.sampled_from(SIMILARITIES)) for e in ENCODERS for key in keys},
+        similarities={
+            (encoder, (x.source, x.sample_id, wnid)): said[encoder, x.caption, wnid]
+            for encoder in ENCODERS
+            for x in samples
+            for wnid in {wnid for found in x.classes.values() for wnid in found}
+        },
         names={key: {profile: draw(st.booleans()) for profile in PROFILES} for key in read},
         looks={look: similarity for look, similarity in looks.items() if similarity is not None},
         rows=pairs + draw(st.integers(0, 2)),
@@ -103,14 +125,13 @@ def fill(db: Database, world: World) -> None:
     """Put what the models read, and make them."""
     put(db, "raw.recipes", [vars(recipe) for recipe in world.recipes])
     put(db, "raw.parts", [{"source": "s", "part": "a", "rows": world.rows, "pairs": world.pairs}])
-    kept = ("source", "part", "sample_id", "nsfw", "punsafe", "url")
+    kept = ("source", "part", "sample_id", "nsfw", "punsafe", "url", "caption")
     candidates = [
         {
             **{name: getattr(sample, name) for name in kept},
             "matching": profile,
             "wnid": wnid,
             "classes": len(found),
-            "caption": f"caption {sample.sample_id}",
         }
         for sample in world.samples
         for profile, found in sample.classes.items()
@@ -133,12 +154,16 @@ def fill(db: Database, world: World) -> None:
         for (encoder, kind, profile, (source, sample, wnid)), similarity in world.looks.items()
     ]  # fmt: skip
     put(db, "core.sample_query_similarity", looks)
-    removed = [sample for sample in world.samples if sample.is_removed]
+    of_url: dict[str, list[bool]] = {}
+    for sample in world.samples:
+        if sample.url is not None:
+            of_url.setdefault(sample.url, []).append(sample.is_removed)
+    gone = [url for url, are_removed in of_url.items() if all(are_removed)]
     put(
         db,
         "core.removals",
-        [{"kind": "sample", "value": f"{x.source}/{x.sample_id}"} for x in removed if x.url is None]
-        + [{"kind": "url_hash", "value": db.rows("select sha256(?)", [x.url])[0][0]} for x in removed if x.url],
+        [{"kind": "sample", "value": f"{x.source}/{x.sample_id}"} for x in world.samples if x.is_removed]
+        + [{"kind": "url_hash", "value": db.rows("select sha256(?)", [url])[0][0]} for url in gone],
     )
     for table in MADE:
         db.make(table)
@@ -153,6 +178,14 @@ def test_every_table_is_what_the_rules_say(db: Database, world: World) -> None:
     for recipe in world.recipes:
         chosen = db.rows("select source, sample_id, wnid, rank from core.laionet where recipe = ?", [recipe.recipe])
         assert {row[:3]: row[3] for row in chosen} == world.laionet(recipe)
+        by_recipe = {key for key, (recipes, _) in world.requests().items() if recipe.recipe in recipes}
+        if recipe.pictures_per_class is None:
+            assert {row[:2] for row in chosen} <= by_recipe, "a chosen picture was not asked for"
+        columns = "source, sample_id, kept_source, kept_sample_id"
+        repeated = db.rows(f"select distinct {columns} from core.duplicate_samples where recipe = ?", [recipe.recipe])
+        assert {row[:2]: row[2:] for row in repeated} == world.kept_for(recipe)
+        counted = "select duplicates from marts.duplicates where recipe = ? and wnid = '*'"
+        assert sum(n for (n,) in db.rows(counted, [recipe.recipe])) == len(repeated)
         query = "select wnid, stage, rows_in, rows_out, dropped_by_reason from marts.funnel where recipe = ?"
         found = {(*row, tuple(sorted(why.items()))) for *row, why in db.rows(query, [recipe.recipe])}
         assert found == world.funnel(recipe)

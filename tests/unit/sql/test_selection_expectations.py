@@ -8,14 +8,24 @@ from tests.unit.sql.models import Database, queries
 
 RECIPES = """
     select * from (values
-        ('paper', 'paper', 0.5, 'drop', ['UNLIKELY'], null, true, null),
-        ('corrected', 'corrected', 0.4, 'keep', ['UNLIKELY', 'UNKNOWN'], 1, false, null),
-        ('near', 'paper', 0.5, 'drop', ['UNLIKELY'], null, false, 0.3)
-    ) t (recipe, matching, text_threshold, multi_label, nsfw_tags, top_k, drop_text_in_image, image_threshold)
+        ('paper', 'paper', 0.5, 'drop', ['UNLIKELY'], null, true, null, 'keep'),
+        ('corrected', 'corrected', 0.4, 'keep', ['UNLIKELY', 'UNKNOWN'], 1, false, null, 'drop'),
+        ('near', 'paper', 0.5, 'drop', ['UNLIKELY'], null, false, 0.3, 'keep')
+    ) t (
+        recipe, matching, text_threshold, multi_label, nsfw_tags, top_k, drop_text_in_image, image_threshold,
+        duplicates
+    )
 """
-# sample 1 names two classes; 2 is removed by its address, 3 has its class written in it, 4 is unsafe, 5 is not tagged
+# sample 1 names two classes; 2 is removed by its address, 3 has its class written in it, 4 is unsafe, 5 is not tagged,
+# 8 repeats 6
 CANDIDATES = """
-    select *, 's' as source, 'a' as part, 'u' || sample_id as url, 'c' || sample_id as caption from (values
+    select
+        *,
+        's' as source,
+        'a' as part,
+        'u' || least(sample_id, 14 - sample_id) as url,
+        'c' || least(sample_id, 14 - sample_id) as caption
+    from (values
         (1, 'n00000001', 2, 'UNLIKELY', null),
         (1, 'n00000002', 2, 'UNLIKELY', null),
         (2, 'n00000001', 1, 'UNLIKELY', null),
@@ -23,7 +33,8 @@ CANDIDATES = """
         (4, 'n00000001', 1, 'UNLIKELY', 0.46),
         (5, 'n00000001', 1, null, null),
         (6, 'n00000001', 1, 'UNLIKELY', null),
-        (7, 'n00000002', 1, 'UNLIKELY', null)
+        (7, 'n00000002', 1, 'UNLIKELY', null),
+        (8, 'n00000001', 1, 'UNLIKELY', null)
     ) t (sample_id, wnid, classes, nsfw, punsafe), (values ('paper'), ('corrected')) m (matching)
 """
 GOOD = [
@@ -33,7 +44,8 @@ GOOD = [
     "insert into raw.parts by name select 's' as source, 'a' as part, 12 as rows, 10 as pairs",
     f"insert into core.candidates by name {CANDIDATES}",
     "insert into core.caption_similarity by name select distinct 'e' as encoder, source, part, sample_id, wnid, "
-    "case sample_id when 7 then 0.1 else 1 - sample_id / 20 end as similarity from core.candidates",
+    "case sample_id when 7 then 0.1 else 1 - least(sample_id, 14 - sample_id) / 20 end as similarity "
+    "from core.candidates",
     "insert into core.names_in_images by name select distinct source, part, sample_id, wnid, sample_id = 3 as "
     "has_name_paper, sample_id = 3 as has_name_corrected from core.candidates",
     "insert into core.sample_query_similarity by name select distinct 'i' as encoder, 'head' as kind, source, part, "
@@ -47,8 +59,10 @@ MADE = (
     "core.selection_seen",
     "core.selection_counts",
     "core.similarity_counts",
+    "core.duplicate_samples",
     "core.laionet",
     "marts.class_frequency",
+    "marts.duplicates",
     "marts.funnel",
     "marts.threshold_sweep",
 )
@@ -100,6 +114,17 @@ SPOILT = {
     ): "update core.similarity_counts set safe_rows = rows + 1",
     ("core.similarity_counts", "every_single_label_candidate_is_counted"): (
         "delete from core.similarity_counts where wnid = 'n00000002' and matching = 'paper'"
+    ),
+    ("core.duplicate_samples", "the_first_is_kept"): "update core.duplicate_samples set kept_sample_id = 9",
+    (
+        "core.duplicate_samples",
+        "a_duplicate_says_what_the_kept_sample_says",
+    ): "update core.duplicate_samples set sample_id = 7",
+    ("core.duplicate_samples", "all_but_one_of_each_are_duplicates"): "delete from core.duplicate_samples",
+    ("marts.duplicates", "one_of_each_is_no_duplicate"): "update marts.duplicates set duplicates = rows",
+    ("marts.duplicates", "every_duplicate_is_counted"): "delete from marts.duplicates where wnid = 'n00000001'",
+    ("core.laionet", "no_duplicate_where_the_recipe_drops_them"): (
+        "insert into core.laionet by name select * replace (99 as sample_id) from core.laionet"
     ),
     (
         "core.laionet",
