@@ -1,5 +1,5 @@
-"""Stage similarity, how near pictures are to their classes: core.sample_query_similarity (by part) and
-core.set_query_similarity.
+"""Stage similarity, how near pictures are to their classes: core.sample_query_similarity (by part),
+core.set_query_similarity and marts.image_query_shares.
 
 Belongs here: which vector of a picture meets which vector of a class, and rows into and out of `stats.image_to_class`.
 Does not belong here: vectors of pictures (`embeddings`), those of classes (`predictors.class_vectors`), who counts
@@ -8,8 +8,10 @@ Does not belong here: vectors of pictures (`embeddings`), those of classes (`pre
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from itertools import groupby, permutations
+from typing import TYPE_CHECKING, Any
 
+from laionet_assets.assets.alikeness import interval, write_mappings
 from laionet_assets.assets.named_models import named_models
 from laionet_assets.assets.steps import Step, Work, same_for_all_parts
 from laionet_assets.errors import UserError
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+SHARES = "marts.image_query_shares"
 PROTOTYPE = "prototype"
 _TEMPLATE = "name_def"
 """Template of the class query that pictures are compared with: the paper's."""
@@ -69,14 +72,14 @@ Compare = Callable[["pa.RecordBatch", "np.ndarray"], "np.ndarray"]
 
 
 def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
-    """The steps of the two tables."""
+    """The steps of the three tables."""
     specs = named_models(settings, "image_encoders", IMAGE_ENCODER)
     needed = {(found[0].name, found[1]) for r in settings.recipes if (found := settings.image_similarity_of(r))}
 
     def models(warehouse: Warehouse, part: PartKey | None) -> str:
         return digest(*(f"{spec.name}={identity(spec)}" for spec in specs))
 
-    return {
+    of_pictures = {
         name: Step(
             model=project.models[name],
             write=partial(_write, select, specs, frozenset(needed), settings.prototypes),
@@ -86,6 +89,7 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
         )
         for name, select in (("core.sample_query_similarity", _OF_SAMPLES), ("core.set_query_similarity", _OF_SETS))
     }
+    return of_pictures | {SHARES: Step(model=project.models[SHARES], write=_write_shares)}
 
 
 def _write(
@@ -170,8 +174,6 @@ def _with_classes(classes: ClassVectors, batch: "pa.RecordBatch", vectors: "np.n
 
 def _prototypes(spec: ModelSpec, reference: str, work: Work) -> tuple[Prototypes, dict[tuple[str, str], int]]:
     """The prototypes of a set, and how often each of its contents is in which class."""
-    from itertools import groupby
-
     import numpy as np
 
     copies: dict[tuple[str, str], int] = {}
@@ -205,3 +207,35 @@ def _with_prototypes(
         own = np.array([copies.get((str(wnid), sha256s[i]), 0) for i in here], dtype=np.int64)
         similarity[here] = similarity_to_prototype(vectors[here], str(wnid), reference, copies=own)
     return similarity
+
+
+def _write_shares(work: Work) -> None:
+    """Every ordered pair of image sets that are not both recipes."""
+    import numpy as np
+
+    from laionet_assets.stats.bootstrap import mean_estimate
+    from laionet_assets.stats.comparison import ClassMeans, compare, shares
+
+    kinds = dict(work.connection.execute("select image_set, kind from raw.image_sets").fetchall())
+    rows: list[dict[str, Any]] = []
+    classes = work.connection.execute("""
+        select encoder, kind, image_set, wnid, mean_similarity, se, images
+        from marts.image_query_similarity order by all
+    """).fetchall()
+    for (encoder, kind), group in groupby(classes, key=lambda row: row[:2]):
+        means = {}
+        for name, of_set in groupby(group, key=lambda row: row[2]):
+            wnids, mean, se, images = zip(*(row[3:] for row in of_set), strict=True)
+            errors = np.array(se, dtype=np.float64)
+            means[name] = ClassMeans(np.array(wnids), np.array(mean), errors, np.array(images) - 1.0)
+        for one, other in permutations(means, 2):
+            found = compare(means[one], means[other])
+            if kinds[one] == kinds[other] == "recipe" or not len(found.wnids):
+                continue
+            share = shares(found)
+            row = {"image_set": one, "other_image_set": other, "encoder": encoder, "kind": kind}
+            row |= {"classes": share.classes, "tested": share.tested}
+            row |= interval("difference", mean_estimate(found.difference))
+            row |= interval("mean_higher", mean_estimate((found.difference > 0) * 1.0))
+            rows.append(row | interval("higher", share.higher) | interval("lower", share.lower))
+    write_mappings(work, rows)

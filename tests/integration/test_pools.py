@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import ttest_ind
 
 from laionet_assets.models.spec import IMAGE_ENCODER, parse_model
 from laionet_assets.predictors import ImageNetClasses
@@ -109,7 +110,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     made.make("core.set_query_similarity", "core.laionet", "core.image_labels", "core.image_query_similarity")
     made.make("core.pool", "core.frontier", "core.arms", "core.compared_images", "core.class_similarity")
     made.make("core.arm_similarity", "marts.counterfactual", "marts.frontier", "marts.frontier_similarity")
-    made.make("marts.caption_terms")
+    made.make("marts.caption_terms", "marts.image_query_similarity", "marts.image_query_shares")
     return made
 
 
@@ -212,6 +213,23 @@ def test_words_tell_what_pictures_favour(world: World) -> None:
     query = "select term, z from marts_caption_terms where arm = 'text' and other_arm = 'image'"
     found = dict(world.rows(query))
     assert found["stock"] < -1.96 and found["drawing"] > 1.96
+
+
+def test_shares_of_classes_that_are_nearer_are_those_of_welch(world: World) -> None:
+    values: dict[tuple[str, str], list[float]] = {}
+    for image_set, wnid, similarity in world.rows(
+        "select image_set, wnid, similarity from core_image_query_similarity where encoder = 'other' and kind = 'head'"
+    ):
+        values.setdefault((image_set, wnid), []).append(similarity)
+    tests = [ttest_ind(values["curated", w], values["wide", w], equal_var=False) for w in CLASSES]
+    ((higher, lower, difference, classes),) = world.rows(
+        "select higher, lower, difference, classes from marts_image_query_shares where encoder = 'other' "
+        "and kind = 'head' and image_set = 'curated' and other_image_set = 'wide'"
+    )
+    assert higher == pytest.approx(np.mean([test.pvalue < 0.05 and test.statistic > 0 for test in tests]))
+    assert lower == pytest.approx(np.mean([test.pvalue < 0.05 and test.statistic < 0 for test in tests]))
+    means = [np.mean(values["curated", w]) - np.mean(values["wide", w]) for w in CLASSES]
+    assert difference == pytest.approx(np.mean(means)) and classes == len(CLASSES) and higher > 0.5
 
 
 def test_a_recipe_that_needs_what_its_encoder_cannot_give_is_told(tmp_path: Path) -> None:

@@ -142,6 +142,11 @@ GOOD: Mapping[str, list[dict[str, Any]]] = {
          "other_accuracy": 0.7, "effective_robustness": residual, "relative_improvement": 0.1, "slope": 1,
          "intercept": 0, "baselines": 5} for i, residual in enumerate((-0.2, -0.1, 0.0, 0.1, 0.2))
     ],
+    "marts.image_query_shares": [
+        {"image_set": one, "other_image_set": other, "encoder": "e", "kind": "head", "classes": 1, "tested": 1,
+         "difference": sign * 0.1, "higher": 0.4, "lower": 0.3}
+        for one, other, sign in (("r", "v", 1), ("v", "r", -1))
+    ],
     "marts.probe": [
         {"image_set": "r", "other_image_set": "v", "encoder": "e", "wnid": wnid, "images": 40, "classes": 1, "auc": 0.7,
          "ci_low": 0.6, "ci_high": 0.8} for wnid in (WNID, "*")
@@ -281,6 +286,15 @@ SPOILT = {
         "marts.model_robustness",
         "residuals_of_the_baselines_cancel",
     ): "update marts.model_robustness set effective_robustness = 0.1",
+    (
+        "marts.image_query_similarity",
+        "figures_are_in_order",
+    ): "update marts.image_query_similarity set mean_similarity = 0.9",
+    ("marts.image_query_shares", "shares_are_of_one_whole"): "update marts.image_query_shares set higher = 0.8",
+    (
+        "marts.image_query_shares",
+        "every_pair_stands_both_ways",
+    ): "delete from marts.image_query_shares where image_set = 'v'",
     ("marts.probe", "intervals_hold_the_area"): "update marts.probe set auc = 0.9",
     ("marts.probe", "a_recipe_and_a_local_set"): "update marts.probe set other_image_set = 'r'",
     (
@@ -357,7 +371,8 @@ SPOILT = {
     ("marts.claims", "every_claim_is_there"): "delete from marts.claims where claim = 'C4'",
 }
 MADE = (
-    "core.image_query_similarity", "core.frontier", "core.arms", "marts.frontier", "core.label_doubts",
+    "core.image_query_similarity", "marts.image_query_similarity", "core.frontier", "core.arms", "marts.frontier",
+    "core.label_doubts",
     "marts.intra_class_similarity", "marts.intra_class_similarity_paper", "marts.similarity_histogram",
     "marts.similarity_curves",
 )  # fmt: skip
