@@ -49,7 +49,7 @@ def fill(world: World, *, without: tuple[str, ...] = ()) -> dict[tuple[str, str]
                 if f"{name}/{image_id}" in without:
                     continue
                 compared += [
-                    row | {"profile": p, "wnid": wnid, "look": "both", "model_identity": "m"}
+                    row | {"profile": p, "wnid": wnid, "look": "both", "model_identity": "m", "copies": 1}
                     for p in ("paper", "corrected")
                 ]
     world.publish("core.set_embeddings", embedded)

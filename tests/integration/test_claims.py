@@ -13,6 +13,7 @@ from tests.integration.test_predictions_stage import CONFIG, PART, World
 pytestmark = pytest.mark.integration
 
 MODELS = [f"m{i}" for i in range(5)]
+OF_DOUBTS = ("core.image_labels", "core.label_doubts", "core.confusable_classes", "marts.probe")
 V2 = {"a": 0.73, "b": 0.85, "c": 0.93}
 
 
@@ -196,8 +197,7 @@ def test_a_set_that_is_alone_has_rows_that_say_so(tmp_path: Path) -> None:
     made.publish("raw.parts", [{"source": "web", "part": "part-0", "adapter": "coyo"}], PART)
     for name in ("raw.predictors", "core.laionet", "core.class_similarity", "core.class_weights", "core.arms"):
         made.publish(name, [])
-    doubts = ("core.image_labels", "core.label_doubts", "core.confusable_classes", "marts.probe")
-    for name in ("core.arm_similarity", "core.correctness", "core.text_ranks", *doubts):
+    for name in ("core.arm_similarity", "core.correctness", "core.text_ranks", *OF_DOUBTS):
         made.publish(name, [])
     for name in ("marts.class_recall", "marts.class_profile"):
         made.publish(name, [])

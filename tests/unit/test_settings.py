@@ -63,7 +63,9 @@ def test_recipe_naming_an_unknown_encoder(tmp_path: Path) -> None:
 
 def test_names_used_twice(tmp_path: Path) -> None:
     path = write(tmp_path, MINIMAL.replace("recipes: [", "recipes: [{name: r, encoder: e, text_threshold: 0.1}, "))
-    with pytest.raises(SettingsError, match="recipes, image_sets, published_results: the name 'r' is used twice"):
+    with pytest.raises(
+        SettingsError, match="recipes, image_sets, published_results, neighbours: the name 'r' is used twice"
+    ):
         load_settings(path)
 
 
