@@ -156,10 +156,9 @@ class _Harvest:
     def run(self, asked: Sequence[Asked], previous: Iterable[Result]) -> Harvest:
         known = {result.url_hash: result for result in previous}
         for recorded in map(Result.of_row, self._writer.recorded):
-            key = recorded.url_hash or ""
-            known[key] = _newer(known.get(key), recorded)
-        for key, result in known.items():
-            if result.is_success and (reason := self._reason(key)) is not None:
+            known[recorded.url_hash] = _newer(known.get(recorded.url_hash), recorded)
+        for result in known.values():
+            if result.is_success and (reason := self._reason(result.url_hash)) is not None:
                 self._remove(result, reason)  # removed by its address since it was fetched
         of_sample = {one.sample_id: self._of_sample(one) for one in asked}
         hashes = {one.sample_id: url_hash(one.url) for one in asked if of_sample[one.sample_id] is None}  # type: ignore[arg-type]

@@ -179,7 +179,7 @@ class _Connector(aiohttp.TCPConnector):
 
     def __init__(self, *, permits: Callable[[str, int], bool], **options: Any) -> None:
         super().__init__(**options)
-        self._factory = partial(Connection, loop=self._loop, permits=permits)
+        self._factory = partial(Connection, loop=self._loop, permits=permits)  # type: ignore[assignment]  # a handler
 
 
 @contextlib.asynccontextmanager

@@ -324,10 +324,10 @@ def _members(name: str, tar: Path, rest: Rest) -> tuple[list[TarMember], bool]:
     descriptor = os.open(tar, os.O_RDONLY)
     try:
         members, end = walk_tar(descriptor)
-        rest = os.pread(descriptor, BLOCK_BYTES, end)
-        if not members and rest.strip(b"\0"):
+        behind = os.pread(descriptor, BLOCK_BYTES, end)
+        if not members and behind.strip(b"\0"):
             raise ImageSetError(f"image set {name}: {tar} is not a tar, or is compressed; expected an uncompressed tar")
-        return members, bool(rest.strip(b"\0"))
+        return members, bool(behind.strip(b"\0"))
     except UnusualTarError:
         pass
     finally:
