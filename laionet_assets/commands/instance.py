@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
+from sqlalchemy.exc import DatabaseError
 
 from laionet_assets.assets.housekeeping import keep_house
 from laionet_assets.assets.partitions import PARTS
@@ -24,10 +25,19 @@ from laionet_assets.warehouse.processes import Process
 
 @contextmanager
 def dagster_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
-    """The Dagster instance that this configuration's runs are recorded in: the same one that the UI shows."""
-    os.environ["DAGSTER_HOME"] = str(dagster_home(settings))
-    with dg.DagsterInstance.get() as instance:
-        yield instance
+    """The Dagster instance that this configuration's runs are recorded in: the same one that the UI shows.
+
+    Raises UserError if its state cannot be read or written.
+    """
+    home = os.environ["DAGSTER_HOME"] = str(dagster_home(settings))
+    try:
+        with dg.DagsterInstance.get() as instance:
+            yield instance
+    except DatabaseError as error:
+        raise UserError(
+            f"Dagster's state in {home} cannot be read or written: {error.orig}. Make the folder writable, with room "
+            "on its disk, or name another one with DAGSTER_HOME; the tables are not touched by that"
+        ) from error
 
 
 def dagster_home(settings: Settings) -> Path:

@@ -13,12 +13,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import NoReturn
 
 GRACE_SECONDS = 5.0
 INTERRUPTED = "laionet: interrupted; what was published stands, run again to go on"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _received: list[int] = []
-"""Signals of this process that came while it was guarded, the first one first."""
+"""The first signal that came while this process was guarded."""
 
 
 def heed_signals() -> None:
@@ -26,7 +28,7 @@ def heed_signals() -> None:
     ignore INT.
     """
     for each in _SIGNALS:
-        signal.signal(each, signal.default_int_handler)
+        signal.signal(each, _interrupt)
 
 
 def is_told_to_end() -> bool:
@@ -55,9 +57,20 @@ def guarded() -> Iterator[None]:
         writer.close()
 
 
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    _note(number)
+    raise KeyboardInterrupt
+
+
+def _note(number: int) -> None:
+    """Remember the first signal: told by its handler, unless Dagster has put another in its place, and by the watch."""
+    if not _received:
+        _received.append(number)
+
+
 def _watch(reader: socket.socket) -> None:
     """Wait for signals; end the process when its time is over, or at once when it is told a second time."""
-    deadline = None
+    deadline, told = None, 0
     with suppress(OSError), reader:
         while True:
             reader.settimeout(None if deadline is None else max(0.0, deadline - time.monotonic()))
@@ -67,10 +80,12 @@ def _watch(reader: socket.socket) -> None:
                 break
             if not numbers:  # the block is over
                 return
-            _received.extend(number for number in numbers if number in _SIGNALS)
-            if len(_received) > 1:
+            for number in (each for each in numbers if each in _SIGNALS):
+                _note(number)
+                told += 1
+            if told > 1:
                 break
-            if _received and deadline is None:
+            if told and deadline is None:
                 deadline = time.monotonic() + GRACE_SECONDS
     print(INTERRUPTED, file=sys.stderr, flush=True)
     os._exit(exit_code())

@@ -1,6 +1,7 @@
 """Nothing waits for the dead: `laionet run` beside killed, living and hanging runs; lost and wiped state of Dagster."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -20,6 +21,7 @@ from laionet_assets.assets.build import asset_key
 from laionet_assets.assets.housekeeping import FOUND, forget_old_runs
 from laionet_assets.assets.similarity import ENCODER_POOL
 from laionet_assets.commands.instance import dagster_instance
+from laionet_assets.errors import UserError
 from laionet_assets.settings import load_settings
 from laionet_assets.warehouse.processes import Process
 from tests.integration.conftest import Project
@@ -197,8 +199,6 @@ def size(folder: Path) -> int:
 
 
 def test_homes_of_dagster(bare_project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from laionet_assets.errors import UserError
-
     bare_project.add_part(0, rows=100)
     for wrong in ("relative/home", str(tmp_path / "missing")):
         monkeypatch.setenv("DAGSTER_HOME", wrong)
@@ -214,6 +214,22 @@ def test_homes_of_dagster(bare_project: Project, tmp_path: Path, monkeypatch: py
     (foreign / "dagster.yaml").write_text("telemetry: {enabled: true}")
     with dagster_instance(load_settings(bare_project.config)) as instance:
         assert instance.telemetry_enabled, "a dagster.yaml of its own is kept"
+
+
+def test_an_event_log_that_cannot_be_written_is_one_message(bare_project: Project) -> None:
+    bare_project.add_part(0, rows=100)
+    with opened(bare_project):
+        pass
+    home = str(bare_project.folder / ".dagster")
+    if subprocess.run(["mount", "--bind", home, home], check=False, capture_output=True).returncode != 0:
+        pytest.skip("mounting wants root")
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", home], check=True)
+        with pytest.raises(UserError, match=re.escape(f"Dagster's state in {home} cannot be read or written: ")):
+            bare_project.run(select=LEMMAS)
+    finally:
+        subprocess.run(["umount", home], check=True)
+    assert bare_project.run(select='key:"raw/synsets"') == 0
 
 
 @pytest.mark.timeout(600)

@@ -13,10 +13,11 @@ from laionet_assets.assets.build import asset_key, build_asset, table_name
 from laionet_assets.assets.partitions import PARTS
 from laionet_assets.assets.pipeline import Pipeline
 from laionet_assets.assets.planning import Task, stale_tasks
-from laionet_assets.assets.requesting import Requests, requests_for
+from laionet_assets.assets.requesting import MOST_DEATHS, Requests, requests_for
 from laionet_assets.assets.steps import Step
-from laionet_assets.assets.workers import GROUP_TAG
+from laionet_assets.assets.workers import GROUP_TAG, bury_dead_runs
 from laionet_assets.errors import UserError
+from laionet_assets.warehouse.processes import Process
 from laionet_assets.warehouse.resource import WarehouseResource
 from tests.unit.assets.world import A, B, World
 
@@ -292,3 +293,22 @@ def test_asked_twice_before_a_run_it_has_the_same_key_and_later_another(night: N
         Path(night.world.warehouse.lake.path(night.world.warehouse.table(name))).unlink()
     (lost,) = night.requests().runs
     assert lost.tags == first.tags and lost.run_key != first.run_key, "the same once more, and not refused for it"
+
+
+def test_what_died_is_asked_for_again_but_not_for_ever(night: Night) -> None:
+    """A process that was killed says nothing of what it made; one that dies again and again does."""
+    for _ in range(MOST_DEATHS):
+        asked = night.requests().runs
+        assert asked
+        for request in asked:
+            run = night.instance.create_run_for_job(
+                night.job,
+                asset_selection=frozenset(request.asset_selection or ()),
+                tags={**request.tags, **replace(Process.this(), started=-5.0).tags},
+            )
+            night.instance.report_dagster_event(dg.DagsterEvent("PIPELINE_START", "", message="started"), run.run_id)
+        assert not night.requests().runs, "it is under way"
+        assert len(bury_dead_runs(night.instance, ())) == len(asked)
+    left = night.requests()
+    assert not left.runs and left.kept_back
+    assert "Nothing that it is made from has changed since" in left.reason(night.instance)
