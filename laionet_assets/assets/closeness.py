@@ -233,7 +233,7 @@ def _write_shares(work: Work) -> None:
             if kinds[one] == kinds[other] == "recipe" or not len(found.wnids):
                 continue
             share = shares(found)
-            row = {"image_set": one, "other_image_set": other, "encoder": encoder, "kind": kind}
+            row: dict[str, Any] = {"image_set": one, "other_image_set": other, "encoder": encoder, "kind": kind}
             row |= {"classes": share.classes, "tested": share.tested}
             row |= interval("difference", mean_estimate(found.difference))
             row |= interval("mean_higher", mean_estimate((found.difference > 0) * 1.0))
