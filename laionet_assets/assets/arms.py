@@ -112,7 +112,13 @@ def _write_counterfactual(work: Work) -> None:
             is_common = ~np.isnan(one) & ~np.isnan(other)
             if not is_common.any():
                 continue
-            row = {"recipe": recipe, "arm": found.arm, "other_arm": found.other_arm, "measure": measure, "model": model}
+            row: dict[str, Any] = {
+                "recipe": recipe,
+                "arm": found.arm,
+                "other_arm": found.other_arm,
+                "measure": measure,
+                "model": model,
+            }
             row |= {"classes": found.difference.units, "mean": float(one[is_common].mean())}
             row |= {"other_mean": float(other[is_common].mean()), "difference": found.difference.value}
             rows.append(row | {"ci_low": found.difference.low, "ci_high": found.difference.high})
@@ -137,7 +143,13 @@ def _write_frontier(work: Work) -> None:
                 found = shares(differences)
                 drawn = {"one": drawn_means(classes), "other": drawn_means(their_classes)}
                 pooled = pooled_means(drawn)
-                row = {"recipe": recipe, "point": point, "encoder": encoder, "other_kind": kind, "other": other}
+                row: dict[str, Any] = {
+                    "recipe": recipe,
+                    "point": point,
+                    "encoder": encoder,
+                    "other_kind": kind,
+                    "other": other,
+                }
                 row |= {"classes": found.classes, "tested": found.tested}
                 row |= interval("pooled_mean", pooled["one"]) | interval("other_pooled_mean", pooled["other"])
                 row |= interval("pooled_difference", pooled_difference(drawn["one"], drawn["other"]))
@@ -169,5 +181,5 @@ def points_and_sets(work: Work) -> Iterator[tuple[tuple[str, str], dict[str, Cla
     for (encoder, name), group in groupby(beside.to_pylist(), key=lambda row: (row["encoder"], row["image_set"])):
         sets.setdefault(encoder, {})[name] = list(group)
     for (recipe, encoder), group in groupby(arms.to_pylist(), key=lambda row: (row["recipe"], row["encoder"])):
-        points = {name: list(rows) for name, rows in groupby(group, key=lambda row: row["arm"])}
+        points: dict[str, Classes] = {name: list(rows) for name, rows in groupby(group, key=lambda row: row["arm"])}
         yield (recipe, encoder), points, sets.get(encoder, {})

@@ -230,10 +230,9 @@ def _gap_as_wrong(work: Work, recipe: str, image_set: str, model: str) -> "np.nd
         """,
         [recipe, image_set, model],
     ).fetchall()
-    sides: list[Recalls] = [
-        {(model, w): recall for name, w, recall in rows if name == side} for side in (recipe, image_set)
-    ]
-    return _gaps(*sides, [model])[:, 0]
+    one: Recalls = {(model, wnid): recall for name, wnid, recall in rows if name == recipe}
+    other: Recalls = {(model, wnid): recall for name, wnid, recall in rows if name == image_set}
+    return _gaps(one, other, [model])[:, 0]
 
 
 def _matrix(

@@ -233,9 +233,9 @@ def _write_shares(work: Work) -> None:
             if kinds[one] == kinds[other] == "recipe" or not len(found.wnids):
                 continue
             share = shares(found)
-            row = {"image_set": one, "other_image_set": other, "encoder": encoder, "kind": kind}
+            row: dict[str, Any] = {"image_set": one, "other_image_set": other, "encoder": encoder, "kind": kind}
             row |= {"classes": share.classes, "tested": share.tested}
             row |= interval("difference", mean_estimate(found.difference))
-            row |= interval("mean_higher", mean_estimate((found.difference > 0) * 1.0))
+            row |= interval("mean_higher", mean_estimate((found.difference > 0).astype(np.float64)))
             rows.append(row | interval("higher", share.higher) | interval("lower", share.lower))
     write_mappings(work, rows)

@@ -236,7 +236,12 @@ def _write_gaps(work: Work) -> None:
             if estimate.value is None:
                 continue
             is_common = ~np.isnan(recall - other)
-            row = {"recipe": found.recipe, "image_set": found.image_set, "model": model, "without": found.without}
+            row: dict[str, Any] = {
+                "recipe": found.recipe,
+                "image_set": found.image_set,
+                "model": model,
+                "without": found.without,
+            }
             row |= {"left_out": found.left_out, "classes": estimate.units, "accuracy": float(recall[is_common].mean())}
             row |= {"other_accuracy": float(other[is_common].mean()), "gap": estimate.value}
             rows.append(row | {"ci_low": estimate.low, "ci_high": estimate.high})
