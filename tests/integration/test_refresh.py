@@ -60,7 +60,10 @@ def test_base_first_then_parts_then_only_what_is_new(
     assert [part for part, _, _ in asked] == [None, None]
     assert asked[0][1] == BASE
     waiting = OF_NO_PART - asked[1][1]
-    wanted = {"core/set_images", "core/set_predictions", "core/set_embeddings", "raw/published_correctness"}
+    wanted = {
+        "core/set_predictions", "core/set_query_similarity", "core/text_ranks", "marts/text_rank",
+        "raw/published_correctness",
+    }  # fmt: skip
     assert waiting == wanted, "they read the others"
     assert instance.get_dynamic_partitions(PARTS.name) == ["web/part-00000", "web/part-00001"]
 
