@@ -115,8 +115,7 @@ def _write(
 
 
 def _has_pictures(select: str, spec: ModelSpec, work: Work) -> bool:
-    found = work.connection.execute(f"select 1 from ({select}) limit 1", {"encoder": spec.name}).fetchone()
-    return found is not None
+    return bool(work.connection.execute(f"select 1 from ({select}) limit 1", {"encoder": spec.name}).fetchall())
 
 
 def _pictures(select: str, spec: ModelSpec, work: Work) -> "Iterator[tuple[pa.RecordBatch, np.ndarray]]":
