@@ -9,10 +9,15 @@ BY_PART = {name for name, model in _MODELS.items() if model.table.is_partitioned
 """Tables that are made one part at a time."""
 
 
+def readers_of(names: Set[str]) -> Set[str]:
+    """The tables that read one of these themselves."""
+    return {name for name, model in _MODELS.items() if model.reads.tables & names}
+
+
 def downstream(*names: str) -> Set[str]:
     """The tables named, and every table that reads one of these."""
     found = set(names)
-    while more := {name for name, model in _MODELS.items() if model.reads.tables & found} - found:
+    while more := readers_of(found) - found:
         found |= more
     return found
 

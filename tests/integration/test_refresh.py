@@ -60,11 +60,7 @@ def test_base_first_then_parts_then_only_what_is_new(
     assert [part for part, _, _ in asked] == [None, None]
     assert asked[0][1] == BASE
     waiting = OF_NO_PART - asked[1][1]
-    wanted = {
-        "core/set_images", "core/set_predictions", "core/set_embeddings", "core/unreadable_sets",
-        "raw/published_correctness",
-    }  # fmt: skip
-    assert waiting == wanted, "they read the others"
+    assert waiting == keys(graph.readers_of(graph.OF_NO_PART | graph.BASE)) & OF_NO_PART
     assert instance.get_dynamic_partitions(PARTS.name) == ["web/part-00000", "web/part-00001"]
 
     for schema in ("raw", "staging", "core"):
