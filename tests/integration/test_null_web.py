@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -72,45 +73,59 @@ def embedded(texts: tuple[str, ...]) -> np.ndarray:
     return load_text_encoder(spec).encode(texts)
 
 
-@cache
-def picture(style: str, wnid: str | None, seed: int, *, is_published: bool) -> dict[str, np.ndarray]:
-    """Vectors of one drawn picture by both models; webs of several effects share most pictures."""
-    if is_published:
-        image = Image.open(io.BytesIO(web_picture(style, wnid, seed)))
-    else:
+class Picture(NamedTuple):
+    """One drawn picture: as an address of the web has it, or as it lies in a set."""
+
+    style: str
+    wnid: str | None
+    seed: int
+    is_published: bool
+
+    def draw(self) -> Image.Image:
+        if self.is_published:
+            return Image.open(io.BytesIO(web_picture(self.style, self.wnid, self.seed)))
         draw = {"curated": curated_picture, "web": chosen_picture, "typical": typical_picture}
-        image = draw[style](wnid or "", seed)
-    return {name: encoder(name).encode([image])[0] for name in ("lite0", "lite1")}
+        return draw[self.style](self.wnid or "", self.seed)
+
+
+SEEN: dict[tuple[str, Picture], np.ndarray] = {}
+"""Webs of several effects share most pictures."""
+
+
+def seen(name: str, pictures: Sequence[Picture]) -> np.ndarray:
+    """Unit vectors of pictures by a model."""
+    missing = [each for each in dict.fromkeys(pictures) if (name, each) not in SEEN]
+    if missing:
+        SEEN.update(zip([(name, p) for p in missing], encoder(name).encode([p.draw() for p in missing]), strict=True))
+    return np.stack([SEEN[name, each] for each in pictures])
 
 
 def of_set(wanted: CuratedSet, name: str) -> Vectors:
     numbers = range(wanted.per_class)
     return {
-        wnid: np.stack(
-            [picture(wanted.style(wnid, n), wnid, wanted.picture_seed(n), is_published=False)[name] for n in numbers]
-        )
+        wnid: seen(name, [Picture(wanted.style(wnid, n), wnid, wanted.picture_seed(n), False) for n in numbers])
         for wnid in CLASSES
     }
 
 
 def drawn(seed: int, effect: float) -> Web:
     """A web and its sets. Rows are those whose caption names one class, with a picture that can be fetched."""
-    members: dict[str, list[tuple[str, dict[str, np.ndarray]]]] = {wnid: [] for wnid in CLASSES}
+    members: dict[str, list[tuple[str, Picture]]] = {wnid: [] for wnid in CLASSES}
     for row in part_rows(seed=seed, part=0, rows=ROWS, effect=effect):
         named = row.truth(0, 0)["expected_corrected"]
         style, wnid = row.picture.style, named[0] if len(named) == 1 else None
         if wnid not in members or style == "dead" or row.kind in ("duplicate_row", "long_text"):
             continue
         if len(members[wnid]) < OF_WEB:
-            seen = picture(style, row.picture.depicted, row.picture.seed, is_published=True)
-            members[wnid].append((text_of(row.invention.caption or ()), seen))
+            picture = Picture(style, row.picture.depicted, row.picture.seed, True)
+            members[wnid].append((text_of(row.invention.caption or ()), picture))
     assert min(map(len, members.values())) >= OF_WEB // 2
     curated = CuratedSet(per_class=OF_CURATED, seed=seed, effect=effect)
     sets = {f: CuratedSet(per_class=OF_V2, seed=seed, effect=effect, selection_frequency=f) for f in FREQUENCIES}
     return Web(
         captions={wnid: [caption for caption, _ in rows] for wnid, rows in members.items()},
-        selecting={wnid: np.stack([seen["lite0"] for _, seen in rows]) for wnid, rows in members.items()},
-        measuring={wnid: np.stack([seen["lite1"] for _, seen in rows]) for wnid, rows in members.items()},
+        selecting={wnid: seen("lite0", [picture for _, picture in rows]) for wnid, rows in members.items()},
+        measuring={wnid: seen("lite1", [picture for _, picture in rows]) for wnid, rows in members.items()},
         curated_selecting=of_set(curated, "lite0"),
         curated=of_set(curated, "lite1"),
         curated_captions={
@@ -192,7 +207,8 @@ def claims(web: Web) -> list[ClaimRow]:
     return [
         paper.c4(SUBJECT, difference(web.measuring, web.curated)),
         paper.c6(SUBJECT, {f: difference(web.measuring, vectors) for f, vectors in web.by_frequency.items()}),
-        *paper.c7(SUBJECT, along["D"], along["A"], drawn_means(summaries(web.curated))),
+        paper.c7_points(SUBJECT, along["D"], along["A"]),
+        paper.c7_imagenet(SUBJECT, along["D"], drawn_means(summaries(web.curated))),
         paper.c9(SUBJECT, difference(nearest_pictures(web), web.curated, is_distinct=True)),
         beyond.n1(SUBJECT, means["text"], means["image"]),
     ]
