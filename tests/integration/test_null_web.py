@@ -3,6 +3,10 @@
 Selection, embedding and statistics are the project's own, called on small webs of twelve classes: rows and sets are
 drawn from their causes (laionet_assets/sample/causes.py), captions are embedded by MiniLM, pictures by two classifiers
 of which one selects and the other measures.
+
+Choosing by any score tightens what is chosen a little, on a web without the effect too: pictures differ, and scores
+follow some of it. On webs as small as these that is within the intervals; point D of the frontier has pictures of few
+classes here.
 """
 
 import io
