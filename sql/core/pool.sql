@@ -3,10 +3,10 @@ with pools as (
     select recipe, matching from raw.recipes where is_pool
 ),
 
-seen as (
+chosen as (
     select recipe, source, part, sample_id, wnid, similarity, image_similarity
-    from core.selection_seen
-    where reason is null and image_similarity is not null
+    from core.laionet
+    where image_similarity is not null
 ),
 
 images as (
@@ -24,7 +24,7 @@ final as (
         i.phash,
         s.similarity,
         s.image_similarity,
-    from seen as s
+    from chosen as s
     join pools as p using (recipe)
     join images as i using (source, sample_id)
     where rejection(i.status, i.error_class, p.matching, i.mode, i.width, i.height) is null
