@@ -203,7 +203,7 @@ def test_photographs_of_a_class_are_more_alike_than_those_of_two(real_data: Path
         made.publish(name, [], PART)
     for name in ("core.laionet", "core.removals"):
         made.publish(name, [])
-    made.make("core.set_images", "core.set_embeddings", "core.image_labels", "core.compared_images")
+    made.make("core.set_files", "core.set_images", "core.set_embeddings", "core.image_labels", "core.compared_images")
     made.make("core.class_similarity", "marts.intra_class_similarity")
 
     stored = made.rows(

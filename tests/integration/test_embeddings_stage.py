@@ -49,7 +49,7 @@ def test_a_content_is_embedded_once_and_a_new_encoder_or_set_alone(tmp_path: Pat
     world = World(tmp_path / "w", CONFIG | {"image_encoders": [LITE0], "image_sets": [one]})
     world.make("raw.synsets")
     world.publish("core.removals", [])
-    world.make("core.set_images", "core.set_embeddings")
+    world.make("core.set_files", "core.set_images", "core.set_embeddings")
     assert said(world)[0] == "2 pictures, 1 models: 0 are embedded already, 2 are not"
     rows = world.rows(
         "select image_id, readout, dimensions, profile, embedding, error from core_set_embeddings order by image_id"
@@ -66,7 +66,7 @@ def test_a_content_is_embedded_once_and_a_new_encoder_or_set_alone(tmp_path: Pat
 
     two = write_set(tmp_path / "two", {"c": plain, "d": other})
     world.config = world.config | {"image_sets": [one, two]}
-    world.make("core.set_images", "core.set_embeddings")
+    world.make("core.set_files", "core.set_images", "core.set_embeddings")
     assert said(world)[0] == "3 pictures, 1 models: 2 are embedded already, 1 are not"
     assert world.rows("select count(*), count(embedding) from core_set_embeddings") == [(5, 5)]
 
@@ -80,7 +80,7 @@ def test_a_content_is_embedded_once_and_a_new_encoder_or_set_alone(tmp_path: Pat
     ]
 
     world.publish("core.removals", [{"kind": "sha256", "value": hashlib.sha256(other).hexdigest(), "reason": "asked"}])
-    world.make("core.set_images", "core.set_embeddings")
+    world.make("core.set_files", "core.set_images", "core.set_embeddings")
     assert said(world)[0] == "2 pictures, 2 models: 2 are embedded already, 0 are not"
     assert (
         world.rows("select sha256, embedding is null, error from core_set_embeddings where image_id like '%d.jpg'")
@@ -97,7 +97,7 @@ def test_perceptual_hashes_are_those_of_the_fetcher(tmp_path: Path) -> None:
     world = World(tmp_path / "w", config)
     world.make("raw.synsets")
     world.publish("core.removals", [])
-    world.make("core.set_images")
+    world.make("core.set_files", "core.set_images")
     found = dict(world.rows("select sha256, phash from core_set_images"))
     expected = {sha256(c): inspect(c, min_pixels=1, max_pixels=10**9).phash for c in contents.values()}
     assert found == expected and None in found.values() and len(set(found.values())) == 5

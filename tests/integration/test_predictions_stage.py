@@ -178,7 +178,7 @@ def said(world: World) -> str:
 
 
 def test_local_sets_from_files_to_predictions(world: World) -> None:
-    world.make("core.set_images")
+    world.make("core.set_files", "core.set_images")
     judged = {
         (image_set, image_id.split("/")[1].removesuffix(".jpg")): (reason, conversions)
         for image_set, image_id, reason, conversions in world.rows(
@@ -247,7 +247,7 @@ def test_local_sets_from_files_to_predictions(world: World) -> None:
 
 def test_only_what_is_new_is_predicted(world: World) -> None:
     world.config["image_sets"] = world.config["image_sets"][1:]
-    world.make("core.set_images", "core.set_predictions")
+    world.make("core.set_files", "core.set_images", "core.set_predictions")
     before = world.rows("select * from core_set_predictions order by all")
     world.make("core.set_predictions")
     assert said(world) == "6 pictures, 1 models: 6 are predicted already, 0 are not"
@@ -256,7 +256,7 @@ def test_only_what_is_new_is_predicted(world: World) -> None:
     new = encoded(curated_picture(CLASSES[1], 8))
     (world.folder / "odd" / CLASSES[1]).mkdir()
     (world.folder / "odd" / CLASSES[1] / "new.jpg").write_bytes(new)
-    world.make("core.set_images", "core.set_predictions")
+    world.make("core.set_files", "core.set_images", "core.set_predictions")
     assert said(world) == "7 pictures, 1 models: 6 are predicted already, 1 are not"
     assert "to be predicted by lite0: 1 pictures" in world.logged
     rows = world.rows(f"select * from core_set_predictions where sha256 <> '{sha256(new)}' order by all")
@@ -284,11 +284,11 @@ def test_only_what_is_new_is_predicted(world: World) -> None:
 def test_what_was_removed_is_in_no_local_set(world: World) -> None:
     """By content: the file is the user's own and stays, the tables know neither content nor prediction of it."""
     world.config["image_sets"] = world.config["image_sets"][1:]
-    world.make("core.set_images", "core.set_predictions")
+    world.make("core.set_files", "core.set_images", "core.set_predictions")
     gone = sha256(odd_pictures()["plain"])
     (world.folder / "removals.csv").write_text(f"kind,value,reason\nsha256,{gone},copyright\n")
     world.config["images"] = {"removals": "./removals.csv"}
-    world.make("core.removals", "core.set_images", "core.set_predictions")
+    world.make("core.removals", "core.set_files", "core.set_images", "core.set_predictions")
     mine = "from {} where image_id like '%plain%' order by all"
     assert world.rows(f"select image_set, sha256, is_admitted, rejected_because {mine.format('core_set_images')}") == [
         (f"odd-{profile}", None, False, "removed") for profile in ("corrected", "paper")
@@ -300,7 +300,7 @@ def test_what_was_removed_is_in_no_local_set(world: World) -> None:
     for table in ("core_set_images", "core_set_predictions"):
         assert world.rows(f"select count(*) from {table} where sha256 = '{gone}'") == [(0,)]
     world.config["images"] = {}
-    world.make("core.removals", "core.set_images")
+    world.make("core.removals", "core.set_files", "core.set_images")
     assert world.rows("select count(*) from core_set_images where rejected_because = 'removed'") == [(2,)], "for good"
 
 
@@ -363,7 +363,14 @@ def test_a_part_of_the_store_from_bytes_to_predictions(world: World) -> None:
     ]
     world.publish("core.laionet", members)
     world.config["image_sets"] = []
-    world.make("raw.image_sets", "core.set_images", "core.set_predictions", "core.image_labels", "core.predictions")
+    world.make(
+        "raw.image_sets",
+        "core.set_files",
+        "core.set_images",
+        "core.set_predictions",
+        "core.image_labels",
+        "core.predictions",
+    )
     ids = {name: f"web/{i}" for i, name in enumerate(contents) if name != "small"}
     predicted = set(world.rows("select image_set, image_id from core_predictions where rank = 5"))
     assert predicted == {
@@ -475,7 +482,9 @@ def test_zero_shot_classes_are_those_of_the_taxonomy(tmp_path: Path) -> None:
     sets = [{"name": "noise", "layout": "imagefolder", "path": "./set"}]
     config = CONFIG | {"taxonomy": "./classes.txt", "predictors": predictors, "image_sets": sets}
     world = World(tmp_path, config)
-    world.make("raw.synsets", "staging.queries", "core.removals", "core.set_images", "core.set_predictions")
+    world.make(
+        "raw.synsets", "staging.queries", "core.removals", "core.set_files", "core.set_images", "core.set_predictions"
+    )
     rows = world.rows("select model, image_id, list(wnid order by wnid) from core_set_predictions group by all")
     assert len(rows) == 4
     assert all(sorted(wnids) == sorted([*cranes, *CLASSES[:2]]) for *_, wnids in rows)
@@ -493,13 +502,13 @@ def test_published_files_are_current_until_something_changes(world: World) -> No
         versions = Versions(pipeline.warehouse)
         return {step.name: versions.is_current(step, None) for step in pipeline.steps if step.name in tables}
 
-    tables = ("raw.image_sets", "raw.real_labels", "core.set_images", "core.set_predictions")
+    tables = ("raw.image_sets", "raw.real_labels", "core.set_files", "core.set_images", "core.set_predictions")
     world.config["image_sets"] = world.config["image_sets"][1:]
     world.make(*tables)
     assert current() == dict.fromkeys(tables, True)
     path = world.folder / "odd" / CLASSES[0] / "plain.jpg"
     path.write_bytes(path.read_bytes() + b"\0")
-    assert current() == dict.fromkeys(tables, True) | {"core.set_images": False}
+    assert current() == dict.fromkeys(tables, True) | {"core.set_files": False, "core.set_images": False}
     world.config["predictors"] = [{"name": "lite0", "model": "timm:tf_efficientnet_lite1"}]
     assert not current()["core.set_predictions"]
 
@@ -519,7 +528,7 @@ def test_photographs_through_the_bundled_models(tmp_path: Path, taxonomy: Path, 
         "image_sets": [{"name": "photos", "layout": "imagefolder", "path": str(photos)}],
     }
     world = World(tmp_path, config, taxonomy)
-    world.make("core.set_images")
+    world.make("core.set_files", "core.set_images")
     world.make("core.set_predictions")
     accuracy = world.rows("""
         with judged as (
