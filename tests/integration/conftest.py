@@ -18,6 +18,7 @@ from laionet_assets.settings import load_settings
 from laionet_assets.warehouse.catalog import open_catalog
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Warehouse
+from tests.integration import graph
 
 CONFIG = """
 warehouse: {warehouse}
@@ -102,10 +103,7 @@ def _own_dagster_home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LAIONET_CONFIG", raising=False)
 
 
-BASE = (
-    'key:"raw/synsets" or key:"staging/lemmas" or key:"staging/queries" or key:"core/query_embeddings" '
-    'or key:"raw/recipes" or key:"core/removals"'
-)
+BASE = " or ".join(f'key:"{key}"' for key in sorted(graph.keys(graph.BASE)))
 
 
 @pytest.fixture(scope="session")
