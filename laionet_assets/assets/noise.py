@@ -69,8 +69,8 @@ def _write_senses(specs: Sequence[ModelSpec], templates: Mapping[str, str], work
     import numpy as np
     import pyarrow as pa
 
-    wnids = [wnid for (wnid,) in work.connection.execute("select wnid from raw.synsets order by position").fetchall()]
-    senses = other_senses(wnids)
+    kept = "select distinct wnid from core.selection where reason is null order by all"
+    senses = other_senses([wnid for (wnid,) in work.connection.execute(kept).fetchall()])
     found: list[pa.Table] = []
     for spec in specs:
         queries = _vectors_by(work, "select wnid, embedding from core.query_embeddings where encoder = $1", spec.name)
