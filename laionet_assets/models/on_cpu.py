@@ -5,10 +5,11 @@ docs/decisions.md.
 """
 
 import copy
-import io
 import logging
+import tempfile
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from laionet_assets.models.packed import pack_linear_layers
@@ -66,13 +67,14 @@ def _in_onnx_runtime(module: "torch.nn.Module", example: "torch.Tensor") -> "Out
 
     if sum(tensor.nbytes for tensor in module.state_dict().values()) > _PROTOBUF_BYTES:
         return None
-    exported = io.BytesIO()
-    with warnings.catch_warnings():  # of what tracing takes for constant: the comparison with torch decides
-        warnings.simplefilter("ignore")
-        torch.onnx.export(module, (example,), exported, dynamo=False, input_names=["pictures"])
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session: Any = onnxruntime.InferenceSession(exported.getvalue(), options, providers=["CPUExecutionProvider"])
+    with tempfile.TemporaryDirectory(prefix="laionet-") as folder:
+        exported = str(Path(folder) / "model.onnx")
+        with warnings.catch_warnings():  # of what tracing takes for constant: the comparison with torch decides
+            warnings.simplefilter("ignore")
+            torch.onnx.export(module, (example,), exported, dynamo=False, input_names=["pictures"])
+        session: Any = onnxruntime.InferenceSession(exported, options, providers=["CPUExecutionProvider"])
     size = len(example)
 
     def outputs(batch: torch.Tensor) -> torch.Tensor:

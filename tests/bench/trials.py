@@ -183,20 +183,18 @@ def _compiled(module: Any, **how: Any) -> Run:
 
 
 def _in_onnx(module: Any, example: Batch, **how: Any) -> Run:
-    import io
+    import tempfile
 
     import onnxruntime
     import torch
 
-    exported = io.BytesIO()
     example = tuple(tensor.contiguous() for tensor in example)
-    if how["dynamo"]:
-        torch.onnx.export(module, example, **how).save(exported)
-    else:
-        torch.onnx.export(module, example, exported, **how)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(exported.getvalue(), options, providers=["CPUExecutionProvider"])
+    with tempfile.TemporaryDirectory() as folder:
+        file = f"{folder}/model.onnx"
+        torch.onnx.export(module, example, file, **how)
+        session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     names = [each.name for each in session.get_inputs()]
     return lambda batch: session.run(
         None, {name: np.ascontiguousarray(tensor.numpy()) for name, tensor in zip(names, batch, strict=True)}
