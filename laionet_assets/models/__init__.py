@@ -3,5 +3,6 @@
 Belongs here: which model is named and in which role (`spec`), where its weights come from and that they are no more
 than tensors (`weights`), the text towers of three libraries and the loop that embeds texts with one (`text_towers`,
 `text_encoder`), the texts of each class in zero-shot prediction (`prompts`), and what makes a model fast on a CPU
-(`packed`, `fused`, `preparing`). Does not belong here: what is done with the outputs (`encoders`, `predictors`, `ocr`).
+(`on_cpu`, `packed`, `preparing`). Does not belong here: what is done with the outputs (`encoders`, `predictors`,
+`ocr`).
 """

@@ -36,7 +36,8 @@ def precision_of(spec: ModelSpec, device: "torch.device") -> "torch.dtype":
 def torch_threads(threads: int) -> Iterator[None]:
     """While it lasts, torch computes with so many threads here: for small work several cost more than they give.
 
-    Measured on two busy cores: fusing the three bundled models takes 13 cpu-seconds with two threads, 2 with one.
+    Measured on two busy cores: a forward pass or two of the three bundled models takes 13 cpu-seconds with two threads,
+    2 with one.
     """
     import torch
 

@@ -40,7 +40,7 @@ class Forward:
     ) -> None:
         import torch
 
-        from laionet_assets.models.fused import faster_on_cpu
+        from laionet_assets.models.on_cpu import faster_on_cpu
 
         self._spec = spec
         self._finish = finish
@@ -49,11 +49,12 @@ class Forward:
         self._dtype = precision_of(spec, self.device)
         self.batch_pictures = BATCH_PICTURES[self.device.type]
         self._turn = threading.Lock()
-        module = module.float().eval().requires_grad_(False)
+        module = module.float().eval().requires_grad_(False).to(self.device)
+        self._module: Callable[[torch.Tensor], torch.Tensor] = module
         if self.device.type == "cpu" and self._dtype == torch.float32:
             with torch_threads(1):
-                module = faster_on_cpu(module, torch.stack([prepare(picture) for picture in _noise(2)]))
-        self._module = module.to(self.device)
+                example = torch.stack([prepare(picture) for picture in _noise(self.batch_pictures)])
+                self._module = faster_on_cpu(module, example)
 
     def outputs(self, inputs: Sequence["torch.Tensor"]) -> list[NDArray[np.float32]]:
         """One vector an input, in their order, which may differ in shape. May be called from several threads at once.

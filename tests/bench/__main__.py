@@ -29,6 +29,7 @@ def stages() -> Mapping[str, Callable[[Options], Section]]:
         runs,
         selection,
         similarity,
+        trials,
     )
 
     return {
@@ -43,6 +44,7 @@ def stages() -> Mapping[str, Callable[[Options], Section]]:
         "fetching": fetching.fetching,
         "predicting": predicting.predicting,
         "photographs": photographs.photographs,
+        "trials": trials.trials,
         "planning": planning.planning,
         "sample": runs.sample,
         "real": runs.real,

@@ -76,7 +76,7 @@ def predicting(options: Options) -> Section:
             " each picture decoded again for each model, models as timm builds them, torch's own threads. A picture here is"
             f" one picture through all {len(MODELS)} models.\n\n"
             f"* Floor: every picture decoded once, and each model's forward passes alone on tensors held in memory; the same"
-            f" models as ours (normalisation and activations fused), the same batches, {WORKERS} threads. It leaves out"
+            f" models as ours (in ONNX Runtime), the same batches, {WORKERS} threads. It leaves out"
             " *preparing* (resize, crop, normalise, for each model; bit for bit as timm does it), which no prediction can do"
             " without; the distance to *decode, prepare and forward alone* stands beside the target.\n"
             f"* Ours and the pieces take turns, slice by slice ({min(pictures, SLICE_PICTURES)} pictures); of {repeats}"
@@ -140,7 +140,7 @@ def predict_in_turns(drawn: Path, published_pictures: int, repeats: int) -> Both
     """Ours and each piece of the work, slice by slice; every other time in the other order."""
     import torch
 
-    from laionet_assets.models.fused import faster_on_cpu
+    from laionet_assets.models.on_cpu import faster_on_cpu
     from laionet_assets.pictures.reading import read_picture
     from laionet_assets.predictors import load_predictor, predict_stream
     from laionet_assets.predictors.classifiers import timm_head
@@ -148,11 +148,11 @@ def predict_in_turns(drawn: Path, published_pictures: int, repeats: int) -> Both
     files: list[bytes] = pickle.loads(drawn.read_bytes())
     predictors = [load_predictor(spec, classes=CLASSES) for spec in specs()]
     heads = [timm_head(spec, CLASSES) for spec in specs()]
+    size = min(predictor.batch_pictures for predictor in predictors)
     modules = []
     for head in heads:
-        inputs = torch.stack([head.prepare(read_picture(file).image) for file in files[:2]])
+        inputs = torch.stack([head.prepare(read_picture(file).image) for file in files[:size]])
         modules.append(faster_on_cpu(head.module.float().eval().requires_grad_(False), inputs))
-    size = min(predictor.batch_pictures for predictor in predictors)
     best: dict[str, list[list[str]]] = {}
 
     def ours(part: Sequence[bytes]) -> None:
@@ -253,7 +253,7 @@ def _stacked(tensors: "Sequence[torch.Tensor]") -> "torch.Tensor":
     return torch.stack(list(tensors)).contiguous(memory_format=torch.channels_last)
 
 
-def _forward(module: "torch.nn.Module", batch: "torch.Tensor") -> None:
+def _forward(module: Callable[["torch.Tensor"], "torch.Tensor"], batch: "torch.Tensor") -> None:
     import torch
 
     with torch.inference_mode():

@@ -104,7 +104,7 @@ class TestBundledModels:
 
     @pytest.mark.parametrize("model", LITE)
     def test_scores_are_timms_own(self, model: str) -> None:
-        """Folding and fusing change nothing: probabilities are those of the model as timm builds it."""
+        """What makes it fast changes nothing: probabilities are those of the model as timm builds it."""
         images = [draw() for draw in DRAWN.values()]
         net, transform = timms_own(model)
         with torch.inference_mode():
