@@ -91,3 +91,5 @@ def test_the_whole_paper_is_one_file(monkeypatch: pytest.MonkeyPatch) -> None:
     frequencies = [each.selection_frequency for each in settings.image_sets if each.layout == "imagenetv2"]
     assert frequencies == [0.73, 0.85, 0.93]
     assert {each.layout for each in settings.image_sets} == {"ilsvrc2012-val", "imagenetv2", "imagefolder"}
+    assert [each.name for each in settings.image_sets if each.captions] == ["imagenet-captions"]
+    assert settings.neighbours is not None and settings.neighbours.over == "all"
