@@ -242,7 +242,7 @@ def _vectors(spec: ModelSpec, work: Work, wanted: int) -> "Iterator[Batch]":
             if number is not None:
                 found[i] = of_piece(number)[places[i]]
         known = rows["embedding"].combine_chunks()
-        in_table = [i for i in np.flatnonzero(known.is_valid()) if i not in found]
+        in_table = [i for i in np.flatnonzero(known.is_valid()).tolist() if i not in found]
         if in_table:
             found |= dict(zip(in_table, matrix(known.take(pa.array(in_table))), strict=True))
         missing = [i for i in range(len(rows)) if i not in found]
