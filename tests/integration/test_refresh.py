@@ -61,8 +61,8 @@ def test_base_first_then_parts_then_only_what_is_new(
     assert asked[0][1] == BASE
     waiting = OF_NO_PART - asked[1][1]
     wanted = {
-        "core/set_images", "core/set_predictions", "core/set_embeddings", "core/unreadable_sets",
-        "raw/published_correctness",
+        "core/set_predictions", "core/set_query_similarity", "core/text_ranks", "core/unreadable_sets",
+        "marts/text_rank", "raw/published_correctness",
     }  # fmt: skip
     assert waiting == wanted, "they read the others"
     assert instance.get_dynamic_partitions(PARTS.name) == ["web/part-00000", "web/part-00001"]
