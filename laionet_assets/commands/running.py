@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from laionet_assets.assets.batches import batches, range_tags
 from laionet_assets.assets.build import asset_key, table_name
 from laionet_assets.assets.housekeeping import keep_house
 from laionet_assets.assets.partitions import PARTS
@@ -143,14 +144,15 @@ def _execute(
     ) as progress:
         bar = progress.add_task("materializing", total=len(left))
 
-        def listen(event: Any, part: PartKey | None, run_id: str) -> None:
+        def listen(event: Any, parts: Sequence[PartKey | None], run_id: str) -> None:
             if event.event_type == dg.DagsterEventType.STEP_START:
-                task = Task(event.node_name.replace("__", "."), part)
-                progress.update(bar, description=escape(inert(str(task))))
+                name = event.node_name.replace("__", ".")
+                told = str(Task(name, parts[0])) if len(parts) == 1 else f"{name} ({len(parts):,} parts)"
+                progress.update(bar, description=escape(inert(told)))
                 if not console.is_terminal:
-                    tell(console, " ", str(task))
+                    tell(console, " ", told)
             elif event.event_type == dg.DagsterEventType.STEP_SUCCESS:
-                progress.advance(bar)
+                progress.advance(bar, len(parts))
             elif (pool := _pool_waited_for(event)) is not None:
                 wait_for_pool(
                     instance,
@@ -160,14 +162,17 @@ def _execute(
                     tables=tables,
                     say=partial(tell, console, " "),
                 )
-            record(event, part, tally)
+            record(event, parts, tally)
 
         while left:
             phase = phases(left, pipeline.steps)[0]
-            tried = {Task(name, part) for part, names in phase for name in names}
-            for part, names in phase:
-                with _no_longer_than(pipeline.settings.refresh.longest_run_hours, part, names):
-                    _execute_run(defs, instance, part, names, listen, tally, force=force)
+            tried: set[Task] = set()
+            for parts, names in batches(phase, pipeline.warehouse, instance.get_dynamic_partitions(PARTS.name or "")):
+                with _no_longer_than(pipeline.settings.refresh.longest_run_hours, parts, names):
+                    _execute_run(defs, instance, parts, names, listen, tally, force=force)
+                asked = {Task(name, part) for part in parts for name in names}
+                told = asked & {*tally.done, *tally.failures}
+                tried |= told if len(parts) > 1 and told else asked
             left = [task for task in left if task not in tried]
             if times_overtaken < MOST_TIMES_OVERTAKEN and (again := _overtaken(pipeline, {*left, *tally.unmade}, plan)):
                 times_overtaken += 1
@@ -177,11 +182,13 @@ def _execute(
 
 
 @contextmanager
-def _no_longer_than(hours: float, part: PartKey | None, names: Sequence[str]) -> Iterator[None]:
+def _no_longer_than(hours: float, parts: Sequence[PartKey | None], names: Sequence[str]) -> Iterator[None]:
     """Within the block, a run that hangs is ended: TERM interrupts it, as a person would."""
 
     def end() -> None:
-        run = f"the run of {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}{f' {part.key}' if part else ''}"
+        of_parts = f" {parts[0].key}" if parts[0] else ""
+        more = f" and {len(parts) - 1:,} more parts" if len(parts) > 1 else ""
+        run = f"the run of {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}{of_parts}{more}"
         said = f"laionet: {run} takes longer than refresh.longest_run_hours ({hours:g}): ended"
         print(inert(said), file=sys.stderr, flush=True)
         os.kill(os.getpid(), signal.SIGTERM)
@@ -222,9 +229,9 @@ def _overtaken(pipeline: Pipeline, known: Collection[Task], plan: Callable[..., 
 def _execute_run(
     defs: dg.Definitions,
     instance: dg.DagsterInstance,
-    part: PartKey | None,
+    parts: Sequence[PartKey | None],
     names: Sequence[str],
-    listen: Callable[[Any, PartKey | None, str], None],
+    listen: Callable[[Any, Sequence[PartKey | None], str], None],
     tally: Tally,
     *,
     force: bool,
@@ -232,7 +239,7 @@ def _execute_run(
     """One Dagster run in this process. What fails in it is told by its events."""
     run_id = str(uuid.uuid4())
     instance.add_event_listener(
-        run_id, lambda entry: listen(entry.dagster_event, part, run_id) if entry.dagster_event is not None else None
+        run_id, lambda entry: listen(entry.dagster_event, parts, run_id) if entry.dagster_event is not None else None
     )
     config = {"ops": {asset_key(name).to_python_identifier(): {"config": {"force": True}} for name in names}}
     failures = len(tally.failures)
@@ -240,14 +247,14 @@ def _execute_run(
         run_id=run_id,
         instance=instance,
         asset_selection=[asset_key(name) for name in names],
-        partition_key=part.key if part else None,
+        partition_key=parts[0].key if len(parts) == 1 and parts[0] else None,
         run_config={**QUIET, **config} if force else QUIET,
-        tags=Process.this().tags,
+        tags={**Process.this().tags, **range_tags(parts)},
         raise_on_error=False,
     )
     if tally.is_interrupted or is_told_to_end():
         raise KeyboardInterrupt
     if not result.success and len(tally.failures) == failures:
-        for task in (Task(name, part) for name in names):
+        for task in (Task(name, part) for part in parts for name in names):
             if task not in tally.done:
                 tally.failures[task] = f"run {run_id} ended without making it; see it in the UI: laionet ui"
