@@ -60,11 +60,13 @@ def _chunks(
 ) -> Iterator[list[PartKey]]:
     """Neighbours in Dagster's order, not too many and not too large."""
     chunk: list[PartKey] = []
+    size = 0
     for part in parts:
         is_next = not chunk or order[part.key] == order[chunk[-1].key] + 1
-        if not is_next or len(chunk) == MOST_PARTS or sum(map(sizes.__getitem__, [*chunk, part])) > MOST_BYTES:
+        if not is_next or len(chunk) == MOST_PARTS or size + sizes[part] > MOST_BYTES:
             yield chunk
-            chunk = []
+            chunk, size = [], 0
         chunk.append(part)
+        size += sizes[part]
     if chunk:
         yield chunk

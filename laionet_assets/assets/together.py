@@ -5,7 +5,7 @@ Belongs here: a table of several parts at once. Does not belong here: one part, 
 which parts are made together (`batches`).
 
 A SQL model of a part is a SELECT that treats the rows of each (source, part) apart, so that of several parts it gives
-the rows of each (tests/unit/sql/test_parts_apart.py). Its rows stand in memory once, are audited, and become a file a
+the rows of each (tests/unit/assets/test_together.py). Its rows stand in memory once, are audited, and become a file a
 part. A part that cannot be made, or breaks a blocking rule, is found by halves and taken out; the others go on.
 """
 
@@ -17,7 +17,7 @@ import duckdb
 
 from laionet_assets.assets.audits import Audit, keep_audit
 from laionet_assets.assets.failures import is_transient
-from laionet_assets.assets.publishing import AUDITED, Published, preview_of, tell_catalog
+from laionet_assets.assets.publishing import AUDITED, Published, make, preview_of, tell_catalog
 from laionet_assets.assets.steps import Step, Work
 from laionet_assets.assets.versions import Versions
 from laionet_assets.quality.data_docs import DocsTarget
@@ -36,11 +36,14 @@ Made = Mapping[PartKey, Published | Exception]
 
 
 def make_together(warehouse: Warehouse, step: Step, parts: Sequence[PartKey], *, log: Callable[[str], None]) -> Made:
-    """Make a table of several parts, and publish each whose blocking checks pass.
+    """Make a table of several parts, and publish each whose blocking checks pass. A table whose rows do not say of
+    which part they are (`source`, `part`) is made one part after the other.
 
     What is wrong with one part is its own outcome. Faults of the network or the object store are raised: a retry may
     help.
     """
+    if not {"source", "part"} <= set(step.model.table.column_names):
+        return {part: _made_alone(warehouse, step, part, log) for part in parts}
     versions = Versions(warehouse)
     made: dict[PartKey, Published | Exception] = {}
     ready = []
@@ -59,6 +62,15 @@ def make_together(warehouse: Warehouse, step: Step, parts: Sequence[PartKey], *,
         made.update(_by_halves(warehouse, step, ready, stamps, labels, log))
         tell_catalog(warehouse, step)
     return made
+
+
+def _made_alone(warehouse: Warehouse, step: Step, part: PartKey, log: Callable[[str], None]) -> Published | Exception:
+    try:
+        return make(warehouse, step, part, log=log)
+    except Exception as error:
+        if is_transient(error):
+            raise
+        return error
 
 
 def _by_halves(
