@@ -39,12 +39,12 @@ def batches(phase: Sequence[Run], warehouse: Warehouse, known: Sequence[str]) ->
         else:
             single.append(([part], names))
     sizes = {part: entry.size_bytes for part, entry in register.items()}
-    for names, parts in small.items():
+    for tables, parts in small.items():
         for chunk in _chunks(sorted(parts, key=lambda part: order[part.key]), order, sizes):
             if len(chunk) < FEWEST_PARTS:
-                single += [([part], list(names)) for part in chunk]
+                single += [([part], list(tables)) for part in chunk]
             else:
-                single.append((chunk, list(names)))
+                single.append((chunk, list(tables)))
     return single
 
 

@@ -160,17 +160,17 @@ def _several(
     for outcome in _all_outcomes([each for each in made.values() if isinstance(each, Published)]):
         yield check_result(outcome, asset_key=key, partition=f"{len(parts)} parts")
     if failures:
-        for part, each in metadata.items():
+        for part, told_of_part in metadata.items():
             tags = {DATA_VERSION_TAG: done[part].version}
-            context.log_event(dg.AssetMaterialization(key, partition=part.key, metadata=each, tags=tags))
+            context.log_event(dg.AssetMaterialization(key, partition=part.key, metadata=told_of_part, tags=tags))
         raise dg.Failure(
             f"{len(failures)} of {len(parts)} parts failed: {', '.join(sorted(failures))}\n"
             + "\n".join(failures[name] for name in sorted(failures)),
             metadata={FAILED_PARTS: dg.MetadataValue.json(failures)},
             allow_retries=False,
         )
-    for part, each in metadata.items():
-        context.add_asset_metadata(each, asset_key=key, partition_key=part.key)
+    for part, told_of_part in metadata.items():
+        context.add_asset_metadata(told_of_part, asset_key=key, partition_key=part.key)
     yield dg.MaterializeResult(
         asset_key=key, data_version=dg.DataVersion(digest(*(done[part].version for part in sorted(done))))
     )

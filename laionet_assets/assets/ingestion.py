@@ -121,6 +121,22 @@ def source_views(settings: Settings) -> Mapping[str, SourceView]:
     return {"raw.pairs": pairs}
 
 
+def untagged_sources(settings: Settings, warehouse: Warehouse) -> list[str]:
+    """Sources without a column of safety tags, of which recipes take no row for that; what to do, a sentence each."""
+    strict = [recipe.name for recipe in settings.recipes if "UNKNOWN" not in recipe.nsfw]
+    if not strict or not warehouse.is_published(PARTS_TABLE):
+        return []
+    tagged: dict[str, bool] = {}
+    for record in _records(warehouse):
+        tagged[record.source] = tagged.get(record.source, False) or record.resolution.has("nsfw")
+    return [
+        f"source {source}: its files have no safety tags, and without UNKNOWN in `nsfw` a recipe takes tagged rows "
+        f"alone: none of them is in LAIONet by {', '.join(strict)}; add UNKNOWN there to take rows without a tag"
+        for source, has_tags in sorted(tagged.items())
+        if not has_tags
+    ]
+
+
 def _assert_recorded(records: Sequence[PartRecord], parts: Collection[PartKey]) -> None:
     """Raise UserError if raw.parts is from before files were read as they are now."""
     lacking = sorted({part.key for part in parts} - {PartKey(each.source, each.part).key for each in records})

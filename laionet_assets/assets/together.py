@@ -23,7 +23,7 @@ from laionet_assets.assets.versions import Versions
 from laionet_assets.quality.data_docs import DocsTarget
 from laionet_assets.quality.expectations import Expectation
 from laionet_assets.quality.validate import Outcome, validate
-from laionet_assets.sqlmodels.check import assert_columns, create_macros, produced_columns
+from laionet_assets.sqlmodels.binding import assert_columns, create_macros, produced_columns
 from laionet_assets.warehouse.lake import Staged
 from laionet_assets.warehouse.rows import documented_select, write_select
 from laionet_assets.warehouse.sql import identifier, literal, literals

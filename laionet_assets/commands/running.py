@@ -1,6 +1,7 @@
 """`laionet run`: Dagster runs from the command line, with a progress display."""
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -8,7 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from fnmatch import fnmatch
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from laionet_assets.assets.batches import batches, range_tags
-from laionet_assets.assets.build import asset_key, table_name
+from laionet_assets.assets.build import GROUPS, asset_key, group_name, table_name
 from laionet_assets.assets.housekeeping import keep_house
+from laionet_assets.assets.ingestion import untagged_sources
 from laionet_assets.assets.partitions import PARTS
 from laionet_assets.assets.parts import sync_parts
 from laionet_assets.assets.pipeline import Pipeline, build_pipeline
@@ -76,6 +78,8 @@ def run_pipeline(
             tell(console, "note", done)
         _execute(defs, instance, pipeline, plan, tally, console, force=force)
     refresh_catalog(pipeline.warehouse)
+    for note in untagged_sources(settings, pipeline.warehouse):
+        tell(console, "note", note)
     summarize(console, pipeline, tally, time.monotonic() - started, parts=len(wanted))
     if synced.problems:
         tell(
@@ -88,13 +92,15 @@ def run_pipeline(
 
 
 def selected_tables(defs: dg.Definitions, pipeline: Pipeline, select: str | None) -> set[str]:
-    """Names of the tables that a selection in Dagster's syntax names; all without one. Raises UserError."""
+    """Names of the tables that a selection names, in Dagster's syntax or as `in_dagsters_syntax` reads it; all without
+    one. Raises UserError.
+    """
     graph = defs.resolve_asset_graph()
     every = set(map(table_name, graph.get_all_asset_keys()))
     if select is None:
         return every
     try:
-        chosen = dg.AssetSelection.from_string(select).resolve(graph)
+        chosen = dg.AssetSelection.from_string(in_dagsters_syntax(select, every)).resolve(graph)
     except Exception as error:  # Dagster raises several kinds for bad syntax and for unknown keys
         raise UserError(f"--select {select!r}: {error}") from None
     if not chosen:
@@ -102,18 +108,43 @@ def selected_tables(defs: dg.Definitions, pipeline: Pipeline, select: str | None
     return set(map(table_name, chosen))
 
 
+def in_dagsters_syntax(select: str, tables: Collection[str]) -> str:
+    """A selection with tables as SQL names them (`core.laionet`) as keys, and groups without their numbers
+    (`group:laionet`) with them. What is quoted stays.
+    """
+
+    def key(match: re.Match[str]) -> str:
+        return match[0] if match[1] or match[2] not in tables else f'key:"{match[2].replace(".", "/")}"'
+
+    def group(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        return f'group:"{group_name(name)}"' if name in GROUPS else match[0]
+
+    with_groups = re.sub(r'\bgroup:(?:"(\w+)"|(\w+))', group, select)
+    return re.sub(r'("[^"]*")|(?:\bkey:)?(\b\w+\.\w+\b)', key, with_groups)
+
+
 def chosen_parts(present: Collection[PartKey], patterns: Sequence[str]) -> list[PartKey]:
-    """Parts whose name or key matches a pattern; all without patterns. Raises UserError if a pattern matches none."""
+    """Parts whose name or key is a pattern, or else matches it, or else one of those that commas in it separate; all
+    without patterns. Raises UserError if a pattern matches none.
+    """
     if not patterns:
         return sorted(present)
     chosen: set[PartKey] = set()
     for pattern in patterns:
-        found = [part for part in present if fnmatch(part.part, pattern) or fnmatch(part.key, pattern)]
-        if not found:
-            listing = ", ".join(part.key for part in sorted(present)[:20]) + (", ..." if len(present) > 20 else "")
-            raise UserError(f"--parts {pattern!r} matches no part; expected some of: {listing or 'none is there'}")
-        chosen.update(found)
+        pieces = [piece.strip() for piece in pattern.split(",") if piece.strip()] or [pattern]
+        for piece in [pattern] if len(pieces) == 1 or _parts_called(pattern, present) else pieces:
+            found = _parts_called(piece, present)
+            if not found:
+                listing = ", ".join(part.key for part in sorted(present)[:20]) + (", ..." if len(present) > 20 else "")
+                raise UserError(f"--parts {piece!r} matches no part; expected some of: {listing or 'none is there'}")
+            chosen.update(found)
     return sorted(chosen)
+
+
+def _parts_called(pattern: str, present: Collection[PartKey]) -> list[PartKey]:
+    exact = [part for part in present if pattern in (part.part, part.key)]
+    return exact or [part for part in present if fnmatchcase(part.part, pattern) or fnmatchcase(part.key, pattern)]
 
 
 def _execute(
