@@ -22,7 +22,7 @@ from laionet_assets.assets.steps import Step, Work
 from laionet_assets.assets.versions import Versions
 from laionet_assets.quality.data_docs import DocsTarget
 from laionet_assets.quality.expectations import Expectation
-from laionet_assets.quality.validate import Outcome, validate
+from laionet_assets.quality.validate import SAMPLE_SIZE, Outcome, validate
 from laionet_assets.sqlmodels.binding import assert_columns, create_macros, produced_columns
 from laionet_assets.warehouse.lake import Staged
 from laionet_assets.warehouse.rows import documented_select, write_select
@@ -221,9 +221,17 @@ def _audit(
     counted = connection.execute(f"select source, part, count(*) from {identifier(AUDITED)} group by all").fetchall()
     counts = {PartKey(name, part): rows for name, part, rows in counted}
     found = validate(connection, AUDITED, step.model.expectations, suite=step.name)
-    failing = [outcome.expectation for outcome in found if not outcome.passed]
-    broken = _offenders(warehouse, connection, step, source, parts, failing) if failing else {}
-    _show(connection, source)
+    broken: dict[tuple[PartKey, str], Outcome] = {}
+    failing = []
+    for outcome in found:
+        told = None if outcome.passed else _named_offenders(connection, outcome)
+        if told is not None:
+            broken.update(told)
+        elif not outcome.passed:
+            failing.append(outcome.expectation)
+    if failing:
+        broken.update(_offenders(warehouse, connection, step, source, parts, failing))
+        _show(connection, source)
     held = {
         outcome.expectation.name: outcome
         if outcome.passed
@@ -236,6 +244,25 @@ def _audit(
         )
         for part in parts
     }, counts
+
+
+def _named_offenders(
+    connection: duckdb.DuckDBPyConnection, outcome: Outcome
+) -> dict[tuple[PartKey, str], Outcome] | None:
+    """The outcomes of the parts that break a rule, if the rows that break it say of which part they are."""
+    query = str(outcome.expectation.kwargs.get("query", "")).replace("{batch}", identifier(AUDITED))
+    if outcome.expectation.type != "unexpected_rows" or outcome.error is not None:
+        return None
+    names = [name for name, *_ in connection.execute(f"describe {query}").fetchall()]
+    if not {"source", "part"} <= set(names):
+        return None
+    rows = connection.execute(
+        f"select source, part, count(*), list(found)[:{SAMPLE_SIZE}] from ({query}\n) as found group by source, part"
+    ).fetchall()
+    return {
+        (PartKey(source, part), outcome.expectation.name): replace(outcome, unexpected=count, sample=tuple(sample))
+        for source, part, count, sample in rows
+    }
 
 
 def _offenders(
