@@ -67,7 +67,7 @@ def run(
         from laionet_assets.commands.running import run_pipeline
 
         with guarded():
-            return run_pipeline(config, select=select, parts=_listed(parts), force=force)
+            return run_pipeline(config, select=select, parts=parts or [], force=force)
 
     _exit_with(work)
 

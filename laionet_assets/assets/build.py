@@ -6,23 +6,28 @@ Dagster would skip what comes after it in the same run, and a check that a run d
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from pydantic import Field
 
-from laionet_assets.assets.failures import transient_faults_retried, user_errors_shown
+from laionet_assets.assets.failures import FAILED_PARTS, transient_faults_retried, user_errors_shown, with_traceback
 from laionet_assets.assets.partitions import PARTS
-from laionet_assets.assets.planning import is_stale
+from laionet_assets.assets.planning import is_stale, is_stale_by
 from laionet_assets.assets.publishing import Published, make, standing
 from laionet_assets.assets.steps import Step
+from laionet_assets.assets.together import make_together
+from laionet_assets.assets.versions import Versions
 from laionet_assets.errors import UserError
 from laionet_assets.quality.asset_checks import check_result, check_specs, describe_failures
+from laionet_assets.quality.validate import Outcome
 from laionet_assets.warehouse.catalog import refresh_catalog
 from laionet_assets.warehouse.resource import WarehouseResource
 from laionet_assets.warehouse.table import PartKey
-from laionet_assets.warehouse.warehouse import Warehouse
+from laionet_assets.warehouse.warehouse import Warehouse, digest
 
 GROUPS = ("sources", "taxonomy", "matching", "similarity", "images", "laionet", "predictions", "marts")
 """Stages in pipeline order; their number goes into the name of the group, because the UI sorts groups by name."""
@@ -80,7 +85,11 @@ def build_asset(step: Step, open_warehouse: OpenWarehouse, *, is_last: bool = Fa
         pool=step.pool,
     )
     def table(context: dg.AssetExecutionContext, config: MakeConfig, warehouse: WarehouseResource) -> Iterator[Any]:
-        part = PartKey.parse(context.partition_key) if step.is_partitioned else None
+        parts = [PartKey.parse(partition) for partition in context.partition_keys] if step.is_partitioned else []
+        if len(parts) > 1:
+            yield from _several(context, step, open_warehouse(warehouse), parts, force=config.force)
+            return
+        part = parts[0] if parts else None
         started = time.monotonic()
         opened = open_warehouse(warehouse)
         with transient_faults_retried(), user_errors_shown():
@@ -113,6 +122,73 @@ def build_asset(step: Step, open_warehouse: OpenWarehouse, *, is_last: bool = Fa
         )
 
     return table
+
+
+def _several(
+    context: dg.AssetExecutionContext, step: Step, opened: Warehouse, parts: Sequence[PartKey], *, force: bool
+) -> Iterator[Any]:
+    """Several parts of a table, made together. Parts that fail are told by name, each with its message; the others are
+    materialized though the step fails, so that what reads them can be asked for.
+    """
+    key, started = asset_key(step.name), time.monotonic()
+    with transient_faults_retried(), user_errors_shown():
+        for part in parts:
+            step.look(opened, part)
+        versions = Versions(opened)
+        stale = [part for part in parts if force or is_stale_by(versions, opened, step, part)]
+        made = dict(make_together(opened, step, stale, log=context.log.info)) if stale else {}
+        made |= {part: standing(opened, step, part) for part in parts if part not in made}
+    seconds = round((time.monotonic() - started) / len(parts), 3)
+    done: dict[PartKey, Published] = {}
+    failures: dict[str, str] = {}
+    for part, each in made.items():
+        if isinstance(each, Published) and each.is_published:
+            done[part] = each
+        elif isinstance(each, Published):
+            told = describe_failures(each.outcomes, table=step.name, partition=part.key, stands=part not in stale)
+            kept = f"\nThe rejected rows are kept in {each.rejected}." if each.rejected else ""
+            failures[part.key] = told + kept
+        else:
+            failures[part.key] = str(each) if isinstance(each, UserError) else with_traceback(each)
+    statuses = {
+        part: MADE if part in stale else AUDITED if each.is_audited_now else UP_TO_DATE for part, each in done.items()
+    }
+    metadata = {
+        part: {"status": statuses[part], "seconds": seconds, **_result_metadata(opened, step, part, each)}
+        for part, each in done.items()
+    }
+    for outcome in _all_outcomes([each for each in made.values() if isinstance(each, Published)]):
+        yield check_result(outcome, asset_key=key, partition=f"{len(parts)} parts")
+    if failures:
+        for part, told_of_part in metadata.items():
+            tags = {DATA_VERSION_TAG: done[part].version}
+            context.log_event(dg.AssetMaterialization(key, partition=part.key, metadata=told_of_part, tags=tags))
+        raise dg.Failure(
+            f"{len(failures)} of {len(parts)} parts failed: {', '.join(sorted(failures))}\n"
+            + "\n".join(failures[name] for name in sorted(failures)),
+            metadata={FAILED_PARTS: dg.MetadataValue.json(failures)},
+            allow_retries=False,
+        )
+    for part, told_of_part in metadata.items():
+        context.add_asset_metadata(told_of_part, asset_key=key, partition_key=part.key)
+    yield dg.MaterializeResult(
+        asset_key=key, data_version=dg.DataVersion(digest(*(done[part].version for part in sorted(done))))
+    )
+
+
+def _all_outcomes(published: Sequence[Published]) -> Iterator[Outcome]:
+    """Of each check, what it found of several parts: an outcome that has not passed, if any, and how many rows broke
+    it.
+    """
+    for of_parts in zip(*(each.outcomes for each in published), strict=True):
+        worst = min(of_parts, key=lambda outcome: outcome.passed)
+        broken = [outcome.unexpected for outcome in of_parts if outcome.unexpected is not None]
+        yield replace(
+            worst,
+            rows=sum(outcome.rows or 0 for outcome in of_parts),
+            unexpected=sum(broken) if broken else None,
+            unexpected_percent=None,
+        )
 
 
 def _description(step: Step) -> str:

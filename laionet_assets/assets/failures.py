@@ -3,6 +3,7 @@
 Belongs here: errors on their way through Dagster. Does not belong here: raising them.
 """
 
+import traceback
 from typing import Any
 
 import dagster as dg
@@ -11,6 +12,8 @@ from laionet_assets.errors import UserError, cause_of
 
 MAX_RETRIES = 3
 RETRY_SECONDS = 10
+FAILED_PARTS = "failed_parts"
+"""Metadata of a failed step of several parts: the message of each part that failed, by its key."""
 
 
 class user_errors_shown:
@@ -65,6 +68,11 @@ def failure_message(data: Any) -> str:
         return "failed without a message"
     own = [each.message.strip() for each in errors[:-1] if not (each.cls_name or "").startswith(_WRAPPERS)]
     return "\n".join([*own, errors[-1].to_string()])
+
+
+def with_traceback(error: BaseException) -> str:
+    """An error that is not the user's, with its traceback."""
+    return "".join(traceback.format_exception(error)).strip()
 
 
 _WRAPPERS = ("Dagster", "RetryRequested")

@@ -24,7 +24,7 @@ from laionet_assets.sources import (
 from laionet_assets.sqlmodels.loader import Project
 from laionet_assets.warehouse.sql import literals
 from laionet_assets.warehouse.table import PartKey
-from laionet_assets.warehouse.warehouse import SourceView, Warehouse
+from laionet_assets.warehouse.warehouse import MissingTableError, SourceView, Warehouse, how_to_make
 
 PARTS_TABLE = "raw.parts"
 KEPT_RECORDS = 16
@@ -110,8 +110,9 @@ def source_views(settings: Settings) -> Mapping[str, SourceView]:
 
     def pairs(warehouse: Warehouse, parts: Collection[PartKey] | None) -> str:
         register = load_register(warehouse)
-        records = _records(warehouse) if parts is None else [_record(warehouse, part) for part in sorted(parts)]
+        records = _records(warehouse, None if parts is None else sorted(parts))
         if parts is not None:
+            _assert_recorded(records, parts)
             for record in records:
                 _assert_unchanged(settings, warehouse, record)
         present = [record for record in records if _is_readable(register, record)]
@@ -120,28 +121,48 @@ def source_views(settings: Settings) -> Mapping[str, SourceView]:
     return {"raw.pairs": pairs}
 
 
-def _record(warehouse: Warehouse, part: PartKey) -> PartRecord:
-    """What raw.parts records of one part. Raises UserError if that is from before files were read as they are now."""
-    records = _records(warehouse, part)
-    if not records:
+def untagged_sources(settings: Settings, warehouse: Warehouse) -> list[str]:
+    """Sources without a column of safety tags, of which recipes take no row for that; what to do, a sentence each."""
+    strict = [recipe.name for recipe in settings.recipes if "UNKNOWN" not in recipe.nsfw]
+    if not strict or not warehouse.is_published(PARTS_TABLE):
+        return []
+    tagged: dict[str, bool] = {}
+    for record in _records(warehouse):
+        tagged[record.source] = tagged.get(record.source, False) or record.resolution.has("nsfw")
+    return [
+        f"source {source}: its files have no safety tags, and without UNKNOWN in `nsfw` a recipe takes tagged rows "
+        f"alone: none of them is in LAIONet by {', '.join(strict)}; add UNKNOWN there to take rows without a tag"
+        for source, has_tags in sorted(tagged.items())
+        if not has_tags
+    ]
+
+
+def _assert_recorded(records: Sequence[PartRecord], parts: Collection[PartKey]) -> None:
+    """Raise UserError if raw.parts is from before files were read as they are now."""
+    lacking = sorted({part.key for part in parts} - {PartKey(each.source, each.part).key for each in records})
+    if lacking:
         raise UserError(
-            f"part {part.key}: {PARTS_TABLE} was made by an earlier version, which knew less of the file; "
-            f"materialize it first: laionet run --parts {part.key}"
+            f"{PARTS_TABLE} was made by an earlier version, which knew less of the files, for {', '.join(lacking)}; "
+            "materialize it first: laionet run"
         )
-    return records[0]
 
 
-def _records(warehouse: Warehouse, part: PartKey | None = None) -> Sequence[PartRecord]:
-    """What raw.parts records, of one part or of all; in a local lake read once a process, unless it changes.
+def _records(warehouse: Warehouse, chosen: Sequence[PartKey] | None = None) -> Sequence[PartRecord]:
+    """What raw.parts records, of some parts or of all; in a local lake read once a process, unless it changes.
 
     Records of earlier versions, which lack columns, are left out until they are made again.
     """
     table = warehouse.table(PARTS_TABLE)
-    parts = [part] if part is not None else warehouse.parts(PARTS_TABLE)
+    parts = warehouse.parts(PARTS_TABLE) if chosen is None else chosen
+    if any(not warehouse.has_part(PARTS_TABLE, part) for part in parts):
+        raise MissingTableError(f"{PARTS_TABLE} is not there yet. Materialize it first: {how_to_make(PARTS_TABLE)}")
+    if not parts:
+        return []
     files = literals([warehouse.lake.current(table, each) for each in parts])
     published = f"select * from read_parquet({files}, hive_partitioning = false, union_by_name = true)"
     source = f"select * from ({table.no_rows} union all by name {published}) where reading is not null"
-    known = (source, *warehouse.stamps(PARTS_TABLE, part).values()) if warehouse.lake.is_local else None
+    stamps = warehouse.stamps(PARTS_TABLE, parts[0] if len(parts) == 1 else None)
+    known = (source, *(stamps.get(part) for part in parts)) if warehouse.lake.is_local else None
     if known is not None and known in _RECORDS:
         return _RECORDS[known]
     with warehouse.connect() as connection:

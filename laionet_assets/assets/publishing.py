@@ -90,7 +90,7 @@ def make(warehouse: Warehouse, step: Step, part: PartKey | None, *, log: Callabl
         warehouse.lake.publish(staged)
         keep_audit(warehouse, step.model, part, Audit(version, rows, outcomes))
         step.after_publish(work)
-    _tell_catalog(warehouse, step)
+    tell_catalog(warehouse, step)
     return Published(version, True, outcomes, rows, size, preview)
 
 
@@ -109,12 +109,12 @@ def standing(warehouse: Warehouse, step: Step, part: PartKey | None) -> Publishe
         audit = Audit(version, rows, outcomes)
         if not audit.blocks:
             keep_audit(warehouse, step.model, part, audit)
-    _tell_catalog(warehouse, step)
+    tell_catalog(warehouse, step)
     size = warehouse.lake.filesystem.size(warehouse.lake.current(step.model.table, part))
     return Published(version, not audit.blocks, audit.outcomes, audit.rows, size, preview, is_audited_now=is_new)
 
 
-def _tell_catalog(warehouse: Warehouse, step: Step) -> None:
+def tell_catalog(warehouse: Warehouse, step: Step) -> None:
     """On object storage each look costs many requests: the catalog is written at the end of a run."""
     if warehouse.lake.is_local:
         refresh_catalog(warehouse, [step.name])

@@ -16,7 +16,7 @@ import duckdb
 from laionet_assets.assets.source_code import this_package
 from laionet_assets.models.spec import ModelSpec
 from laionet_assets.sqlmodels.binding import create_macros
-from laionet_assets.sqlmodels.loader import Model, Project
+from laionet_assets.sqlmodels.loader import Macro, Model, Project
 from laionet_assets.warehouse.checkpoint import remove_checkpoint
 from laionet_assets.warehouse.rows import Rows, as_documented, write_batches, write_select, write_table
 from laionet_assets.warehouse.table import PartKey
@@ -172,7 +172,7 @@ class Step:
     what it would say now, because making later tables changed what it tells of. `due(warehouse, parts)`: of these
     parts, those whose time has come to be tried again (fetches that failed).
 
-    `after_publish(work)` forgets unfinished work.
+    `after_publish(work)` forgets unfinished work. `select_macros` are what the SELECT of a SQL model uses.
     """
 
     model: Model
@@ -191,6 +191,7 @@ class Step:
     kinds: frozenset[str] = frozenset({"python"})
     pool: str | None = None
     after_publish: Callable[[Work], None] = lambda work: None
+    select_macros: Sequence[Macro] = ()
 
     @property
     def roots(self) -> Sequence[Any]:
@@ -231,4 +232,5 @@ def sql_step(project: Project, model: Model) -> Step:
         write=write,
         sql_code=project.code_version(model),
         kinds=frozenset({"duckdb", "sql"}),
+        select_macros=project.macros_of(model),
     )

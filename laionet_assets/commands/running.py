@@ -1,6 +1,7 @@
 """`laionet run`: Dagster runs from the command line, with a progress display."""
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -8,7 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from fnmatch import fnmatch
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from laionet_assets.assets.build import asset_key, table_name
+from laionet_assets.assets.batches import batches, range_tags
+from laionet_assets.assets.build import GROUPS, asset_key, group_name, table_name
 from laionet_assets.assets.housekeeping import keep_house
+from laionet_assets.assets.ingestion import untagged_sources
 from laionet_assets.assets.partitions import PARTS
 from laionet_assets.assets.parts import sync_parts
 from laionet_assets.assets.pipeline import Pipeline, build_pipeline
@@ -75,6 +78,8 @@ def run_pipeline(
             tell(console, "note", done)
         _execute(defs, instance, pipeline, plan, tally, console, force=force)
     refresh_catalog(pipeline.warehouse)
+    for note in untagged_sources(settings, pipeline.warehouse):
+        tell(console, "note", note)
     summarize(console, pipeline, tally, time.monotonic() - started, parts=len(wanted))
     if synced.problems:
         tell(
@@ -87,13 +92,15 @@ def run_pipeline(
 
 
 def selected_tables(defs: dg.Definitions, pipeline: Pipeline, select: str | None) -> set[str]:
-    """Names of the tables that a selection in Dagster's syntax names; all without one. Raises UserError."""
+    """Names of the tables that a selection names, in Dagster's syntax or as `in_dagsters_syntax` reads it; all without
+    one. Raises UserError.
+    """
     graph = defs.resolve_asset_graph()
     every = set(map(table_name, graph.get_all_asset_keys()))
     if select is None:
         return every
     try:
-        chosen = dg.AssetSelection.from_string(select).resolve(graph)
+        chosen = dg.AssetSelection.from_string(in_dagsters_syntax(select, every)).resolve(graph)
     except Exception as error:  # Dagster raises several kinds for bad syntax and for unknown keys
         raise UserError(f"--select {select!r}: {error}") from None
     if not chosen:
@@ -101,18 +108,43 @@ def selected_tables(defs: dg.Definitions, pipeline: Pipeline, select: str | None
     return set(map(table_name, chosen))
 
 
+def in_dagsters_syntax(select: str, tables: Collection[str]) -> str:
+    """A selection with tables as SQL names them (`core.laionet`) as keys, and groups without their numbers
+    (`group:laionet`) with them. What is quoted stays.
+    """
+
+    def key(match: re.Match[str]) -> str:
+        return match[0] if match[1] or match[2] not in tables else f'key:"{match[2].replace(".", "/")}"'
+
+    def group(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        return f'group:"{group_name(name)}"' if name in GROUPS else match[0]
+
+    with_groups = re.sub(r'\bgroup:(?:"(\w+)"|(\w+))', group, select)
+    return re.sub(r'("[^"]*")|(?:\bkey:)?(\b\w+\.\w+\b)', key, with_groups)
+
+
 def chosen_parts(present: Collection[PartKey], patterns: Sequence[str]) -> list[PartKey]:
-    """Parts whose name or key matches a pattern; all without patterns. Raises UserError if a pattern matches none."""
+    """Parts whose name or key is a pattern, or else matches it, or else one of those that commas in it separate; all
+    without patterns. Raises UserError if a pattern matches none.
+    """
     if not patterns:
         return sorted(present)
     chosen: set[PartKey] = set()
     for pattern in patterns:
-        found = [part for part in present if fnmatch(part.part, pattern) or fnmatch(part.key, pattern)]
-        if not found:
-            listing = ", ".join(part.key for part in sorted(present)[:20]) + (", ..." if len(present) > 20 else "")
-            raise UserError(f"--parts {pattern!r} matches no part; expected some of: {listing or 'none is there'}")
-        chosen.update(found)
+        pieces = [piece.strip() for piece in pattern.split(",") if piece.strip()] or [pattern]
+        for piece in [pattern] if len(pieces) == 1 or _parts_called(pattern, present) else pieces:
+            found = _parts_called(piece, present)
+            if not found:
+                listing = ", ".join(part.key for part in sorted(present)[:20]) + (", ..." if len(present) > 20 else "")
+                raise UserError(f"--parts {piece!r} matches no part; expected some of: {listing or 'none is there'}")
+            chosen.update(found)
     return sorted(chosen)
+
+
+def _parts_called(pattern: str, present: Collection[PartKey]) -> list[PartKey]:
+    exact = [part for part in present if pattern in (part.part, part.key)]
+    return exact or [part for part in present if fnmatchcase(part.part, pattern) or fnmatchcase(part.key, pattern)]
 
 
 def _execute(
@@ -143,14 +175,15 @@ def _execute(
     ) as progress:
         bar = progress.add_task("materializing", total=len(left))
 
-        def listen(event: Any, part: PartKey | None, run_id: str) -> None:
+        def listen(event: Any, parts: Sequence[PartKey | None], run_id: str) -> None:
             if event.event_type == dg.DagsterEventType.STEP_START:
-                task = Task(event.node_name.replace("__", "."), part)
-                progress.update(bar, description=escape(inert(str(task))))
+                name = event.node_name.replace("__", ".")
+                told = str(Task(name, parts[0])) if len(parts) == 1 else f"{name} ({len(parts):,} parts)"
+                progress.update(bar, description=escape(inert(told)))
                 if not console.is_terminal:
-                    tell(console, " ", str(task))
+                    tell(console, " ", told)
             elif event.event_type == dg.DagsterEventType.STEP_SUCCESS:
-                progress.advance(bar)
+                progress.advance(bar, len(parts))
             elif (pool := _pool_waited_for(event)) is not None:
                 wait_for_pool(
                     instance,
@@ -160,14 +193,17 @@ def _execute(
                     tables=tables,
                     say=partial(tell, console, " "),
                 )
-            record(event, part, tally)
+            record(event, parts, tally)
 
         while left:
             phase = phases(left, pipeline.steps)[0]
-            tried = {Task(name, part) for part, names in phase for name in names}
-            for part, names in phase:
-                with _no_longer_than(pipeline.settings.refresh.longest_run_hours, part, names):
-                    _execute_run(defs, instance, part, names, listen, tally, force=force)
+            tried: set[Task] = set()
+            for parts, names in batches(phase, pipeline.warehouse, instance.get_dynamic_partitions(PARTS.name or "")):
+                with _no_longer_than(pipeline.settings.refresh.longest_run_hours, parts, names):
+                    _execute_run(defs, instance, parts, names, listen, tally, force=force)
+                asked = {Task(name, part) for part in parts for name in names}
+                told = asked & {*tally.done, *tally.failures}
+                tried |= told if len(parts) > 1 and told else asked
             left = [task for task in left if task not in tried]
             if times_overtaken < MOST_TIMES_OVERTAKEN and (again := _overtaken(pipeline, {*left, *tally.unmade}, plan)):
                 times_overtaken += 1
@@ -177,11 +213,13 @@ def _execute(
 
 
 @contextmanager
-def _no_longer_than(hours: float, part: PartKey | None, names: Sequence[str]) -> Iterator[None]:
+def _no_longer_than(hours: float, parts: Sequence[PartKey | None], names: Sequence[str]) -> Iterator[None]:
     """Within the block, a run that hangs is ended: TERM interrupts it, as a person would."""
 
     def end() -> None:
-        run = f"the run of {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}{f' {part.key}' if part else ''}"
+        of_parts = f" {parts[0].key}" if parts[0] else ""
+        more = f" and {len(parts) - 1:,} more parts" if len(parts) > 1 else ""
+        run = f"the run of {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}{of_parts}{more}"
         said = f"laionet: {run} takes longer than refresh.longest_run_hours ({hours:g}): ended"
         print(inert(said), file=sys.stderr, flush=True)
         os.kill(os.getpid(), signal.SIGTERM)
@@ -222,9 +260,9 @@ def _overtaken(pipeline: Pipeline, known: Collection[Task], plan: Callable[..., 
 def _execute_run(
     defs: dg.Definitions,
     instance: dg.DagsterInstance,
-    part: PartKey | None,
+    parts: Sequence[PartKey | None],
     names: Sequence[str],
-    listen: Callable[[Any, PartKey | None, str], None],
+    listen: Callable[[Any, Sequence[PartKey | None], str], None],
     tally: Tally,
     *,
     force: bool,
@@ -232,7 +270,7 @@ def _execute_run(
     """One Dagster run in this process. What fails in it is told by its events."""
     run_id = str(uuid.uuid4())
     instance.add_event_listener(
-        run_id, lambda entry: listen(entry.dagster_event, part, run_id) if entry.dagster_event is not None else None
+        run_id, lambda entry: listen(entry.dagster_event, parts, run_id) if entry.dagster_event is not None else None
     )
     config = {"ops": {asset_key(name).to_python_identifier(): {"config": {"force": True}} for name in names}}
     failures = len(tally.failures)
@@ -240,14 +278,14 @@ def _execute_run(
         run_id=run_id,
         instance=instance,
         asset_selection=[asset_key(name) for name in names],
-        partition_key=part.key if part else None,
+        partition_key=parts[0].key if len(parts) == 1 and parts[0] else None,
         run_config={**QUIET, **config} if force else QUIET,
-        tags=Process.this().tags,
+        tags={**Process.this().tags, **range_tags(parts)},
         raise_on_error=False,
     )
     if tally.is_interrupted or is_told_to_end():
         raise KeyboardInterrupt
     if not result.success and len(tally.failures) == failures:
-        for task in (Task(name, part) for name in names):
+        for task in (Task(name, part) for part in parts for name in names):
             if task not in tally.done:
                 tally.failures[task] = f"run {run_id} ended without making it; see it in the UI: laionet ui"

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from laionet_assets.assets.audits import Rules, broken_rules
 from laionet_assets.assets.build import AUDITED, MADE, table_name
-from laionet_assets.assets.failures import failure_message
+from laionet_assets.assets.failures import FAILED_PARTS, failure_message
 from laionet_assets.assets.pipeline import Pipeline
 from laionet_assets.assets.planning import Task
 from laionet_assets.assets.same_rows import Accepted
@@ -56,9 +56,10 @@ class Tally:
         return {*self.failures, *self.kept_back}
 
 
-def record(event: Any, part: PartKey | None, tally: Tally) -> None:
-    """Take a Dagster event into the tally."""
+def record(event: Any, parts: Sequence[PartKey | None], tally: Tally) -> None:
+    """Take a Dagster event of a run of these parts (None: of tables that are not partitioned) into the tally."""
     if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION:
+        part = PartKey.parse(event.partition) if event.partition else None
         task = Task(table_name(event.asset_key), part)
         tally.done.add(task)
         metadata = event.materialization.metadata
@@ -71,13 +72,23 @@ def record(event: Any, part: PartKey | None, tally: Tally) -> None:
         if evaluation.passed:
             tally.checks_passed += 1
         elif evaluation.severity == dg.AssetCheckSeverity.WARN:
-            tally.warnings.append(f"{Task(table_name(evaluation.asset_key), part)}: {evaluation.check_name}")
+            told = (
+                Task(table_name(evaluation.asset_key), parts[0])
+                if len(parts) == 1
+                else table_name(evaluation.asset_key)
+            )
+            tally.warnings.append(f"{told}: {evaluation.check_name}")
     elif event.event_type == dg.DagsterEventType.STEP_FAILURE:
         error = event.step_failure_data.error
         if error is not None and error.cls_name == "DagsterExecutionInterruptedError":
             tally.is_interrupted = True
-        task = Task(event.node_name.replace("__", "."), part)
-        tally.failures[task] = failure_message(event.step_failure_data)
+        name, told = event.node_name.replace("__", "."), event.step_failure_data.user_failure_data
+        if told is not None and FAILED_PARTS in told.metadata:
+            for key, message in told.metadata[FAILED_PARTS].value.items():
+                tally.failures[Task(name, PartKey.parse(key))] = message
+        else:
+            for part in parts:
+                tally.failures[Task(name, part)] = failure_message(event.step_failure_data)
 
 
 def summarize(console: Console, pipeline: Pipeline, tally: Tally, seconds: float, *, parts: int) -> None:

@@ -205,16 +205,16 @@ def _counted(
     complaints: list[SourceError] = []
     for mode in resolution.format.modes:
         tried = replace(resolution, reading=replace(resolution.reading, mode=mode))
-        sets_apart = isinstance(tried.format, TextFormat) and mode != "strict"
+        text_format = tried.format if isinstance(tried.format, TextFormat) and mode != "strict" else None
         try:
-            counts = _counts(connection, file, tried, rejects=_REJECTS if sets_apart else None)
+            counts = _counts(connection, file, tried, rejects=_REJECTS if text_format else None)
         except DamagedRowsError as error:
             complaints.append(error)
             continue
-        if not sets_apart:
+        if text_format is None:
             return counts
         rejected = rejected_lines(connection, _REJECTS, path=file.path)
-        if mode == "loose" and tried.format.has_line_rows:
+        if mode == "loose" and text_format.has_line_rows:
             cut = cut_rows(_chunks(file.path, storage_options), rejected, path=file.path)
             counts = _counts(connection, file, replace(tried, reading=replace(tried.reading, cut_rows=cut)))
         return replace(counts, rejected=rejected)

@@ -161,8 +161,11 @@ class Lake:
             with self.stage(table, part) as staged:
                 staged.path.write_text(text, encoding="utf-8")
                 replace(staged.path, Path(path))
-        else:
-            self.filesystem.pipe_file(path, text.encode())
+            for note in Path(folder).glob(NOTE_FILES):
+                if note != Path(path):
+                    note.unlink(missing_ok=True)
+            return
+        self.filesystem.pipe_file(path, text.encode())
         for other in self.filesystem.glob(f"{folder}/{NOTE_FILES}"):
             if not other.endswith(f"/{path.rsplit('/', 1)[-1]}"):
                 self.filesystem.rm_file(other)

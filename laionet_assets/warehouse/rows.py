@@ -46,18 +46,8 @@ def write_select(
 
     Raises RowsError if they have not the columns of the table.
     """
-    found = {name: type_ for name, type_, *_ in connection.execute(f"describe {select}").fetchall()}
-    problems = _differences(table.columns, found)
-    cast = [column for column in table.columns if column.name in found and found[column.name] != column.type]
-    problems += [
-        _mismatch(column, f"found {found[column.name]}")
-        for column in cast
-        if not _is_castable(_arrow_type(found[column.name]), _stored_type(column))
-    ]
-    _raise_if_any(table, problems)
-    columns = ", ".join(f"cast({name} as {column.type}) as {name}" for name, column in _quoted(table.columns))
+    rows, cast = _documented(connection, table, select)
     order = ", ".join(map(identifier, table.grain))
-    rows = f"select {columns} from ({select}\n)"
     ordered = f"{rows} order by {order}" if order else rows
     if any(column.is_half for column in table.columns):
         write_table(path, table, connection.sql(ordered).to_arrow_table(), stamps=stamps)
@@ -72,10 +62,38 @@ def write_select(
                 raise
             _sort_apart(connection, path, rows, order, options)
     except duckdb.ConversionException as error:
-        reasons = [_mismatch(column, f"found {found[column.name]}, {error}") for column in cast]
+        reasons = [_mismatch(column, f"found {kind}, {error}") for column, kind in cast]
         if not reasons:  # it comes from the SELECT itself
             raise
         raise RowsError(_listing(table, reasons)) from error
+
+
+def documented_select(
+    connection: duckdb.DuckDBPyConnection, table: Table, select: str, *, first: Sequence[str] = ()
+) -> str:
+    """A SELECT of the same rows, cast and sorted as the table is documented; `first`: columns that they are sorted by
+    before all others. Raises RowsError if they have not the columns of the table.
+    """
+    rows, _ = _documented(connection, table, select)
+    order = ", ".join(map(identifier, dict.fromkeys((*first, *table.grain))))
+    return f"{rows} order by {order}"
+
+
+def _documented(
+    connection: duckdb.DuckDBPyConnection, table: Table, select: str
+) -> tuple[str, list[tuple[Column, str]]]:
+    """The rows of a SELECT in the documented columns, and those that are cast for that with the types found."""
+    found = {name: type_ for name, type_, *_ in connection.execute(f"describe {select}").fetchall()}
+    problems = _differences(table.columns, found)
+    cast = [column for column in table.columns if column.name in found and found[column.name] != column.type]
+    problems += [
+        _mismatch(column, f"found {found[column.name]}")
+        for column in cast
+        if not _is_castable(_arrow_type(found[column.name]), _stored_type(column))
+    ]
+    _raise_if_any(table, problems)
+    columns = ", ".join(f"cast({name} as {column.type}) as {name}" for name, column in _quoted(table.columns))
+    return f"select {columns} from ({select}\n)", [(column, found[column.name]) for column in cast]
 
 
 def _sort_apart(connection: duckdb.DuckDBPyConnection, path: Path, rows: str, order: str, options: str) -> None:

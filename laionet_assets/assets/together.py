@@ -1,0 +1,316 @@
+"""Many small parts of a table, made together: each keeps its file, its version and its audit; the connection, the
+SELECT and the checks are shared.
+
+Belongs here: a table of several parts at once. Does not belong here: one part, or a whole table (`publishing`), and
+which parts are made together (`batches`).
+
+A SQL model of a part is a SELECT that treats the rows of each (source, part) apart, so that of several parts it gives
+the rows of each (tests/unit/assets/test_together.py). Its rows stand in memory once, are audited, and become a file a
+part. A part that cannot be made, or breaks a blocking rule, is found by halves and taken out; the others go on.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+
+import duckdb
+
+from laionet_assets.assets.audits import Audit, keep_audit
+from laionet_assets.assets.failures import is_transient
+from laionet_assets.assets.publishing import AUDITED, Published, make, preview_of, tell_catalog
+from laionet_assets.assets.steps import Step, Work
+from laionet_assets.assets.versions import Versions
+from laionet_assets.quality.data_docs import DocsTarget
+from laionet_assets.quality.expectations import Expectation
+from laionet_assets.quality.validate import SAMPLE_SIZE, Outcome, validate
+from laionet_assets.sqlmodels.binding import assert_columns, create_macros, produced_columns
+from laionet_assets.warehouse.lake import Staged
+from laionet_assets.warehouse.rows import documented_select, write_select
+from laionet_assets.warehouse.sql import identifier, literal, literals
+from laionet_assets.warehouse.table import PartKey
+from laionet_assets.warehouse.warehouse import MissingTableError, Stamp, Warehouse, how_to_make
+
+ROWS = "audit.rows"
+Made = Mapping[PartKey, Published | Exception]
+"""What came of each part: published or rejected, or the error that kept it from being made."""
+
+
+def make_together(warehouse: Warehouse, step: Step, parts: Sequence[PartKey], *, log: Callable[[str], None]) -> Made:
+    """Make a table of several parts, and publish each whose blocking checks pass. A table whose rows do not say of
+    which part they are (`source`, `part`) is made one part after the other.
+
+    What is wrong with one part is its own outcome. Faults of the network or the object store are raised: a retry may
+    help.
+    """
+    if not {"source", "part"} <= set(step.model.table.column_names):
+        return {part: _made_alone(warehouse, step, part, log) for part in parts}
+    versions = Versions(warehouse)
+    made: dict[PartKey, Published | Exception] = {}
+    ready = []
+    for part in parts:
+        missing = [name for name in sorted(step.model.dependencies) if versions.of(name, part) is None]
+        if missing:
+            made[part] = MissingTableError(
+                f"{step.name} reads {', '.join(missing)}, not there yet for the part {part.key}. "
+                f"Materialize first: {how_to_make(*missing)}"
+            )
+        else:
+            ready.append(part)
+    stamps = {part: versions.next_stamp(step, part) for part in ready}
+    labels = {part: versions.known_labels(step, part) for part in ready}
+    if ready:
+        made.update(_by_halves(warehouse, step, ready, stamps, labels, log))
+        tell_catalog(warehouse, step)
+    return made
+
+
+def _made_alone(warehouse: Warehouse, step: Step, part: PartKey, log: Callable[[str], None]) -> Published | Exception:
+    try:
+        return make(warehouse, step, part, log=log)
+    except Exception as error:
+        if is_transient(error):
+            raise
+        return error
+
+
+def _by_halves(
+    warehouse: Warehouse,
+    step: Step,
+    parts: Sequence[PartKey],
+    stamps: Mapping[PartKey, Stamp],
+    labels: Mapping[PartKey, Mapping[str, str]],
+    log: Callable[[str], None],
+) -> Made:
+    """Parts made at once; if that fails, each half of them."""
+    try:
+        return _at_once(warehouse, step, parts, stamps, labels, log)
+    except Exception as error:
+        if is_transient(error):
+            raise
+        if len(parts) == 1:
+            return {parts[0]: error}
+    half = len(parts) // 2
+    halves = (parts[:half], parts[half:])
+    return {
+        part: made for each in halves for part, made in _by_halves(warehouse, step, each, stamps, labels, log).items()
+    }
+
+
+def _at_once(
+    warehouse: Warehouse,
+    step: Step,
+    parts: Sequence[PartKey],
+    stamps: Mapping[PartKey, Stamp],
+    labels: Mapping[PartKey, Mapping[str, str]],
+    log: Callable[[str], None],
+) -> Made:
+    table = step.model.table
+    with ExitStack() as stack, warehouse.connect() as connection:
+        bind_parts(warehouse, connection, step, parts)
+        staged = {part: stack.enter_context(warehouse.lake.stage(table, part)) for part in parts}
+        failed: dict[PartKey, Exception] = {}
+        works: dict[PartKey, Work] = {}
+        if step.sql_code is not None:
+            source = _rows_of_all(connection, step)
+            for part in parts:
+                write_select(
+                    connection,
+                    staged[part].path,
+                    table,
+                    f"select * from {identifier(ROWS)} where {_is_of(part)}",
+                    stamps=stamps[part].metadata,
+                )
+        else:
+            for part in parts:
+                try:
+                    works[part] = _write_alone(warehouse, step, part, staged[part], stamps[part], labels[part], log)
+                except Exception as error:
+                    if is_transient(error):
+                        raise
+                    failed[part] = error
+            there = [part for part in parts if part not in failed]
+            files = literals([str(staged[part].path) for part in there])
+            source = f"select * from read_parquet({files}, hive_partitioning = false)"
+            if step.write is None and there:
+                source = warehouse.views[step.name](warehouse, there)
+        sound = [part for part in parts if part not in failed]
+        if not sound:
+            return failed
+        assert_columns(table, produced_columns(connection, source), where=step.model.documentation)
+        create_macros(connection, step.model.check_macros)
+        outcomes, counts = _audit(warehouse, connection, step, source, sound)
+        preview = preview_of(connection, AUDITED)
+        published: dict[PartKey, Published] = {}
+        for part in sound:
+            published[part] = _publish(
+                warehouse, step, part, staged[part], outcomes[part], counts.get(part, 0), preview
+            )
+            if part in works and published[part].is_published:
+                step.after_publish(works[part])
+        return {**failed, **published}
+
+
+def bind_parts(
+    warehouse: Warehouse, connection: duckdb.DuckDBPyConnection, step: Step, parts: Sequence[PartKey]
+) -> None:
+    """Give the connection a view of each table that a step reads: of these parts, where the table is partitioned."""
+    for name in sorted(step.model.dependencies):
+        table = warehouse.table(name)
+        if not table.is_partitioned:
+            select = warehouse.select(name)
+        elif name in warehouse.views:
+            select = warehouse.views[name](warehouse, parts)
+        else:
+            files = literals([warehouse.lake.current(table, part) for part in parts])
+            select = f"select * from read_parquet({files}, hive_partitioning = false)"
+        connection.execute(f"create schema if not exists {identifier(table.schema)}")
+        connection.execute(f"create or replace view {identifier(name)} as {select}")
+
+
+def _rows_of_all(connection: duckdb.DuckDBPyConnection, step: Step) -> str:
+    """Make the rows of a SQL model, of all parts that are bound, in the order of their files. Returns their SELECT."""
+    create_macros(connection, step.select_macros)
+    select = documented_select(connection, step.model.table, step.model.select or "", first=("source", "part"))
+    connection.execute("create schema if not exists audit")
+    connection.execute(f"create or replace table {identifier(ROWS)} as {select}")
+    return f"select * from {identifier(ROWS)}"
+
+
+def _write_alone(
+    warehouse: Warehouse,
+    step: Step,
+    part: PartKey,
+    staged: Staged,
+    stamp: Stamp,
+    known_labels: Mapping[str, str],
+    log: Callable[[str], None],
+) -> Work:
+    """Write the file of one part of a table that Python makes, on a connection of its own."""
+    with warehouse.connect() as connection:
+        warehouse.bind(connection, step.model.dependencies, part)
+        work = Work(
+            warehouse=warehouse,
+            connection=connection,
+            model=step.model,
+            part=part,
+            staged=staged.path,
+            stamp=stamp,
+            log=log,
+            labels={name: code.label for name, code in stamp.codes},
+            known_labels=known_labels,
+        )
+        if step.write is None:
+            work.write_rows([])
+        else:
+            step.write(work)
+        return work
+
+
+def _audit(
+    warehouse: Warehouse,
+    connection: duckdb.DuckDBPyConnection,
+    step: Step,
+    source: str,
+    parts: Sequence[PartKey],
+) -> tuple[Mapping[PartKey, tuple[Outcome, ...]], Mapping[PartKey, int]]:
+    """Outcomes of each part, and its rows. All checks are asked once of all parts; one that fails, of halves of them,
+    down to the parts whose rows break it.
+    """
+    connection.execute("create schema if not exists audit")
+    _show(connection, source)
+    counted = connection.execute(f"select source, part, count(*) from {identifier(AUDITED)} group by all").fetchall()
+    counts = {PartKey(name, part): rows for name, part, rows in counted}
+    found = validate(connection, AUDITED, step.model.expectations, suite=step.name)
+    broken: dict[tuple[PartKey, str], Outcome] = {}
+    failing = []
+    for outcome in found:
+        told = None if outcome.passed else _named_offenders(connection, outcome)
+        if told is not None:
+            broken.update(told)
+        elif not outcome.passed:
+            failing.append(outcome.expectation)
+    if failing:
+        broken.update(_offenders(warehouse, connection, step, source, parts, failing))
+        _show(connection, source)
+    held = {
+        outcome.expectation.name: outcome
+        if outcome.passed
+        else Outcome(outcome.expectation, passed=True, unexpected=0, seconds=outcome.seconds)
+        for outcome in found
+    }
+    return {
+        part: tuple(
+            replace(broken.get((part, name), outcome), rows=counts.get(part, 0)) for name, outcome in held.items()
+        )
+        for part in parts
+    }, counts
+
+
+def _named_offenders(
+    connection: duckdb.DuckDBPyConnection, outcome: Outcome
+) -> dict[tuple[PartKey, str], Outcome] | None:
+    """The outcomes of the parts that break a rule, if the rows that break it say of which part they are."""
+    query = str(outcome.expectation.kwargs.get("query", "")).replace("{batch}", identifier(AUDITED))
+    if outcome.expectation.type != "unexpected_rows" or outcome.error is not None:
+        return None
+    names = [name for name, *_ in connection.execute(f"describe {query}").fetchall()]
+    if not {"source", "part"} <= set(names):
+        return None
+    rows = connection.execute(
+        f"select source, part, count(*), list(found)[:{SAMPLE_SIZE}] from ({query}\n) as found group by source, part"
+    ).fetchall()
+    return {
+        (PartKey(source, part), outcome.expectation.name): replace(outcome, unexpected=count, sample=tuple(sample))
+        for source, part, count, sample in rows
+    }
+
+
+def _offenders(
+    warehouse: Warehouse,
+    connection: duckdb.DuckDBPyConnection,
+    step: Step,
+    source: str,
+    parts: Sequence[PartKey],
+    expectations: Sequence[Expectation],
+) -> dict[tuple[PartKey, str], Outcome]:
+    """Of expectations that fail on these parts together, the outcomes of the parts that break them."""
+    bind_parts(warehouse, connection, step, parts)
+    of_parts = " or ".join(f"({_is_of(part)})" for part in parts)
+    _show(connection, f"select * from ({source}) where {of_parts}")
+    docs = DocsTarget(warehouse.docs, step.name, parts[0].key) if len(parts) == 1 else None
+    found = validate(connection, AUDITED, expectations, suite=step.name, docs=docs)
+    failing = [outcome for outcome in found if not outcome.passed]
+    if len(parts) == 1 or not failing:
+        return {(parts[0], outcome.expectation.name): outcome for outcome in failing}
+    half, again = len(parts) // 2, [outcome.expectation for outcome in failing]
+    return {
+        key: outcome
+        for each in (parts[:half], parts[half:])
+        for key, outcome in _offenders(warehouse, connection, step, source, each, again).items()
+    }
+
+
+def _publish(
+    warehouse: Warehouse,
+    step: Step,
+    part: PartKey,
+    staged: Staged,
+    outcomes: tuple[Outcome, ...],
+    rows: int,
+    preview: str,
+) -> Published:
+    size = staged.path.stat().st_size
+    version = warehouse.stamps_of_files([str(staged.path)])[str(staged.path)].version
+    if any(outcome.blocks for outcome in outcomes):
+        return Published(version, False, outcomes, rows, size, preview, warehouse.lake.reject(staged))
+    warehouse.lake.publish(staged)
+    keep_audit(warehouse, step.model, part, Audit(version, rows, outcomes))
+    return Published(version, True, outcomes, rows, size, preview)
+
+
+def _show(connection: duckdb.DuckDBPyConnection, source: str) -> None:
+    connection.execute(f"create or replace view {identifier(AUDITED)} as {source}")
+
+
+def _is_of(part: PartKey) -> str:
+    return f"source = {literal(part.source)} and part = {literal(part.part)}"

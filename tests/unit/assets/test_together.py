@@ -1,0 +1,214 @@
+"""Small parts made together: the same files as one by one, and a part that fails is taken out alone."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from laionet_assets.assets.audits import kept_audit
+from laionet_assets.assets.batches import FEWEST_PARTS, MOST_BYTES, MOST_PARTS, SMALL_PART_BYTES, batches, range_tags
+from laionet_assets.assets.parts import load_register, sync_parts
+from laionet_assets.assets.pipeline import Pipeline, build_pipeline
+from laionet_assets.assets.planning import stale_tasks
+from laionet_assets.assets.publishing import Published, make
+from laionet_assets.assets.steps import Step
+from laionet_assets.assets.together import make_together
+from laionet_assets.errors import UserError
+from laionet_assets.quality.expectations import Expectation
+from laionet_assets.settings import load_settings
+from laionet_assets.warehouse.table import PartKey
+
+CONFIG = """
+warehouse: {warehouse}
+sources: [{{name: s, path: ./data}}]
+taxonomy: classes.txt
+text_encoders: [{{name: minilm, model: "sentence-transformers:all-MiniLM-L6-v2"}}]
+recipes:
+  - {{name: paper, matching: paper, encoder: minilm, text_threshold: 0.3, nsfw: [UNLIKELY, UNKNOWN], top_k: 2}}
+  - {{name: corrected, matching: corrected, encoder: minilm, text_threshold: 0.3, nsfw: [UNLIKELY, UNKNOWN]}}
+ocr: null
+"""
+CAPTIONS = ("a tench on a plate", "red goldfish", "Goldfish and tench", "the great white shark", "a house", "Tench!")
+COUNT = 5
+
+
+def write_web(folder: Path) -> None:
+    """Five parts; the last of them names no class."""
+    (folder / "data").mkdir(parents=True)
+    (folder / "classes.txt").write_text("n01440764\nn01443537\nn01484850\n")
+    for part in range(COUNT):
+        lines = [
+            f"{'a house' if part == COUNT - 1 else CAPTIONS[(part + i) % len(CAPTIONS)]}\thttp://images.invalid/{part}-{i}"
+            for i in range(9)
+        ]
+        (folder / "data" / f"part-{part}.tsv").write_text("\n".join([*lines, "no address"]) + "\n")
+
+
+def open_pipeline(folder: Path, warehouse: str) -> tuple[Pipeline, list[PartKey]]:
+    config = folder / f"{warehouse}.yaml"
+    config.write_text(CONFIG.format(warehouse=warehouse))
+    pipeline = build_pipeline(load_settings(config))
+    return pipeline, list(sync_parts(pipeline.settings, pipeline.warehouse).present)
+
+
+def by_part(pipeline: Pipeline) -> list[Step]:
+    return [step for step in pipeline.steps if step.is_partitioned]
+
+
+def quiet(message: str) -> None:
+    """Log nothing."""
+
+
+def needed(pipeline: Pipeline) -> Iterator[Step]:
+    """Tables that are made by part, and those that they read."""
+    wanted: set[str] = set()
+    for step in reversed(pipeline.steps):
+        if step.is_partitioned or step.name in wanted:
+            wanted |= {step.name, *step.model.dependencies}
+    return (step for step in pipeline.steps if step.name in wanted)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Pipeline, Pipeline, list[PartKey]]:
+    """All tables of five parts, in one warehouse made one by one, in the other together."""
+    folder = tmp_path_factory.mktemp("together")
+    write_web(folder)
+    (alone, parts), (together, _) = open_pipeline(folder, "alone"), open_pipeline(folder, "together")
+    for pipeline in (alone, together):
+        for step in needed(pipeline):
+            if not step.is_partitioned:
+                make(pipeline.warehouse, step, None, log=quiet)
+            elif pipeline is together:
+                results = make_together(pipeline.warehouse, step, parts, log=quiet)
+                assert all(isinstance(each, Published) and each.is_published for each in results.values()), results
+            else:
+                assert all(make(pipeline.warehouse, step, part, log=quiet).is_published for part in parts)
+    return alone, together, parts
+
+
+def rows(pipeline: Pipeline, name: str, part: PartKey) -> list[tuple[object, ...]]:
+    volatile = {"raw.parts": "* exclude (signature)"}.get(name, "*")
+    if name == "core.images":
+        volatile = "source, part, sample_id, status"
+    with pipeline.warehouse.connect() as connection:
+        return connection.execute(f"select {volatile} from ({pipeline.warehouse.select(name, part)})").fetchall()
+
+
+def test_the_files_are_those_of_one_by_one(made: tuple[Pipeline, Pipeline, list[PartKey]]) -> None:
+    alone, together, parts = made
+    assert len(by_part(alone)) > 15
+    for step in by_part(alone):
+        for part in parts:
+            assert rows(together, step.name, part) == rows(alone, step.name, part), step.name
+    filled = [step for step in by_part(alone) if step.sql_code and any(rows(alone, step.name, part) for part in parts)]
+    assert len(filled) >= 8
+
+
+def test_each_part_has_its_version_and_audit(made: tuple[Pipeline, Pipeline, list[PartKey]]) -> None:
+    alone, together, parts = made
+    for step in by_part(alone):
+        ours, theirs = (pipeline.warehouse.stamps(step.name) for pipeline in (together, alone))
+        assert ours.keys() == theirs.keys() == set(parts)
+        for part in parts:
+            audits = [
+                kept_audit(pipeline.warehouse, step.model, part, stamps[part].version)
+                for pipeline, stamps in ((together, ours), (alone, theirs))
+            ]
+            assert audits[0] is not None and audits[1] is not None and audits[0].rows == audits[1].rows
+            assert [each.passed for each in audits[0].outcomes] == [each.passed for each in audits[1].outcomes]
+
+
+def test_nothing_is_left_to_do(made: tuple[Pipeline, Pipeline, list[PartKey]]) -> None:
+    _, together, parts = made
+    names = {step.name for step in needed(together)}
+    assert stale_tasks(together.warehouse, together.steps, parts, names=names) == []
+
+
+def spoilt(step: Step, query: str, severity: str = "critical") -> Step:
+    """The step with one more check."""
+    check = Expectation(
+        name="spoilt", type="unexpected_rows", kwargs={"query": query}, severity=severity, description="", where="here"
+    )
+    return replace(step, model=replace(step.model, expectations=(*step.model.expectations, check)))
+
+
+@pytest.mark.parametrize("name", ["core.candidates", "core.caption_matches"])
+@pytest.mark.parametrize("severity", ["critical", "warning"])
+def test_a_part_that_breaks_a_rule_is_found_and_taken_out(
+    name: str, severity: str, made: tuple[Pipeline, Pipeline, list[PartKey]]
+) -> None:
+    _, together, parts = made
+    step = next(step for step in together.steps if step.name == name)
+    broken = spoilt(step, "select * from {batch} where part in ('part-1', 'part-3')", severity)
+    results = make_together(together.warehouse, broken, parts, log=quiet)
+    found = {part.part: each for part, each in results.items() if isinstance(each, Published)}
+    assert found.keys() == {part.part for part in parts}
+    for part, each in found.items():
+        (spoilt_outcome,) = (outcome for outcome in each.outcomes if outcome.expectation.name == "spoilt")
+        assert spoilt_outcome.passed == (part not in ("part-1", "part-3"))
+        assert each.is_published == (severity == "warning" or part not in ("part-1", "part-3"))
+        assert (each.rejected is not None) != each.is_published
+
+
+def test_a_part_that_cannot_be_made_is_an_error_of_its_own(tmp_path: Path) -> None:
+    write_web(tmp_path)
+    (tmp_path / "data" / "part-2.tsv").write_text("a,b\n")
+    pipeline, parts = open_pipeline(tmp_path, "w")
+    wanted = ("raw.synsets", "staging.lemmas", "raw.parts", "raw.pairs", "core.caption_matches", "core.candidates")
+    for step in pipeline.steps:
+        if step.name not in wanted:
+            continue
+        if not step.is_partitioned:
+            make(pipeline.warehouse, step, None, log=quiet)
+            continue
+        results = make_together(pipeline.warehouse, step, parts, log=quiet)
+        failed = {part.part: each for part, each in results.items() if isinstance(each, Exception)}
+        assert failed.keys() == {"part-2"} and isinstance(failed["part-2"], UserError)
+        assert ("no adapter" if step.name == "raw.parts" else "not there yet") in str(failed["part-2"])
+        assert len(pipeline.warehouse.parts(step.name)) == COUNT - 1
+
+
+def test_a_file_that_breaks_a_shared_select_costs_its_part(made: tuple[Pipeline, Pipeline, list[PartKey]]) -> None:
+    _, together, parts = made
+    step = next(step for step in together.steps if step.name == "core.selection")
+    path = Path(together.warehouse.lake.current(together.warehouse.table("core.caption_similarity"), parts[1]))
+    content = path.read_bytes()
+    path.write_bytes(content[:4] + b"\xff" * 60 + content[64:])
+    try:
+        results = make_together(together.warehouse, step, parts, log=quiet)
+    finally:
+        path.write_bytes(content)
+    assert [part for part, each in results.items() if isinstance(each, Exception)] == [parts[1]]
+
+
+def test_small_parts_of_the_same_tables_are_put_together(tmp_path: Path) -> None:
+    write_web(tmp_path)
+    pipeline, parts = open_pipeline(tmp_path, "w")
+    known = [part.key for part in parts]
+    names = ["raw.parts", "raw.pairs"]
+    whole = (None, ["raw.synsets"])
+    phase = [whole, *((part, names) for part in parts)]
+    assert batches(phase, pipeline.warehouse, known) == [([None], ["raw.synsets"]), (parts, names)]
+    assert range_tags(parts) == {
+        "dagster/asset_partition_range_start": parts[0].key,
+        "dagster/asset_partition_range_end": parts[-1].key,
+    }
+    assert range_tags([None]) == range_tags(parts[:1]) == {}
+    few = phase[1:FEWEST_PARTS]
+    assert batches(few, pipeline.warehouse, known) == [([part], names) for part, _ in few]
+    apart = [*known[:2], "s/other", *known[2:]]
+    assert [len(each) for each, _ in batches(phase, pipeline.warehouse, apart)] == [1] * (1 + COUNT)
+    other = [whole, *((part, names[: 1 + (part is parts[0])]) for part in parts)]
+    assert sorted(len(each) for each, _ in batches(other, pipeline.warehouse, known)) == [1, 1, COUNT - 1]
+    assert MOST_PARTS >= 1_000 and MOST_BYTES > SMALL_PART_BYTES
+
+
+def test_a_large_part_is_made_alone(tmp_path: Path) -> None:
+    write_web(tmp_path)
+    with open(tmp_path / "data" / "part-0.tsv", "ab") as file:
+        file.truncate(SMALL_PART_BYTES + 1)
+    pipeline, parts = open_pipeline(tmp_path, "w")
+    assert load_register(pipeline.warehouse)[parts[0]].size_bytes > SMALL_PART_BYTES
+    found = batches([(part, ["raw.parts"]) for part in parts], pipeline.warehouse, [part.key for part in parts])
+    assert [list(each) for each, _ in found] == [[parts[0]], parts[1:]]
