@@ -34,15 +34,16 @@ SHOWN_CLAIMS = 40
 class Tally:
     """What happened in the runs so far.
 
-    done: what was made, audited again, or found up to date when its turn came. made, seconds: by table. failures: what
+    done: what was made, audited again, or found up to date when its turn came. made: the parts of each table, once each
+    however often they were made (a removal reaches what was made before it). seconds: by table. failures: what
     failed, with its message. kept_back: what was not made, with the failed task that it reads. without: parts that
     failed and of which nothing is published: tables over all parts are made without them.
     """
 
     done: set[Task] = field(default_factory=set)
-    made: dict[str, int] = field(default_factory=dict)
+    made: dict[str, set[PartKey | None]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
-    audited: int = 0
+    audited: set[Task] = field(default_factory=set)
     checks_passed: int = 0
     warnings: list[str] = field(default_factory=list)
     failures: dict[Task, str] = field(default_factory=dict)
@@ -63,9 +64,10 @@ def record(event: Any, parts: Sequence[PartKey | None], tally: Tally) -> None:
         task = Task(table_name(event.asset_key), part)
         tally.done.add(task)
         metadata = event.materialization.metadata
-        tally.audited += metadata["status"].value == AUDITED
+        if metadata["status"].value == AUDITED:
+            tally.audited.add(task)
         if metadata["status"].value == MADE:
-            tally.made[task.name] = tally.made.get(task.name, 0) + 1
+            tally.made.setdefault(task.name, set()).add(part)
             tally.seconds[task.name] = tally.seconds.get(task.name, 0.0) + float(metadata["seconds"].value)
     elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
         evaluation = event.asset_check_evaluation_data
@@ -98,7 +100,7 @@ def summarize(console: Console, pipeline: Pipeline, tally: Tally, seconds: float
         table.columns[2].justify = table.columns[3].justify = table.columns[1].justify = "right"
         for step in pipeline.steps:
             if step.name in tally.made:
-                count = str(tally.made[step.name]) if step.is_partitioned else ""
+                count = str(len(tally.made[step.name])) if step.is_partitioned else ""
                 table.add_row(
                     *cells(step.name, count, _rows_now(pipeline, step.name), f"{tally.seconds[step.name]:.1f}")
                 )
@@ -115,19 +117,19 @@ def summarize(console: Console, pipeline: Pipeline, tally: Tally, seconds: float
         tell(console, "note", f"tables over all parts are made without {absent}, of which nothing could be made")
     for line in kept_back_lines(tally.kept_back):
         tell(console, "not made", line, style="red")
-    made = sum(tally.made.values())
-    unchanged = len(tally.done) - made - tally.audited
+    made = {Task(name, part) for name, parts_made in tally.made.items() for part in parts_made}
+    unchanged = len(tally.done - made - tally.audited)
     current = f"{unchanged} found up to date, " if unchanged else ""
-    audited = f"{tally.audited} audited again, " if tally.audited else ""
+    audited = f"{len(tally.audited)} audited again, " if tally.audited else ""
     if tally.failures:
         kept = f"{len(tally.kept_back)} not made because of that, " if tally.kept_back else ""
         console.print(
-            f"[red]{len(tally.failures)} failed[/], {kept}{made} made in {seconds:.1f} s. What was published before "
+            f"[red]{len(tally.failures)} failed[/], {kept}{len(made)} made in {seconds:.1f} s. What was published before "
             "stands; mend the cause and run again: only what is missing is made."
         )
     elif made or tally.audited:
         console.print(
-            f"[green]done[/] {made} tables and parts made, {current}{audited}{tally.checks_passed} checks passed, "
+            f"[green]done[/] {len(made)} tables and parts made, {current}{audited}{tally.checks_passed} checks passed, "
             f"{len(tally.warnings)} warnings, {seconds:.1f} s"
         )
     else:
