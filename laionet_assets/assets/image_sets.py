@@ -149,6 +149,13 @@ def drawn_folder(settings: Settings, path: str) -> Path:
     return write_curated_set(sample_cache(settings) / name, wanted)
 
 
+def drawn_state(settings: Settings, path: str) -> str:
+    """What a curated set and its captions depend on; nothing is drawn to find out."""
+    from laionet_assets.sample import curated
+
+    return f"curated {curated.VERSION} {_curated(settings, path)}"
+
+
 def _curated(settings: Settings, path: str) -> "CuratedSet":
     """The set that `sample://curated?per_class=20&seed=0&selection_frequency=0.73` names, chosen from the synthetic web
     of the settings. Raises UserError for anything else.
@@ -191,11 +198,10 @@ def _assert_paths(settings: Settings) -> None:
 
 def _fingerprints(settings: Settings, warehouse: Warehouse, part: PartKey | None) -> str:
     """The state of every local set: cheap, no picture is read, and none is drawn to find out."""
-    from laionet_assets.sample import curated
 
     def state(one: ImageSetSettings) -> str:
         if "://" in one.path:
-            return f"curated {curated.VERSION} {_curated(settings, one.path)}"
+            return drawn_state(settings, one.path)
         try:
             return open_local_set(settings, one).fingerprint()
         except UserError as error:

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from laionet_assets.assets.image_sets import CURATED_CAPTIONS, drawn_folder
+from laionet_assets.assets.image_sets import CURATED_CAPTIONS, drawn_folder, drawn_state
 from laionet_assets.assets.local_files import content_of
 from laionet_assets.assets.similarity import ENCODER_POOL, embedded, encoder_specs
 from laionet_assets.assets.steps import Step, Work, by_provider, forget_checkpoint, labelled
@@ -80,7 +80,7 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
     captioned = [image_set for image_set in settings.image_sets if image_set.captions is not None]
 
     def files(warehouse: Warehouse, part: PartKey | None) -> str:
-        return digest(*(f"{one.name}={content_of(captions_path(settings, one))}" for one in captioned))
+        return digest(*(f"{one.name}={_state(settings, one)}" for one in captioned))
 
     def encoders(warehouse: Warehouse, part: PartKey | None) -> str:
         return digest(*(f"{spec.name}={identity(spec)}" for spec in specs))
@@ -103,6 +103,12 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
         "core.text_ranks": Step(model=models["core.text_ranks"], write=_write_ranks),
         "marts.text_rank": Step(model=models["marts.text_rank"], write=_write_shares),
     }
+
+
+def _state(settings: Settings, image_set: ImageSetSettings) -> str:
+    """What a set's captions depend on; nothing is drawn to find out."""
+    captions = image_set.captions or ""
+    return drawn_state(settings, captions) if "://" in captions else content_of(captions_path(settings, image_set))
 
 
 def captions_path(settings: Settings, image_set: ImageSetSettings) -> Path:
