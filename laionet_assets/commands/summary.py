@@ -124,8 +124,8 @@ def summarize(console: Console, pipeline: Pipeline, tally: Tally, seconds: float
     if tally.failures:
         kept = f"{len(tally.kept_back)} not made because of that, " if tally.kept_back else ""
         console.print(
-            f"[red]{len(tally.failures)} failed[/], {kept}{len(made)} made in {seconds:.1f} s. What was published before "
-            "stands; mend the cause and run again: only what is missing is made."
+            f"[red]{len(tally.failures)} failed[/], {kept}{len(made)} made in {seconds:.1f} s. What was published "
+            "before stands; mend the cause and run again: only what is missing is made."
         )
     elif made or tally.audited:
         console.print(
