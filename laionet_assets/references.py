@@ -57,6 +57,11 @@ def url_without_password(url: str) -> str:
     return url
 
 
+def masked(text: str) -> str:
+    """The text without the passwords of URLs in it."""
+    return _PASSWORD_IN_URL.sub("://***@", text)
+
+
 _EXPECTED = (
     "a secret may not be written out here, where definitions and the UI would show it; expected a reference such as "
     "${MY_SECRET} in storage_options, and the environment variable MY_SECRET"

@@ -28,7 +28,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pydantic_settings import SettingsError as PydanticSettingsError
 
 from laionet_assets.errors import UserError
-from laionet_assets.references import url_without_password, without_secrets
+from laionet_assets.references import masked, url_without_password, without_secrets
 from laionet_assets.yaml_file import YamlFileError, read_yaml
 
 CONFIG_NAME = "laionet.yaml"
@@ -691,7 +691,7 @@ def _describe(item: Mapping[str, Any]) -> list[str]:
         message = _PATTERNS.get(str(item["loc"][-1]), _PATTERNS["name"])
     if "storage_options" in item["loc"] or "password" in message:  # what was found may be a secret
         return [f"{location}: {line}" for line in message.split("\n")]
-    return [f"{location}: {message} (found {repr(item.get('input'))[:80]})"]
+    return [f"{location}: {message} (found {masked(repr(item.get('input')))[:80]})"]
 
 
 def _key_path(location: Sequence[str | int]) -> str:

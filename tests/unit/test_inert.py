@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from laionet_assets.inert import inert, markdown_cell
@@ -47,6 +47,7 @@ def rendered(text: str) -> str:
     return str(MarkdownIt("commonmark", {"html": True}).enable("table").render(table))
 
 
+@settings(deadline=None)
 @given(st.text() | st.sampled_from(HOSTILE) | st.lists(st.sampled_from([*HOSTILE, "`", "\\", "|", "\n"])).map("".join))
 def test_a_cell_of_markdown_is_code_and_nothing_else(text: str) -> None:
     html = rendered(text)
