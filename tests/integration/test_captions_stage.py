@@ -46,7 +46,8 @@ def write(world: World, rows: list[dict[str, object]]) -> None:
 
 
 def make(world: World) -> None:
-    world.make("raw.synsets", "staging.queries", "core.query_embeddings", "core.removals", "core.set_images")
+    world.make("raw.synsets", "staging.queries", "core.query_embeddings", "core.removals")
+    world.make("core.set_files", "core.set_images")
     world.make("core.set_captions", "core.set_caption_embeddings", "core.text_ranks", "marts.text_rank")
 
 

@@ -33,6 +33,7 @@ from laionet_assets.settings import load_settings
 from laionet_assets.sqlmodels.loader import load_project
 from laionet_assets.warehouse.table import PartKey
 from tests.integration.conftest import Project, make_due
+from tests.integration.graph import BY_PART, downstream, upstream
 from tests.unit.images.sets.test_webdataset import write_tar
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -50,14 +51,11 @@ recipes:
   - {{name: corrected, matching: corrected, encoder: minilm, text_threshold: 0.3}}
 images: {{}}
 """
-UPSTREAM = (
-    "raw.parts", "raw.pairs", "core.caption_matches", "core.candidates", "core.caption_embeddings",
-    "core.caption_similarity",
-)  # fmt: skip
 STAGE = (
     "raw.recipes", "core.removals", "core.selection", "core.removed_samples", "core.image_requests", "core.images",
 )  # fmt: skip
-READERS = ("core.image_text", "core.names_in_images", "core.selection_seen", "core.laionet")
+UPSTREAM = sorted(upstream(*STAGE) & BY_PART - {*STAGE})
+READERS = sorted(upstream("core.laionet", "core.names_in_images") & downstream("core.images") - {"core.images"})
 """Tables made from images that need no model."""
 MARTS = ("marts.image_outcomes", "marts.removal_leftovers")
 WITH_MARTS = (*STAGE, *READERS, *MARTS)
