@@ -25,14 +25,14 @@ def report(config: Path | None = None, *, console: Console | None = None) -> Non
     """
     settings = load_settings(config, check_files=False)
     warehouse = open_published(config)
-    tables = findings(warehouse, project_of(settings).in_order())
+    tables = [*findings(warehouse, project_of(settings).in_order()), *_edits(settings, warehouse)]
     if not tables:
         raise UserError(
             f"{warehouse.lake.root} holds nothing to report yet; expected rows in marts.funnel, "
             "marts.image_outcomes or marts.accuracy. Run first: laionet run"
         )
     console = console or open_console()
-    for table in (*tables, *_edits(settings, warehouse)):
+    for table in tables:
         console.print(table)
 
 
