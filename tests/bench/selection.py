@@ -27,7 +27,7 @@ TOP_K = 50
 PART = "part-00000.snappy.parquet"
 FLAT = "published.parquet"
 LAIONET = "core.laionet"
-CHAIN = ("core.selection", "core.removed_samples", "core.selection_seen", LAIONET)
+CHAIN = ("core.selection", "core.removed_samples", "core.selection_seen", "core.duplicate_samples", LAIONET)
 RECIPE: Mapping[str, Any] = {
     "name": "paper",
     "matching": "paper",
@@ -56,10 +56,11 @@ _CANDIDATES = """
 
 # What was read in the image of every row above the threshold: nothing in one of five, the class's name in 1.1%.
 _NAMES = """
-    select
-        source, part, sample_id, wnid, case when hash(sample_id, 4) % 5 > 0 then hash(sample_id, 5) % 1000 < 11 end as found,
-        found as has_name_paper, found as has_name_corrected,
-    from ({candidates}) where text_similarity > {threshold}
+    select source, part, sample_id, wnid, found as has_name_paper, found as has_name_corrected,
+    from (
+        select *, case when hash(sample_id, 4) % 5 > 0 then hash(sample_id, 5) % 1000 < 11 end as found
+        from ({candidates}) where text_similarity > {threshold}
+    )
 """
 
 # A thousand rows that someone wants gone, by sample or by address, none of which is a candidate.
@@ -112,7 +113,7 @@ def selection(options: Options) -> Section:
             f"{rows:,} made-up candidates of {CLASSES} classes, one class a caption ({options.captions.description}), eight"
             f" in nine tagged UNLIKELY or UNSURE, similarities bell-shaped around 0.33, threshold {THRESHOLD}. Measured:"
             f" {', '.join(CHAIN)} together, as a run makes them (join of candidates and similarities, the reasons for"
-            " dropping, a thousand tombstones and what is named in the images of the chosen, rank in class, each table"
+            " dropping, a thousand tombstones and what is named in the images of the chosen, samples that repeat another, rank in class, each table"
             f" sorted by its grain and published), one recipe at a time, best of {repeats}. Published way: pandas"
             " over a file that has every row's similarity already, class by class, from the dictionary of the classes'"
             " rows (in memory already), chosen rows written; its top 50 reads what the filter wrote. Floor: DuckDB"
@@ -158,13 +159,21 @@ def prepare_candidates(folder: Path, captions: Captions, rows: int) -> None:
             make(pipeline, step_of(pipeline, table))
         synsets = pipeline.warehouse.select("raw.synsets")
         candidates = _CANDIDATES.format(part=part_file, synsets=synsets, classes=CLASSES)
-        publish_unchecked(pipeline, "core.candidates", candidates, part)
+        alone = f"select * exclude (encoder, text_similarity) from ({candidates})"
+        publish_unchecked(pipeline, "core.candidates", alone, part)
         similarities = (
-            f"select * replace (text_similarity as similarity) from (select *, 0.0 as similarity from ({candidates}))"
+            f"select encoder, source, part, sample_id, wnid, text_similarity as similarity from ({candidates})"
         )
         publish_unchecked(pipeline, "core.caption_similarity", similarities, part)
         names = _NAMES.format(candidates=candidates, threshold=THRESHOLD)
         publish_unchecked(pipeline, "core.names_in_images", names, part)
+        nothing = pipeline.warehouse.table("core.sample_query_similarity").column_names
+        publish_unchecked(
+            pipeline,
+            "core.sample_query_similarity",
+            f"select {', '.join(f'null as {name}' for name in nothing)} where false",
+            part,
+        )
         publish_unchecked(pipeline, "core.removals", _REMOVALS)
     with pipeline.warehouse.connect() as connection:
         connection.execute(

@@ -199,9 +199,9 @@ def test_photographs_of_a_class_are_more_alike_than_those_of_two(real_data: Path
         },
     )
     made.make("raw.synsets", "raw.recipes", "raw.image_sets")
-    for name in ("core.images", "core.selection", "core.removed_samples", "core.image_embeddings"):
+    for name in ("core.images", "core.selection_seen", "core.image_embeddings"):
         made.publish(name, [], PART)
-    for name in ("core.laionet", "core.removals"):
+    for name in ("core.laionet", "core.neighbours", "core.removals"):
         made.publish(name, [])
     made.make("core.set_files", "core.set_images", "core.set_embeddings", "core.image_labels", "core.compared_images")
     made.make("core.class_similarity", "marts.intra_class_similarity")

@@ -46,7 +46,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
                 row = {"image_set": image_set, "image_id": picture["image_id"], "encoder": "e", "sha256": sha256}
                 read = {"readout": "mean_pool", "dimensions": 32, "embedding": vector.tolist()}
                 embedded.append(row | read | {"profile": "both", "model_identity": "m"})
-                compared.append(row | {"profile": "corrected", "wnid": wnid, "look": "both", "model_identity": "m"})
+                row |= {"profile": "corrected", "look": "both", "model_identity": "m"}
+                compared.append(row | {"wnid": wnid, "copies": 1})
     made.make("raw.recipes", "raw.image_sets")
     made.publish("raw.predictors", [{"model": m, "position": i, "is_zero_shot": False} for i, m in enumerate(MODELS)])
     made.publish("core.image_embeddings", [], PART)

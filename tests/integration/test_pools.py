@@ -99,6 +99,7 @@ def fill(world: World) -> None:
         world.publish(name, [], PART)
     world.publish("core.set_images", set_images)
     world.publish("core.set_embeddings", set_embeddings)
+    world.publish("core.neighbours", [])
     world.publish("core.correctness", correct)
 
 
@@ -107,7 +108,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     made = World(tmp_path_factory.mktemp("pools"), SETTINGS)
     fill(made)
     made.make("core.sample_query_similarity", "core.selection_seen", part=PART)
-    made.make("core.set_query_similarity", "core.laionet", "core.image_labels", "core.image_query_similarity")
+    made.make("core.set_query_similarity", "core.duplicate_samples", "core.laionet")
+    made.make("core.image_labels", "core.image_query_similarity")
     made.make("core.pool", "core.frontier", "core.arms", "core.compared_images", "core.class_similarity")
     made.make("core.arm_similarity", "marts.counterfactual", "marts.frontier", "marts.frontier_similarity")
     made.make("marts.caption_terms", "marts.image_query_similarity", "marts.image_query_shares")
