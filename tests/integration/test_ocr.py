@@ -11,7 +11,8 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from laionet_assets.models.spec import ModelError
-from laionet_assets.ocr import TextRecognizer, class_name_in_text, load_recognizer, parse_recognizer, recognize_stream
+from laionet_assets.ocr import TextRecognizer, load_recognizer, parse_recognizer, recognize_stream
+from tests.unit.sql.class_name_in_text import class_name_in_text
 
 pytestmark = pytest.mark.integration
 
@@ -84,9 +85,9 @@ def test_upside_down_is_read_by_default_alone() -> None:
 
 def test_the_class_name_is_found_in_what_is_read() -> None:
     found = rapid("fast").recognize(written("SIBERIAN HUSKY", "for sale"))
-    assert class_name_in_text(found.text, ["Siberian husky"], rule="paper")
-    assert class_name_in_text(found.text, ["Siberian husky"], rule="corrected")
-    assert not class_name_in_text(found.text, ["malamute", "Alaskan malamute"], rule="corrected")
+    assert class_name_in_text(found.text, ["Siberian husky"], profile="paper")
+    assert class_name_in_text(found.text, ["Siberian husky"], profile="corrected")
+    assert not class_name_in_text(found.text, ["malamute", "Alaskan malamute"], profile="corrected")
 
 
 @pytest.mark.parametrize("workers", [1, 3])

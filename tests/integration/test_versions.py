@@ -41,7 +41,8 @@ def restamp_as_before(project: Project, was: Mapping[str, tuple[str, ...]]) -> N
             continue
         versions[step.name] = {}
         for part in warehouse.parts(step.name) if step.is_partitioned else [None]:
-            reads = [f"{name}={version_of(versions[name], part)}" for name in sorted(step.model.reads.tables)]
+            read = sorted(step.model.reads.tables & versions.keys())
+            reads = [f"{name}={version_of(versions[name], part)}" for name in read]
             code = (*was[step.name], *step.settings)
             made_from = (digest(*code) if len(code) > 1 else code[0], step.outside(warehouse, part), *reads)
             versions[step.name][part] = inputs = digest(*made_from)

@@ -62,6 +62,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (home / name).mkdir()
         table = pa.table({"SAMPLE_ID": [1], "URL": [url], "TEXT": ["a cat"], "NSFW": ["UNLIKELY"], "similarity": [0.3]})
         pq.write_table(table, home / name / "part-00000.parquet")
+    (home / "val").mkdir()
+    (home / "val" / "ILSVRC2012_val_00000001.JPEG").write_bytes(b"")
     for name in ("one", "two"):
         pq.write_table(pa.table({"wnid": ["n01440764"], f"top_1_is_correct_{name}": [True]}), home / f"{name}.parquet")
         (home / f"{name}.json").write_text(json.dumps({"n01440764": [name]}))
@@ -179,7 +181,7 @@ def severities(settings: Settings) -> Any:
 Probe = Callable[[Settings], Any]
 Edits = Mapping[str, Any]
 WEB_DATASET: Edits = {"image_sets[].layout": "webdataset", "image_sets[].path": "shards-one"}
-VAL: Edits = {"image_sets[].layout": "ilsvrc2012-val", "image_sets[].path": "one", "image_sets[].devkit": "one"}
+VAL: Edits = {"image_sets[].layout": "ilsvrc2012-val", "image_sets[].path": "val", "image_sets[].devkit": "one"}
 CLIP: Edits = {"predictors[].model": "open_clip:ViT-B-32/openai"}
 CLEARED: Edits = {"images.fetch.uncleared": False}
 BUCKET: Edits = {"sources[].path": "s3://bucket/*.parquet"}
