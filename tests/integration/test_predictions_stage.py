@@ -323,12 +323,32 @@ def requested(contents: dict[str, bytes]) -> list[dict[str, Any]]:
     return [{"source": PART.source, "part": PART.part, **row} for row in (*rows, again, lost)]
 
 
-def publish_images(world: World, rows: Sequence[dict[str, Any]], *, recipes: Sequence[str] = RECIPES) -> None:
-    """Publish rows of core.images, and that these recipes ask for every one of them."""
+def publish_images(world: World, rows: Sequence[dict[str, Any]], **asked: Any) -> None:
+    """Publish rows of core.images, and that all recipes ask for every one of them, or who `asked`."""
     world.publish("core.images", rows, PART)
-    asked = {"recipes": sorted(recipes), "is_neighbour": False, "is_removed": False}
+    asked = {"recipes": sorted(RECIPES), "is_neighbour": False, "is_removed": False} | asked
     keys = ("source", "part", "sample_id")
     world.publish("core.image_requests", [{key: row[key] for key in keys} | asked for row in rows], PART)
+
+
+def test_a_picture_that_nobody_wants_predicted_is_not(world: World) -> None:
+    contents = odd_pictures()
+    rows = [row for row in requested(contents) if row.get("sha256") == sha256(contents["plain"])]
+    world.add_to_store([contents["plain"]])
+    paper, corrected = CONFIG["recipes"]
+    world.config["recipes"] = [paper | {"pictures": {"predict": False}}, corrected]
+    world.make("raw.recipes")
+    for asked, is_predicted in (
+        ({"recipes": ["paper"]}, False),
+        ({"recipes": ["corrected", "paper"]}, True),
+        ({"recipes": [], "is_neighbour": True}, True),
+        ({"recipes": ["paper"], "is_neighbour": True}, True),
+        ({"recipes": ["paper"]}, False),
+    ):
+        publish_images(world, rows, **asked)
+        world.make("core.image_predictions", part=PART)
+        found = world.rows("select distinct sha256 from core_image_predictions")
+        assert found == ([(sha256(contents["plain"]),)] if is_predicted else []), asked
 
 
 def test_a_part_of_the_store_from_bytes_to_predictions(world: World) -> None:
