@@ -33,14 +33,13 @@ pytestmark = pytest.mark.integration
 
 PART = PartKey("web", "part-0")
 CURATED_PER_CLASS = 1
+RECIPES = ("paper", "corrected")
 CONFIG: dict[str, Any] = {
     "warehouse": "./warehouse",
     "sources": [{"name": "web", "adapter": "laion400m", "path": "./parts"}],
     "text_encoders": [{"name": "minilm", "model": "sentence-transformers:all-MiniLM-L6-v2"}],
     "predictors": [{"name": "lite0", "model": "timm:tf_efficientnet_lite0", "device": "cpu"}],
-    "recipes": [
-        {"name": name, "matching": name, "encoder": "minilm", "text_threshold": 0.5} for name in ("paper", "corrected")
-    ],
+    "recipes": [{"name": name, "matching": name, "encoder": "minilm", "text_threshold": 0.5} for name in RECIPES],
 }
 CLASSES = [one.wnid for one in sample_classes()]
 
@@ -151,9 +150,9 @@ MODES = {"plain": "RGB", "grey": "L", "cmyk": "CMYK", "turned": "RGB", "cut": "R
 
 @pytest.fixture(scope="module")
 def taxonomy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A warehouse of classes and queries, without removals."""
+    """A warehouse of classes, queries and recipes, without removals."""
     made = World(tmp_path_factory.mktemp("taxonomy"), CONFIG)
-    made.make("raw.synsets", "staging.queries", "core.removals")
+    made.make("raw.synsets", "staging.queries", "core.removals", "raw.recipes")
     return made.folder / "warehouse"
 
 
@@ -234,8 +233,9 @@ def test_local_sets_from_files_to_predictions(world: World) -> None:
     assert recall[0][0] > 0.8
 
     world.publish("core.laionet", [])
-    world.publish("core.images", [], PART)
+    publish_images(world, [])
     world.make("core.image_predictions", part=PART)
+    world.publish("core.neighbours", [])
     world.make("raw.image_sets", "core.image_labels", "core.predictions")
     predicted = world.rows("select image_set, count(distinct image_id), max(rank) from core_predictions group by all")
     assert sorted(predicted) == [
@@ -323,11 +323,39 @@ def requested(contents: dict[str, bytes]) -> list[dict[str, Any]]:
     return [{"source": PART.source, "part": PART.part, **row} for row in (*rows, again, lost)]
 
 
+def publish_images(world: World, rows: Sequence[dict[str, Any]], **asked: Any) -> None:
+    """Publish rows of core.images, and that all recipes ask for every one of them, or who `asked`."""
+    world.publish("core.images", rows, PART)
+    asked = {"recipes": sorted(RECIPES), "is_neighbour": False, "is_removed": False} | asked
+    keys = ("source", "part", "sample_id")
+    world.publish("core.image_requests", [{key: row[key] for key in keys} | asked for row in rows], PART)
+
+
+def test_a_picture_that_nobody_wants_predicted_is_not(world: World) -> None:
+    contents = odd_pictures()
+    rows = [row for row in requested(contents) if row.get("sha256") == sha256(contents["plain"])]
+    world.add_to_store([contents["plain"]])
+    paper, corrected = CONFIG["recipes"]
+    world.config["recipes"] = [paper | {"pictures": {"predict": False}}, corrected]
+    world.make("raw.recipes")
+    for asked, is_predicted in (
+        ({"recipes": ["paper"]}, False),
+        ({"recipes": ["corrected", "paper"]}, True),
+        ({"recipes": [], "is_neighbour": True}, True),
+        ({"recipes": ["paper"], "is_neighbour": True}, True),
+        ({"recipes": ["paper"]}, False),
+    ):
+        publish_images(world, rows, **asked)
+        world.make("core.image_predictions", part=PART)
+        found = world.rows("select distinct sha256 from core_image_predictions")
+        assert found == ([(sha256(contents["plain"]),)] if is_predicted else []), asked
+
+
 def test_a_part_of_the_store_from_bytes_to_predictions(world: World) -> None:
     contents = odd_pictures()
     rows = requested(contents)
     world.add_to_store([contents[name] for name in ("plain", "grey", "turned", "cut")])
-    world.publish("core.images", rows, PART)
+    publish_images(world, rows)
     world.make("core.image_predictions", part=PART)
     assert said(world) == "5 pictures, 1 models: 0 are predicted already, 5 are not"
     found = {
@@ -358,10 +386,11 @@ def test_a_part_of_the_store_from_bytes_to_predictions(world: World) -> None:
             "sample_id": row["sample_id"],
             "wnid": CLASSES[0],
         }
-        for recipe in ("paper", "corrected")
+        for recipe in RECIPES
         for row in rows
     ]
     world.publish("core.laionet", members)
+    world.publish("core.neighbours", [])
     world.config["image_sets"] = []
     world.make(
         "raw.image_sets",
@@ -393,7 +422,7 @@ def test_a_damaged_picture_costs_its_own_row(world: World) -> None:
     names = ("plain", "grey", "turned")
     rows = [row for row in requested(contents) if row["sample_id"] in [list(contents).index(name) for name in names]]
     world.add_to_store([contents[name] for name in names])
-    world.publish("core.images", rows, PART)
+    publish_images(world, rows)
     (shard,) = (world.folder / "warehouse" / "images").rglob("shard-*.tar")
     whole = shard.read_bytes()
     middle = whole.index(contents["grey"]) + len(contents["grey"]) // 2
@@ -429,7 +458,7 @@ def test_a_run_that_ends_early_loses_a_chunk_at_most_and_ends_the_same(
     undisturbed, stopped = (World(tmp_path / name, CONFIG, taxonomy) for name in "ab")
     for world in (undisturbed, stopped):
         world.add_to_store(contents)
-        world.publish("core.images", rows, PART)
+        publish_images(world, rows)
     undisturbed.make("core.image_predictions", part=PART)
     assert not (tmp_path / "a" / "warehouse" / ".unfinished" / "core.image_predictions" / PART.folder).exists()
 

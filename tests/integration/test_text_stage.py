@@ -34,8 +34,8 @@ recipes:
 """
 PART = PartKey("web", "part-00000")
 STAGES = (
-    "core.image_text", "core.names_in_images", "core.selection_seen", "core.selection_counts", "core.laionet",
-    "marts.funnel",
+    "core.image_text", "core.names_in_images", "core.selection_seen", "core.duplicate_samples", "core.selection_counts",
+    "core.laionet", "marts.funnel",
 )  # fmt: skip
 HARP, HONEYCOMB, CLOCK, BALL, WEB_SITE = "n03495258", "n03530642", "n02708093", "n04254680", "n06359193"
 ALL = ("paper", "corrected", "everything")
@@ -148,6 +148,7 @@ class Web:
                 for each in self.samples
             ],
         )
+        self.publish("core.sample_query_similarity", [])
         self.make("raw.recipes", "core.selection", "core.removed_samples")
 
     def make(self, *names: str) -> list[str]:
