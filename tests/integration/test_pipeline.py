@@ -205,8 +205,9 @@ def test_what_fails_keeps_back_what_reads_it_and_nothing_else(project: Project, 
     broken.write_bytes(content)
     project.configure()
     assert project.run(select=wanted) == 0, project.printed[-1]
-    assert not {name for name in project.made() if name.endswith("part-00000") and "embeddings" not in name} - {
-        f"{name} web/part-00000" for name in ("core.caption_similarity", *OF_RECIPES)
+    lacking = downstream("core.query_embeddings", "core.caption_embeddings") & BY_PART
+    assert {name for name in project.made() if name.endswith("part-00000")} <= {
+        f"{name} web/part-00000" for name in lacking
     }
 
 

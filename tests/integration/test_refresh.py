@@ -180,7 +180,7 @@ def test_a_night_goes_through_all_phases_where_the_sensor_is_off(
 def test_two_automations_never_ask_for_the_same_table(project: Project, instance: dg.DagsterInstance) -> None:
     """The sensor asks for what is out of date, the schedule for what is due."""
     nights = Nights(project, instance)
-    project.edit(f"path: {project.parts}", 'path: "sample://web?parts=1&rows=220"')
+    project.edit(f"path: {project.parts}", 'path: "sample://web?parts=1&rows=500"')
     switch_on(instance, SENSOR)
     asked = requests(project, instance)
     assert [part for part, _, _ in asked] == ["web/part-00000", None]
