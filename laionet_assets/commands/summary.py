@@ -327,7 +327,7 @@ def _checks(warehouse: Warehouse, models: Iterable[Model]) -> RichTable:
 
 
 def _claims(warehouse: Warehouse) -> RichTable:
-    """The claims: of the first recipe, of pools, and of none."""
+    """The claims: of the first recipe, of pools, and of none; of each measure the first two rows."""
     query = """
         with first as (select recipe from raw.recipes order by position limit 1)
 
@@ -342,6 +342,7 @@ def _claims(warehouse: Warehouse) -> RichTable:
             (select count(*) from marts.claims) as claims,
         from marts.claims
         where recipe = '*' or recipe in (from first) or recipe in (select recipe from raw.recipes where is_pool)
+        qualify row_number() over (partition by claim, measure order by image_set, model, profile) <= 2
         order by claim, measure, image_set, model, profile
     """
     rows = _rows(warehouse, query, "marts.claims", "raw.recipes")
