@@ -41,7 +41,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 ROOT = Path(__file__).parents[2]
 PROJECT = load_project()
 PARTS = [PartKey("web", "part-00000"), PartKey("web", "part-00001")]
-WEB = "sample://web?parts=2&rows=220"
+WEB = "sample://web?parts=2&rows=400"
 CONFIG = """
 warehouse: {warehouse}
 sources: [{{name: web, adapter: laion400m, path: "WEB"}}]
@@ -90,7 +90,7 @@ class Stage:
     @property
     def web(self) -> Path:
         """The folder of the synthetic web."""
-        return self.project.warehouse / "sample" / "2-parts-220-rows" / "synthetic-web"
+        return self.project.warehouse / "sample" / "2-parts-400-rows" / "synthetic-web"
 
     def make(self, names: Sequence[str] = STAGE, *, parts: Sequence[PartKey] = PARTS) -> list[Task]:
         """Make what is stale; returns it. `log` is what was said on the way."""
