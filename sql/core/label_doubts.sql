@@ -22,7 +22,7 @@ caption_senses as (
 -- zero-shot models where there are any: they have not learnt from ImageNet
 judges as (
     select model from predictors
-    where is_zero_shot or not (select coalesce(bool_or(is_zero_shot), false) from predictors)
+    where is_zero_shot or not (select coalesce(bool_or(p.is_zero_shot), false) from predictors as p)
 ),
 
 judged as (

@@ -28,7 +28,9 @@ dropped as (
 duplicates as (
     select recipe, wnid, count(*) as n from dropped group by all
     union all by name
-    select recipe, '*' as wnid, count(distinct (source, sample_id)) as n from dropped group by recipe
+    select recipe, '*' as wnid, count(distinct {'source': source, 'sample_id': sample_id}) as n
+    from dropped
+    group by recipe
 ),
 
 -- stages in the order of the published pipeline
