@@ -5,7 +5,7 @@ then one rename puts it in place. A failed blocking check publishes nothing: wha
 file is kept aside. What the audit found is kept beside the table, for whoever asks for it while it is up to date.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import duckdb
@@ -19,10 +19,11 @@ from laionet_assets.quality.validate import Outcome, validate
 from laionet_assets.sqlmodels.binding import assert_columns, create_macros, produced_columns
 from laionet_assets.sqlmodels.loader import Model
 from laionet_assets.warehouse.catalog import refresh_catalog
+from laionet_assets.warehouse.lake import Staged
 from laionet_assets.warehouse.rows import BLOB
 from laionet_assets.warehouse.sql import identifier, literals
 from laionet_assets.warehouse.table import PartKey
-from laionet_assets.warehouse.warehouse import MissingTableError, Warehouse, how_to_make
+from laionet_assets.warehouse.warehouse import MissingTableError, Stamp, Warehouse, how_to_make
 
 AUDITED = "audit.staged"
 PREVIEW_ROWS = 10
@@ -65,17 +66,7 @@ def make(warehouse: Warehouse, step: Step, part: PartKey | None, *, log: Callabl
     table = step.model.table
     with warehouse.connect() as connection, warehouse.lake.stage(table, part) as staged:
         warehouse.bind(connection, step.model.dependencies, part)
-        work = Work(
-            warehouse=warehouse,
-            connection=connection,
-            model=step.model,
-            part=part,
-            staged=staged.path,
-            stamp=stamp,
-            log=log,
-            labels={name: code.label for name, code in stamp.codes},
-            known_labels=versions.known_labels(step, part),
-        )
+        work = work_on(warehouse, connection, step, part, staged, stamp, versions.known_labels(step, part), log)
         if step.write is None:
             source = warehouse.views[step.name](warehouse, [part] if part else None)
             work.write_rows([])
@@ -92,6 +83,30 @@ def make(warehouse: Warehouse, step: Step, part: PartKey | None, *, log: Callabl
         step.after_publish(work)
     tell_catalog(warehouse, step)
     return Published(version, True, outcomes, rows, size, preview)
+
+
+def work_on(
+    warehouse: Warehouse,
+    connection: duckdb.DuckDBPyConnection,
+    step: Step,
+    part: PartKey | None,
+    staged: Staged,
+    stamp: Stamp,
+    known_labels: Mapping[str, str],
+    log: Callable[[str], None],
+) -> Work:
+    """What a step is given to make a table, or one part of it."""
+    return Work(
+        warehouse=warehouse,
+        connection=connection,
+        model=step.model,
+        part=part,
+        staged=staged.path,
+        stamp=stamp,
+        log=log,
+        labels={name: code.label for name, code in stamp.codes},
+        known_labels=known_labels,
+    )
 
 
 def standing(warehouse: Warehouse, step: Step, part: PartKey | None) -> Published:

@@ -17,7 +17,7 @@ import duckdb
 
 from laionet_assets.assets.audits import Audit, keep_audit
 from laionet_assets.assets.failures import is_transient
-from laionet_assets.assets.publishing import AUDITED, Published, make, preview_of, tell_catalog
+from laionet_assets.assets.publishing import AUDITED, Published, make, preview_of, tell_catalog, work_on
 from laionet_assets.assets.steps import Step, Work
 from laionet_assets.assets.versions import Versions
 from laionet_assets.quality.data_docs import DocsTarget
@@ -188,17 +188,7 @@ def _write_alone(
     """Write the file of one part of a table that Python makes, on a connection of its own."""
     with warehouse.connect() as connection:
         warehouse.bind(connection, step.model.dependencies, part)
-        work = Work(
-            warehouse=warehouse,
-            connection=connection,
-            model=step.model,
-            part=part,
-            staged=staged.path,
-            stamp=stamp,
-            log=log,
-            labels={name: code.label for name, code in stamp.codes},
-            known_labels=known_labels,
-        )
+        work = work_on(warehouse, connection, step, part, staged, stamp, known_labels, log)
         if step.write is None:
             work.write_rows([])
         else:
