@@ -71,6 +71,19 @@ class Ui:
             for run in answer["runsOrError"]["results"]
         ]
 
+    def orders(self) -> list[Any]:
+        """Runs and backfills that were asked for."""
+        answer = self.ask("{partitionBackfillsOrError {... on PartitionBackfills {results {id}}}}")
+        return [*self.runs(), *answer["partitionBackfillsOrError"]["results"]]
+
+    def sensor_is_on(self, name: str) -> bool:
+        """Whether a sensor was switched on."""
+        answer = self.ask(
+            "{repositoriesOrError {... on RepositoryConnection {nodes {sensors {name sensorState {status}}}}}}"
+        )
+        sensors = [sensor for node in answer["repositoriesOrError"]["nodes"] for sensor in node["sensors"]]
+        return next(sensor["sensorState"]["status"] for sensor in sensors if sensor["name"] == name) == "RUNNING"
+
     def count(self, query: str) -> int:
         """One number from the catalog that everyone may read."""
         connection = duckdb.connect(str(self.folder / "warehouse" / "laionet.duckdb"), read_only=True)
@@ -122,9 +135,9 @@ def is_up(ui: Ui) -> bool:
     return bool(answer["repositoriesOrError"].get("nodes"))
 
 
-def look_away(ui: Ui, page: Any) -> None:
+def look_away(ui: Ui, page: Any, *, once: Callable[[], object]) -> None:
     """Leave the UI once it has taken the last order: a graph that is watched costs as much as the runs."""
-    page.wait_for_timeout(1000)
+    wait_for(lambda: bool(once()), seconds=120, what="the UI to take an order", folder=ui.folder)
     page.goto("about:blank")
 
 
@@ -158,7 +171,7 @@ def test_materialize_all_then_everything_is_green(ui: Ui, page: Any) -> None:
     page.get_by_role("button", name="Materialize all").click()
     page.get_by_role("button", name="All", exact=True).click()
     page.get_by_role("button", name=re.compile("^Launch (run|1 run|backfill)")).click()
-    look_away(ui, page)
+    look_away(ui, page, once=ui.orders)
 
     def is_over() -> bool:
         statuses = {run["status"] for run in ui.runs()}
@@ -222,7 +235,7 @@ def test_what_is_up_to_date_returns_at_once_unless_it_is_forced(ui: Ui, page: An
             page.keyboard.press("ControlOrMeta+A")
             page.keyboard.type("ops: {marts__accuracy_gap: {config: {force: true}}}")
             button.last.click()
-        look_away(ui, page)
+        look_away(ui, page, once=lambda: {run["id"] for run in ui.runs()} - before)
 
         def is_over() -> bool:
             new = [run for run in ui.runs() if run["id"] not in before]
@@ -246,7 +259,7 @@ def test_a_new_part_is_seen_and_costs_its_own_work_and_the_marts(ui: Ui, page: A
     link = page.locator('a[href$="/sensors/parts"]')
     row = page.locator('div[class*="ListItem_listItem__"]', has=link)
     row.locator('label[class*="formatSwitch"]').click()
-    look_away(ui, page)
+    look_away(ui, page, once=lambda: ui.sensor_is_on("parts"))
     add_part(ui.folder, 1)
 
     def laionet_has_it() -> bool:
