@@ -8,7 +8,6 @@ Belongs here: what is done, and how often. Does not belong here: finding the pro
 """
 
 import time
-from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -80,10 +79,17 @@ def report_published(pipeline: Pipeline, instance: dg.DagsterInstance) -> int:
         for key in run.asset_selection or ()
     }
     reported = 0
-    for step in pipeline.steps:
-        if step.name in under_way:
-            continue
-        stamps, known = pipeline.warehouse.stamps(step.name), _known_versions(instance, step)
+    steps = [step for step in pipeline.steps if step.name not in under_way]
+    whole = instance.get_latest_materialization_events(
+        [asset_key(step.name) for step in steps if not step.is_partitioned]
+    )
+    for step in steps:
+        stamps = pipeline.warehouse.stamps(step.name)
+        known: Mapping[PartKey | None, str | None] = (
+            _known_parts(instance, step)
+            if step.is_partitioned
+            else {None: _known_version(whole.get(asset_key(step.name)))}
+        )
         for part, stamp in sorted(stamps.items(), key=lambda item: item[0] or PartKey("", "")):
             if known.get(part) != stamp.version:
                 instance.report_runless_asset_event(_materialization(pipeline, step, part, stamp))
@@ -133,18 +139,17 @@ def _forget_events(instance: dg.DagsterInstance, run_id: str) -> None:
             each.unlink(missing_ok=True)
 
 
-def _known_versions(instance: dg.DagsterInstance, step: Step) -> Mapping[PartKey | None, str | None]:
-    """Versions of a table that Dagster was told last, by part."""
-    key = asset_key(step.name)
-    if step.is_partitioned:
-        event_type = dg.DagsterEventType.ASSET_MATERIALIZATION
-        told = instance.event_log_storage.get_latest_tags_by_partition(key, event_type, [DATA_VERSION_TAG])
-        return defaultdict(
-            lambda: None, {PartKey.parse(part): tags.get(DATA_VERSION_TAG) for part, tags in told.items()}
-        )
-    event = instance.get_latest_materialization_event(key)
+def _known_parts(instance: dg.DagsterInstance, step: Step) -> Mapping[PartKey | None, str | None]:
+    """Versions of a partitioned table that Dagster was told last, by part."""
+    event_type = dg.DagsterEventType.ASSET_MATERIALIZATION
+    told = instance.event_log_storage.get_latest_tags_by_partition(asset_key(step.name), event_type, [DATA_VERSION_TAG])
+    return {PartKey.parse(part): tags.get(DATA_VERSION_TAG) for part, tags in told.items()}
+
+
+def _known_version(event: dg.EventLogEntry | None) -> str | None:
+    """The version that a materialization told Dagster."""
     materialization = event.asset_materialization if event is not None else None
-    return {None: (materialization.tags or {}).get(DATA_VERSION_TAG) if materialization is not None else None}
+    return (materialization.tags or {}).get(DATA_VERSION_TAG) if materialization is not None else None
 
 
 def _materialization(pipeline: Pipeline, step: Step, part: PartKey | None, stamp: Stamp) -> dg.AssetMaterialization:

@@ -81,7 +81,7 @@ def make(warehouse: Warehouse, step: Step, part: PartKey | None, *, log: Callabl
         warehouse.lake.publish(staged)
         keep_audit(warehouse, step.model, part, Audit(version, rows, outcomes))
         step.after_publish(work)
-    tell_catalog(warehouse, step)
+        tell_catalog(warehouse, step, connection)
     return Published(version, True, outcomes, rows, size, preview)
 
 
@@ -129,10 +129,10 @@ def standing(warehouse: Warehouse, step: Step, part: PartKey | None) -> Publishe
     return Published(version, not audit.blocks, audit.outcomes, audit.rows, size, preview, is_audited_now=is_new)
 
 
-def tell_catalog(warehouse: Warehouse, step: Step) -> None:
+def tell_catalog(warehouse: Warehouse, step: Step, connection: duckdb.DuckDBPyConnection | None = None) -> None:
     """On object storage each look costs many requests: the catalog is written at the end of a run."""
     if warehouse.lake.is_local:
-        refresh_catalog(warehouse, [step.name])
+        refresh_catalog(warehouse, [step.name], connection=connection)
 
 
 def _assert_same_parts(warehouse: Warehouse, step: Step) -> None:

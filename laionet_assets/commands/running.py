@@ -37,6 +37,7 @@ from laionet_assets.errors import UserError
 from laionet_assets.inert import inert
 from laionet_assets.settings import load_settings
 from laionet_assets.warehouse.catalog import refresh_catalog
+from laionet_assets.warehouse.history import history_kept_open
 from laionet_assets.warehouse.processes import Process
 from laionet_assets.warehouse.table import PartKey
 
@@ -199,7 +200,8 @@ def _execute(
             phase = phases(left, pipeline.steps)[0]
             tried: set[Task] = set()
             for parts, names in batches(phase, pipeline.warehouse, instance.get_dynamic_partitions(PARTS.name or "")):
-                with _no_longer_than(pipeline.settings.refresh.longest_run_hours, parts, names):
+                longest = pipeline.settings.refresh.longest_run_hours
+                with _no_longer_than(longest, parts, names), history_kept_open(instance):
                     _execute_run(defs, instance, parts, names, listen, tally, force=force)
                 asked = {Task(name, part) for part in parts for name in names}
                 told = asked & {*tally.done, *tally.failures}

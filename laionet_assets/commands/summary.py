@@ -98,12 +98,11 @@ def summarize(console: Console, pipeline: Pipeline, tally: Tally, seconds: float
     if tally.made:
         table = RichTable("table", "parts", "rows now", "seconds", title="materialized", title_justify="left")
         table.columns[2].justify = table.columns[3].justify = table.columns[1].justify = "right"
-        for step in pipeline.steps:
-            if step.name in tally.made:
-                count = str(len(tally.made[step.name])) if step.is_partitioned else ""
-                table.add_row(
-                    *cells(step.name, count, _rows_now(pipeline, step.name), f"{tally.seconds[step.name]:.1f}")
-                )
+        made_steps = [step for step in pipeline.steps if step.name in tally.made]
+        rows = _rows_now(pipeline, [step.name for step in made_steps])
+        for step in made_steps:
+            count = str(len(tally.made[step.name])) if step.is_partitioned else ""
+            table.add_row(*cells(step.name, count, rows[step.name], f"{tally.seconds[step.name]:.1f}"))
         console.print(table)
     models = [step.model for step in pipeline.steps]
     for table in (*findings(pipeline.warehouse, models), *accepted_edits(pipeline)):
@@ -152,12 +151,17 @@ def _counted(name: str, parts: int) -> str:
     return f"{name} ({parts:,} {'part' if parts == 1 else 'parts'})" if parts else name
 
 
-def _rows_now(pipeline: Pipeline, name: str) -> str:
-    if not pipeline.warehouse.is_published(name):
-        return "-"
+def _rows_now(pipeline: Pipeline, names: Iterable[str]) -> dict[str, str]:
+    """Rows of tables as they are published, by name; a dash where nothing is."""
     with pipeline.warehouse.connect() as connection:
-        row = connection.execute(f"select count(*) from ({pipeline.warehouse.select(name)})").fetchone()
-    return f"{row[0]:,}" if row else "-"
+
+        def count(name: str) -> str:
+            if not pipeline.warehouse.is_published(name):
+                return "-"
+            row = connection.execute(f"select count(*) from ({pipeline.warehouse.select(name)})").fetchone()
+            return f"{row[0]:,}" if row else "-"
+
+        return {name: count(name) for name in names}
 
 
 def findings(warehouse: Warehouse, models: Iterable[Model]) -> list[RichTable]:

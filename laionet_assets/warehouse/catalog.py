@@ -7,7 +7,7 @@ place.
 
 import tempfile
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import duckdb
@@ -20,13 +20,20 @@ from laionet_assets.warehouse.warehouse import MissingTableError, Warehouse, dig
 CATALOG_COMMENT = "laionet catalog"
 
 
-def refresh_catalog(warehouse: Warehouse, names: Collection[str] | None = None) -> bool:
+def refresh_catalog(
+    warehouse: Warehouse,
+    names: Collection[str] | None = None,
+    *,
+    connection: duckdb.DuckDBPyConnection | None = None,
+) -> bool:
     """Make the catalog say what is published of the tables `names` (of all, without it). Returns whether it said
     something else.
 
-    Processes take turns on one machine; what is published is read inside the turn, so nobody's table is lost.
+    `connection` is used if it is given: opening one costs as much as all the rest. Processes take turns on one machine;
+    what is published is read inside the turn, so nobody's table is lost.
     """
-    with warehouse.lake.turn("catalog"), warehouse.connect() as connection:
+    opened = nullcontext(connection) if connection is not None else warehouse.connect()
+    with warehouse.lake.turn("catalog"), opened as connection:
         known = _signatures_of(warehouse.catalog_path, connection)
         looked_at = warehouse.tables.keys() if names is None or known is None else set(names)
         selects = _catalog_selects(warehouse, connection, looked_at)

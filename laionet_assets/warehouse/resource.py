@@ -5,7 +5,7 @@ memory (so that nothing is ever locked), and filesystems of the lake and the sou
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ import duckdb
 import fsspec
 from dagster import InitResourceContext
 from dagster_duckdb import DuckDBResource
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from laionet_assets.references import resolved
+from laionet_assets.warehouse.history import history_kept_open
 from laionet_assets.warehouse.lake import Lake
 from laionet_assets.warehouse.memory import default_memory_limit, spill_folder
 from laionet_assets.warehouse.processes import Process
@@ -38,11 +39,19 @@ class WarehouseResource(DuckDBResource):
         default={}, description="Other filesystems that the sources are on: options by URL."
     )
 
+    _during_run: ExitStack = PrivateAttr(default_factory=ExitStack)
+
     def setup_for_execution(self, context: InitResourceContext) -> None:
         """Write into the tags of the run which process works on it, so that it can be told when that is gone."""
         super().setup_for_execution(context)
         if context.run is not None and context.instance is not None:
+            self._during_run.enter_context(history_kept_open(context.instance))
             context.instance.add_run_tags(context.run.run_id, Process.this().tags)
+
+    def teardown_after_execution(self, context: InitResourceContext) -> None:
+        """Let go of what was kept open for the run."""
+        self._during_run.close()
+        super().teardown_after_execution(context)
 
     @contextmanager
     def get_connection(self) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -1,0 +1,83 @@
+"""Dagster's history in SQLite, while a process writes much of it.
+
+For each event Dagster makes an engine, compiles the same statements again, opens a database and closes it, several
+times over. Whoever closes a database last copies its log into it and waits for the disk, and so does each commit. Of a
+run of small tables that was a third of the time.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import dagster as dg
+from dagster._core.storage.event_log import SqliteEventLogStorage
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.pool import QueuePool
+
+INDEX = "index"
+BUSY_SECONDS = 30
+"""How long a writer waits for another one: as long as Dagster's own."""
+
+
+@contextmanager
+def history_kept_open(instance: dg.DagsterInstance) -> Iterator[None]:
+    """Within the block, the event log of an instance keeps its databases open, and commits do not wait for the disk.
+
+    What is committed outlives the process: its log is written ahead. After a power cut the last moments may be missing;
+    nothing is torn. An event log that is not SQLite's stays as it is, and so does one that is kept open already.
+    """
+    names = ("run_connection", "index_connection")
+    storage: Any = instance.event_log_storage
+    is_plain = isinstance(storage, SqliteEventLogStorage) and names[0] not in vars(storage)
+    if not is_plain:
+        yield
+        return
+    kept = _KeptOpen(storage)
+    storage.run_connection, storage.index_connection = kept.of_run, kept.of_index
+    try:
+        yield
+    finally:
+        for name in names:
+            delattr(storage, name)
+        kept.close()
+
+
+class _KeptOpen:
+    """The connections of an event log, an engine a database, for one block at a time."""
+
+    def __init__(self, storage: Any) -> None:
+        self._storage = storage
+        self._first: Callable[[str], AbstractContextManager[Connection]] = storage.run_connection
+        self._engines: dict[str, Engine] = {}
+        self._turn = threading.Lock()
+
+    def of_index(self) -> AbstractContextManager[Connection]:
+        return self.of_run(INDEX)
+
+    @contextmanager
+    def of_run(self, run_id: str) -> Iterator[Connection]:
+        with self._turn:
+            if run_id not in self._engines:
+                with self._first(run_id):  # makes the database and its tables
+                    pass
+                self._engines[run_id] = _engine(self._storage.conn_string_for_shard(run_id))
+            with self._engines[run_id].begin() as connection:
+                yield connection
+
+    def close(self) -> None:
+        for engine in self._engines.values():
+            engine.dispose()
+
+
+def _engine(url: str) -> Engine:
+    engine = create_engine(
+        url, poolclass=QueuePool, pool_size=1, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False}
+    )
+
+    @event.listens_for(engine, "connect")
+    def _(connection: sqlite3.Connection, record: object) -> None:
+        connection.execute("pragma synchronous = normal")
+
+    return engine

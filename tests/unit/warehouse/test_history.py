@@ -1,0 +1,68 @@
+from pathlib import Path
+
+import dagster as dg
+import psutil
+import pytest
+
+from laionet_assets.warehouse.history import history_kept_open
+
+
+@dg.asset(check_specs=[dg.AssetCheckSpec("is_sound", asset="numbers")])
+def numbers():  # type: ignore[no-untyped-def]
+    yield dg.AssetCheckResult(check_name="is_sound", passed=True)
+    yield dg.MaterializeResult(metadata={"rows": 3})
+
+
+JOB = dg.Definitions(assets=[numbers]).resolve_implicit_global_asset_job_def()
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    return tmp_path
+
+
+def events(instance: dg.DagsterInstance, run_id: str) -> list[str]:
+    return [
+        entry.dagster_event.event_type_value for entry in instance.all_logs(run_id) if entry.dagster_event is not None
+    ]
+
+
+def open_databases(home: Path) -> list[str]:
+    return [file.path for file in psutil.Process().open_files() if Path(file.path).is_relative_to(home)]
+
+
+def test_the_history_is_the_same_and_everybody_reads_it_meanwhile(home: Path) -> None:
+    with dg.DagsterInstance.from_config(str(home)) as instance, dg.DagsterInstance.from_config(str(home)) as other:
+        plain = JOB.execute_in_process(instance=instance, run_config=QUIET)
+        with history_kept_open(instance):
+            kept = JOB.execute_in_process(instance=instance, run_config=QUIET)
+            assert open_databases(home), "nothing was kept open"
+            assert events(other, kept.run_id) == events(instance, kept.run_id)
+            (check,) = other.event_log_storage.get_asset_check_execution_history(
+                dg.AssetCheckKey(dg.AssetKey("numbers"), "is_sound"), limit=1
+            )
+            assert check.run_id == kept.run_id
+        assert events(instance, kept.run_id) == events(instance, plain.run_id)
+        assert "ASSET_MATERIALIZATION" in events(instance, kept.run_id)
+
+
+def test_nothing_is_left_open_or_changed(home: Path) -> None:
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        before = set(vars(instance.event_log_storage))
+        with pytest.raises(KeyError), history_kept_open(instance):
+            JOB.execute_in_process(instance=instance, run_config=QUIET)
+            raise KeyError
+        assert open_databases(home) == []
+        assert set(vars(instance.event_log_storage)) == before
+        assert not list(home.rglob("*-wal")), "the last to close copies the log into the database"
+
+
+def test_a_block_in_a_block_and_another_storage_are_left_alone(home: Path) -> None:
+    with dg.DagsterInstance.from_config(str(home)) as instance, history_kept_open(instance):
+        with history_kept_open(instance):
+            JOB.execute_in_process(instance=instance, run_config=QUIET)
+        assert open_databases(home), "the inner block closed what the outer one keeps"
+    with dg.DagsterInstance.ephemeral() as instance, history_kept_open(instance):
+        assert JOB.execute_in_process(instance=instance, run_config=QUIET).success
