@@ -121,9 +121,14 @@ def requests_for(
             found.waiting += late
             if able := [task.name for task in group if task not in late]:
                 runs.append((part, able))
-        alone = [run for run in runs if any(Task(name, run[0]) in died for name in run[1])]
-        together = batches([run for run in runs if run not in alone], pipeline.warehouse, known, most_parts=MOST_PARTS)
-        for parts, names in (*together, *(([part], names) for part, names in alone)):
+        alone = [part for part, names in runs if any(Task(name, part) in died for name in names)]
+        others = [run for run in runs if run[0] not in alone]
+        asked = [
+            *batches(others, pipeline.warehouse, known, most_parts=MOST_PARTS),
+            *(([part], names) for part, names in runs if part in alone),
+        ]
+        place = {part: number for number, (part, _) in enumerate(runs)}
+        for parts, names in sorted(asked, key=lambda run: place[run[0][0]]):
             found.runs.append(wish.request(parts, names, wanted))
         for part, names in phase:
             for name in names:
