@@ -12,6 +12,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import dagster as dg
 
@@ -329,8 +330,9 @@ def _table_of(event: dg.DagsterEvent) -> str:
 
 def _messages_by_part(event: dg.DagsterEvent) -> Mapping[str, str]:
     """Of a failed step of several parts, the message of each that failed."""
-    told = event.step_failure_data.user_failure_data
-    return told.metadata[FAILED_PARTS].value if told is not None and FAILED_PARTS in told.metadata else {}
+    told: Any = event.step_failure_data.user_failure_data
+    messages: Mapping[str, str] = told.metadata[FAILED_PARTS].value if told and FAILED_PARTS in told.metadata else {}
+    return messages
 
 
 def _why_kept_back(instance: dg.DagsterInstance, run_id: str, tasks: Sequence[Task]) -> str:
