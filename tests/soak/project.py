@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from typing import TextIO
 
 from laionet_assets.assets.pipeline import Pipeline, build_pipeline
 from laionet_assets.settings import load_settings
@@ -133,12 +134,14 @@ class Disturbed:
         """A run of all that is made."""
         return self.start([self.selected] if self.selected else [])
 
-    def command(self, *arguments: str, environment: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
-        """`laionet` in a fresh process."""
+    def command(
+        self, *arguments: str, out: TextIO, environment: Mapping[str, str] | None = None
+    ) -> "subprocess.Popen[str]":
+        """`laionet` in a fresh process, which prints into a file."""
         laionet = [sys.executable, "-c", "from laionet_assets.cli import app; app()"]
         return subprocess.Popen(
             [*laionet, *arguments, "--config", str(self.config)],
-            env={**_environment(), **(environment or {})}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            env={**_environment(), **(environment or {})}, stdout=out, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
 
     def settle(self, after: str) -> None:

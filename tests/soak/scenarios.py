@@ -14,6 +14,7 @@ from tests.soak.project import Disturbed
 
 FAKETIME = ("/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/local/lib/faketime/libfaketimeMT.so.1")
 JUMPS = ("-5y", "+3y", "-400d", "+30y")
+LONGEST_SECONDS = 300
 EARLY = 0.15
 """Of kills, the share that comes before a table's turn: while sources are looked at and the plan is made."""
 
@@ -136,10 +137,11 @@ def read_only(project: Disturbed, *, table: str = "staging.lemmas") -> str:
         if code == 0 or "Read-only file system" not in run.printed or "Traceback" in run.printed:
             project.faults.append(f"a read-only warehouse: laionet run ended with {code}: {run.printed[-2000:]}")
         project.compare("a read-only mount")
-        asked = project.command("sql", "select count(*) as n from staging.lemmas", "--format", "csv")
-        said = asked.communicate(timeout=300)[0]
-        if asked.returncode != 0:
-            project.faults.append(f"a read-only warehouse: laionet sql ended with {asked.returncode}: {said}")
+        said = project.folder / "logs" / "sql.txt"
+        with said.open("w") as out:
+            asked = project.command("sql", "select count(*) as n from staging.lemmas", out=out)
+        if (ended := asked.wait(LONGEST_SECONDS)) != 0:
+            project.faults.append(f"a read-only warehouse: laionet sql ended with {ended}: {said.read_text()}")
     project.settle("a read-only mount")
     return f"laionet run: exit {code}, one message; laionet sql answers"
 
@@ -158,16 +160,18 @@ def jumping_clock(project: Disturbed, *, table: str = "core.caption_matches") ->
     }
     for i, jump in enumerate(JUMPS):
         clock.write_text("+0\n" if i % 2 else f"{JUMPS[i - 1]}\n")
-        run = project.command("run", "--select", key(table), "--force", environment=environment)
-        said = ""
-        for line in run.stdout or ():
-            said += line
-            if table in line:
+        said, told = project.folder / "logs" / f"clock-{i}.txt", ""
+        with said.open("w") as out:
+            run = project.command("run", "--select", key(table), "--force", environment=environment, out=out)
+        until = time.monotonic() + LONGEST_SECONDS
+        while run.poll() is None and time.monotonic() < until:
+            time.sleep(0.02)
+            told = said.read_text()
+            if table in told:
                 clock.write_text(f"{jump}\n")
-        if run.wait() != 0:
-            project.faults.append(
-                f"the clock jumped by {jump}: laionet run ended with {run.returncode}: {said[-2000:]}"
-            )
+        run.kill()
+        if (code := run.wait()) != 0:
+            project.faults.append(f"the clock jumped by {jump}: laionet run ended with {code}: {told[-2000:]}")
         project.compare(f"a jump of the clock by {jump}")
     project.settle("jumps of the clock")
     return f"jumps by {', '.join(JUMPS)} while {table} was made"
