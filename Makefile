@@ -13,7 +13,7 @@ RIVAL := .venv-bench
 RIVAL_STAMP := $(RIVAL)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-fast test-floors coverage constraints ui bench img2dataset check lint docs clean
+.PHONY: help setup demo test test-slow test-fast test-floors coverage constraints ui bench soak img2dataset check lint docs clean
 
 help:  ## What there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -64,6 +64,9 @@ ui: $(STAMP)  ## The Dagster UI on http://127.0.0.1:3000
 
 bench: $(STAMP) img2dataset  ## Every stage beside the published way; writes docs/benchmarks.md (fetching needs nginx)
 	$(BIN)/python -m tests.bench
+
+soak: $(STAMP)  ## Kill, read, fill up, lock and shift the clock of a warehouse for half an hour; writes docs/soak.md
+	$(BIN)/python -m tests.soak
 
 img2dataset: $(RIVAL_STAMP)
 

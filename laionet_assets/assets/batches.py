@@ -24,7 +24,9 @@ Batch = tuple[Sequence[PartKey | None], list[str]]
 """What one Dagster run makes: tables of some parts, or ([None]) tables that are not partitioned."""
 
 
-def batches(phase: Sequence[Run], warehouse: Warehouse, known: Sequence[str]) -> list[Batch]:
+def batches(
+    phase: Sequence[Run], warehouse: Warehouse, known: Sequence[str], *, most_parts: int = MOST_PARTS
+) -> list[Batch]:
     """The runs of a phase, those of small parts put together.
 
     `known`: the partition keys that Dagster has, in its order. A part is small by the size of its file.
@@ -40,7 +42,7 @@ def batches(phase: Sequence[Run], warehouse: Warehouse, known: Sequence[str]) ->
             single.append(([part], names))
     sizes = {part: entry.size_bytes for part, entry in register.items()}
     for tables, parts in small.items():
-        for chunk in _chunks(sorted(parts, key=lambda part: order[part.key]), order, sizes):
+        for chunk in _chunks(sorted(parts, key=lambda part: order[part.key]), order, sizes, most_parts):
             if len(chunk) < FEWEST_PARTS:
                 single += [([part], list(tables)) for part in chunk]
             else:
@@ -56,14 +58,14 @@ def range_tags(parts: Sequence[PartKey | None]) -> Mapping[str, str]:
 
 
 def _chunks(
-    parts: Sequence[PartKey], order: Mapping[str, int], sizes: Mapping[PartKey, int]
+    parts: Sequence[PartKey], order: Mapping[str, int], sizes: Mapping[PartKey, int], most_parts: int
 ) -> Iterator[list[PartKey]]:
     """Neighbours in Dagster's order, not too many and not too large."""
     chunk: list[PartKey] = []
     size = 0
     for part in parts:
         is_next = not chunk or order[part.key] == order[chunk[-1].key] + 1
-        if not is_next or len(chunk) == MOST_PARTS or size + sizes[part] > MOST_BYTES:
+        if not is_next or len(chunk) == most_parts or size + sizes[part] > MOST_BYTES:
             yield chunk
             chunk, size = [], 0
         chunk.append(part)

@@ -38,7 +38,10 @@ def keep_house(pipeline: Pipeline, instance: dg.DagsterInstance, *, now: float |
     """Do all of it, as it has to be done at `now` (seconds since 1970). Returns what was done, a sentence each."""
     refresh, names = pipeline.settings.refresh, {step.name for step in pipeline.steps}
     now, done = time.time() if now is None else now, list[str]()
-    for run_id in bury_dead_runs(instance, names):
+    buried = bury_dead_runs(instance, names)
+    if buried:
+        pipeline.warehouse.lake.sweep()
+    for run_id in buried:
         done.append(
             f"run {run_id[:8]} was under way, but its process is gone: ended; what it did not make is made again"
         )

@@ -6,7 +6,7 @@ follow from them. The schedule `nightly` asks for what wants to be tried again: 
 failed; it ticks several times a night, a phase a tick. The two never ask for the same table.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import dagster as dg
@@ -29,6 +29,7 @@ NIGHT_SECONDS = 12 * 3600
 """What failed longer ago than that is tried again by the nightly schedule."""
 RETIRE_JOB = "retire_parts"
 RETIRE_OP = "retire"
+_Registration = dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest
 
 
 def automation(pipeline: Pipeline) -> dg.Definitions:
@@ -90,14 +91,16 @@ def evaluate_parts(pipeline: Pipeline, instance: dg.DagsterInstance, *, log: Cal
     synced = _synced(pipeline)
     for problem in synced.problems:
         log(problem)
-    found = requests_for(pipeline, instance, _plan(pipeline, synced))
+    registrations = _registrations(pipeline, synced, instance)
+    known = _known_then(instance, registrations)
+    found = requests_for(pipeline, instance, _plan(pipeline, synced), known=known)
     reason = found.reason(instance)
     if found.runs and found.kept_back:
         log(reason)
     return dg.SensorResult(
         run_requests=found.runs,
         skip_reason=None if found.runs else reason,
-        dynamic_partitions_requests=_registrations(pipeline, synced, instance),
+        dynamic_partitions_requests=registrations,
     )
 
 
@@ -110,14 +113,15 @@ def nightly_requests(
     """
     synced = _synced(pipeline)
     instance.add_dynamic_partitions(PARTS.name or "", [part.key for part in synced.present])
+    known = instance.get_dynamic_partitions(PARTS.name or "")
     leave: list[Task] = []
     if _is_on(instance, SENSOR):
         plan = _plan(pipeline, synced)
-        kept_back = requests_for(pipeline, instance, plan).kept_back.values()
+        kept_back = requests_for(pipeline, instance, plan, known=known).kept_back.values()
         failed = {task for tasks in kept_back for task in tasks}
         leave = [task for task in plan() if task not in failed]
     plan = _plan(pipeline, synced, with_due=True)
-    found = requests_for(pipeline, instance, plan, leave=leave, failed_since=now - NIGHT_SECONDS)
+    found = requests_for(pipeline, instance, plan, known=known, leave=leave, failed_since=now - NIGHT_SECONDS)
     if found.runs:
         yield from found.runs
     else:
@@ -130,9 +134,18 @@ def _plan(pipeline: Pipeline, synced: PartSync, *, with_due: bool = False) -> Pl
     )
 
 
-def _registrations(
-    pipeline: Pipeline, synced: PartSync, instance: dg.DagsterInstance
-) -> list[dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest]:
+def _known_then(instance: dg.DagsterInstance, registrations: Sequence[_Registration]) -> list[str]:
+    """The partition keys that Dagster has after these requests, in its order."""
+    known = list(instance.get_dynamic_partitions(PARTS.name or ""))
+    for request in registrations:
+        if isinstance(request, dg.AddDynamicPartitionsRequest):
+            known += request.partition_keys
+        else:
+            known = [key for key in known if key not in request.partition_keys]
+    return known
+
+
+def _registrations(pipeline: Pipeline, synced: PartSync, instance: dg.DagsterInstance) -> list[_Registration]:
     """Dagster learns of new parts, and forgets those that went away before they were read."""
     known = set(instance.get_dynamic_partitions(PARTS.name or ""))
     new = [part.key for part in synced.present if part.key not in known]

@@ -12,16 +12,18 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import dagster as dg
 
 from laionet_assets.assets.audits import Rules
+from laionet_assets.assets.batches import batches, range_tags
 from laionet_assets.assets.build import asset_key, table_name
-from laionet_assets.assets.failures import failure_message
+from laionet_assets.assets.failures import FAILED_PARTS, failure_message
 from laionet_assets.assets.ingestion import PARTS_TABLE
 from laionet_assets.assets.parts import load_register
 from laionet_assets.assets.pipeline import Pipeline
-from laionet_assets.assets.planning import Task, Tasks, kept_back, levels, never_made, phases
+from laionet_assets.assets.planning import Run, Task, Tasks, kept_back, levels, never_made, phases
 from laionet_assets.assets.steps import Step
 from laionet_assets.assets.versions import Versions
 from laionet_assets.assets.workers import DIED, ENDED_TAG, GROUP_TAG, UNFINISHED
@@ -32,7 +34,13 @@ from laionet_assets.warehouse.warehouse import digest, how_to_make
 FAILED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 PARTITION_TAG, RANGE_TAG = "dagster/partition", "dagster/asset_partition_range_start"
 WANTED_TAG = "laionet/wanted"
-"""Tag of a run that was asked for: the version that each of its tables was to get, as JSON."""
+"""Tag of a run that was asked for: the version that each of its tables was to get, as JSON; of a run of several parts,
+its tables, and by part the versions that they were to get.
+"""
+SEVERAL = "parts:"
+"""How the group of a run of several parts begins."""
+MOST_PARTS = 100
+"""So many parts are asked for together: each has its versions in a tag of the run."""
 MOST_DEATHS = 3
 """How often what died is asked for: what takes its machine down with it does so again."""
 
@@ -41,8 +49,8 @@ Plan = Callable[..., list[Task]]
 _SHOWN = 3
 _BACKFILLS = 25
 """The newest backfills are looked at: one that is under way is among them."""
-_MADE: dict[str, frozenset[str]] = {}
-"""Tables that a run made, though it failed: each such run is looked at once a process."""
+_ENDED: dict[str, "_Ended"] = {}
+"""What became of runs that failed: each is looked at once a process."""
 
 
 @dataclass
@@ -73,20 +81,23 @@ def requests_for(
     instance: dg.DagsterInstance,
     plan: Plan,
     *,
+    known: Sequence[str],
     leave: Sequence[Task] = (),
     failed_since: float = 0.0,
 ) -> Requests:
-    """The runs to ask for, of what a plan says is out of date.
+    """The runs to ask for, of what a plan says is out of date. Small parts of which the same is to be made are one run.
 
-    `plan(without=parts)`: what is, if tables over all parts are made without parts that cannot be had. `leave`: tasks
-    that somebody else asks for. `failed_since` (seconds since 1970): what failed before is tried again.
+    `known`: the partition keys that Dagster has once it is asked, in its order. `plan(without=parts)`: what is, if
+    tables over all parts are made without parts that cannot be had. `leave`: tasks that somebody else asks for.
+    `failed_since` (seconds since 1970): what failed before is tried again.
     """
     steps = {step.name: step for step in pipeline.steps}
     wish = _Wish(pipeline, instance)
     under_way, pending = _UnderWay(instance), Tasks(pipeline.steps, leave)
     mine = [task for task in plan(without=()) if task not in pending]
     wanted = {task: wish.version_of(steps[task.name], task.part) for task in mine}
-    failed = _failed_again(pipeline, mine, _failures(instance, wanted, wish.group_of, since=failed_since))
+    failures, died = _failures(instance, wanted, wish.group_of, since=failed_since)
+    failed = _failed_again(pipeline, mine, failures)
     without = never_made(pipeline.warehouse, pipeline.steps, failed)
     if without:
         still = set(plan(without=without))
@@ -96,6 +107,7 @@ def requests_for(
     for task in sorted(kept, key=lambda task: task not in failed):
         found.kept_back[kept[task]].append(task)
     for phase in phases((task for task in mine if task not in kept), pipeline.steps):
+        runs: list[Run] = []
         for part, names in phase:
             group = [Task(name, part) for name in names]
             late = [
@@ -108,8 +120,17 @@ def requests_for(
             elif late:
                 late = group
             found.waiting += late
-            if able := {task.name: wanted[task] for task in group if task not in late}:
-                found.runs.append(wish.request(part, able))
+            if able := [task.name for task in group if task not in late]:
+                runs.append((part, able))
+        alone = [part for part, names in runs if any(Task(name, part) in died for name in names)]
+        others = [run for run in runs if run[0] not in alone]
+        asked = [
+            *batches(others, pipeline.warehouse, known, most_parts=MOST_PARTS),
+            *(([part], names) for part, names in runs if part in alone),
+        ]
+        place = {part: number for number, (part, _) in enumerate(runs)}
+        for parts, names in sorted(asked, key=lambda run: place[run[0][0]]):
+            found.runs.append(wish.request(parts, names, wanted))
         for part, names in phase:
             for name in names:
                 pending.add(Task(name, part))
@@ -158,18 +179,83 @@ class _Wish:
         """The run that makes a table: of which part, or of none, and in which phase."""
         return f"{part.key if part else 'tables'}:{self._levels[name]}"
 
-    def request(self, part: PartKey | None, wanted: Mapping[str, str]) -> dg.RunRequest:
+    def request(
+        self, parts: Sequence[PartKey | None], names: Sequence[str], wanted: Mapping[Task, str]
+    ) -> dg.RunRequest:
         """The run. Its key says what its tables are to become, and after which other run: asked for twice in between,
         it is made once; a table that is lost is made again.
         """
-        group = self.group_of(next(iter(wanted)), part)
-        told = json.dumps(dict(wanted))
+        if len(parts) == 1:
+            group = self.group_of(names[0], parts[0])
+            told = json.dumps({name: wanted[Task(name, parts[0])] for name in names})
+        else:
+            group = f"{SEVERAL}{self._levels[names[0]]}"
+            versions = {part.key: [wanted[Task(name, part)] for name in names] for part in parts if part}
+            told = json.dumps({"tables": names, "parts": versions})
         return dg.RunRequest(
             run_key=f"{group}:{digest(self._after, told)}",
-            partition_key=part.key if part else None,
-            asset_selection=[asset_key(name) for name in wanted],
-            tags={GROUP_TAG: group, WANTED_TAG: told},
+            partition_key=parts[0].key if len(parts) == 1 and parts[0] else None,
+            asset_selection=[asset_key(name) for name in names],
+            tags={GROUP_TAG: group, WANTED_TAG: told, **range_tags(parts)},
         )
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What a run was to make: the version of a table of a group. `part`: its key, if the run was of several."""
+
+    group: str
+    name: str
+    version: str
+    part: str | None = None
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return self.group, self.name, self.version
+
+    @classmethod
+    def of(cls, tags: Mapping[str, str]) -> "list[_Wanted]":
+        """All that a run was asked for."""
+        group, told = tags[GROUP_TAG], json.loads(tags[WANTED_TAG])
+        if not group.startswith(SEVERAL):
+            return [cls(group, name, version) for name, version in told.items()]
+        phase = group.removeprefix(SEVERAL)
+        return [
+            cls(f"{part}:{phase}", name, version, part)
+            for part, versions in told["parts"].items()
+            for name, version in zip(told["tables"], versions, strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """What became of a run that failed: the tables that it made, and of those that failed the parts that did (none
+    named: all).
+    """
+
+    made: frozenset[str]
+    failed: Mapping[str, frozenset[str]]
+
+    @classmethod
+    def look(cls, instance: dg.DagsterInstance, run_id: str) -> "_Ended":
+        """By what the run logged."""
+        failed = {
+            _table_of(event): frozenset(_messages_by_part(event))
+            for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+            if (event := entry.dagster_event) is not None
+        }
+        return cls(_made_in(instance, run_id), failed)
+
+    def is_failure(self, wanted: _Wanted) -> bool:
+        """Whether a table failed in it, or was left by it when it was cancelled. Of several parts, those that are sound
+        failed nothing, though what comes after a part that is not was made of none.
+        """
+        if wanted.name in self.made:
+            return False
+        if wanted.part is None or not self.failed:
+            return True
+        parts = self.failed.get(wanted.name)
+        return parts is not None and (not parts or wanted.part in parts)
 
 
 class _UnderWay:
@@ -178,10 +264,12 @@ class _UnderWay:
     def __init__(self, instance: dg.DagsterInstance) -> None:
         self._parts: defaultdict[str, set[str | None]] = defaultdict(set)
         for run in instance.get_runs(filters=dg.RunsFilter(statuses=UNFINISHED)):
-            part = None if RANGE_TAG in run.tags else run.tags.get(PARTITION_TAG)
+            parts: set[str | None] = {None if RANGE_TAG in run.tags else run.tags.get(PARTITION_TAG)}
+            if run.tags.get(GROUP_TAG, "").startswith(SEVERAL):
+                parts = {wanted.part for wanted in _Wanted.of(run.tags)}
             made = _made_in(instance, run.run_id) if run.status == dg.DagsterRunStatus.STARTED else frozenset()
             for name in set(map(table_name, run.asset_selection or ())) - made:
-                self._parts[name].add(part)
+                self._parts[name] |= parts
         for backfill in instance.get_backfills(limit=_BACKFILLS):
             if backfill.status.value == "REQUESTED":
                 for key in backfill.asset_selection or ():
@@ -199,30 +287,35 @@ def _failures(
     group_of: Callable[[str, PartKey | None], str],
     *,
     since: float,
-) -> dict[Task, str]:
-    """Tasks that a run was to make of the very same, and failed or was cancelled: the last such run of each.
+) -> tuple[dict[Task, str], set[Task]]:
+    """Tasks that a run was to make of the very same, and failed or was cancelled: the last such run of each. And those
+    during which a process died.
 
     What a process left when it was killed is no failure, unless it comes to that again and again.
     """
     keys = {task: (group_of(task.name, task.part), task.name, version) for task, version in wanted.items()}
-    groups = sorted({group for group, _, _ in keys.values()})
-    if not groups:
-        return {}
+    single = {group for group, _, _ in keys.values()}
+    groups = sorted(single | {SEVERAL + group.rpartition(":")[2] for group in single})
     last: dict[tuple[str, str, str], str] = {}
     deaths: Counter[tuple[str, str, str]] = Counter()
-    filters = dg.RunsFilter(statuses=FAILED, tags={GROUP_TAG: groups})
-    for record in reversed(instance.get_run_records(filters=filters)):
-        if (record.end_time or record.update_timestamp.timestamp()) >= since:
-            tags = record.dagster_run.tags
-            for name, version in json.loads(tags[WANTED_TAG]).items():
-                key = tags[GROUP_TAG], name, version
-                deaths[key] += tags.get(ENDED_TAG) == DIED
-                if tags.get(ENDED_TAG) != DIED or deaths[key] >= MOST_DEATHS:
-                    last[key] = record.dagster_run.run_id
-    found = {task: last[key] for task, key in keys.items() if key in last}
-    for run_id in {*found.values()} - _MADE.keys():
-        _MADE[run_id] = _made_in(instance, run_id)
-    return {task: run_id for task, run_id in found.items() if task.name not in _MADE[run_id]}
+    if groups:
+        filters = dg.RunsFilter(statuses=FAILED, tags={GROUP_TAG: groups})
+        for record in reversed(instance.get_run_records(filters=filters)):
+            if (record.end_time or record.update_timestamp.timestamp()) < since:
+                continue
+            run, has_died = record.dagster_run, record.dagster_run.tags.get(ENDED_TAG) == DIED
+            if run.run_id not in _ENDED:
+                _ENDED[run.run_id] = _Ended.look(instance, run.run_id)
+            for each in _Wanted.of(run.tags):
+                deaths[each.key] += has_died
+                if has_died and deaths[each.key] < MOST_DEATHS:
+                    continue
+                if _ENDED[run.run_id].is_failure(each):
+                    last[each.key] = run.run_id
+                else:
+                    last.pop(each.key, None)
+    failed = {task: last[key] for task, key in keys.items() if key in last}
+    return failed, {task for task, key in keys.items() if deaths[key]}
 
 
 def _made_in(instance: dg.DagsterInstance, run_id: str) -> frozenset[str]:
@@ -235,20 +328,30 @@ def _table_of(event: dg.DagsterEvent) -> str:
     return (event.node_name or "").replace("__", ".")
 
 
+def _messages_by_part(event: dg.DagsterEvent) -> Mapping[str, str]:
+    """Of a failed step of several parts, the message of each that failed."""
+    told: Any = event.step_failure_data.user_failure_data
+    messages: Mapping[str, str] = told.metadata[FAILED_PARTS].value if told and FAILED_PARTS in told.metadata else {}
+    return messages
+
+
 def _why_kept_back(instance: dg.DagsterInstance, run_id: str, tasks: Sequence[Task]) -> str:
     """What failed, in which run, with what message; what is not made because of it; what to do."""
-    errors = {}
+    errors: dict[str, str] = {}
     for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
         if (event := entry.dagster_event) is not None:
-            errors[_table_of(event)] = failure_message(event.step_failure_data).splitlines()[0]
+            name, of_parts = _table_of(event), _messages_by_part(event)
+            messages = {f"{name} {part}": message for part, message in of_parts.items()}
+            for task_told, message in (messages or {name: failure_message(event.step_failure_data)}).items():
+                errors[task_told] = message.splitlines()[0]
     where, unchanged = f"run {run_id[:8]}", "Nothing that it is made from has changed since."
-    failed = [task for task in tasks if task.name in errors]
+    failed = [task for task in tasks if task.name in errors or str(task) in errors]
     if not failed:
         run = instance.get_run_by_id(run_id)
         ended = run.status.value.lower() if run is not None else "gone"
         return f"{where} of {_listed(tasks)}: {ended}. {unchanged} Make them by hand: laionet run"
     others = [task for task in tasks if task not in failed]
-    why = "; ".join(f"{task} failed in {where}: {errors[task.name]}" for task in failed)
+    why = "; ".join(f"{task} failed in {where}: {errors.get(str(task)) or errors[task.name]}" for task in failed)
     kept = f" Not made because of it: {_listed(others)}." if others else ""
     how = how_to_make(*sorted({task.name for task in failed}))
     return f"{why}. {unchanged}{kept} Mend the cause, then materialize it, or: {how}"

@@ -89,7 +89,7 @@ def loading(spec: ModelSpec, what: object) -> Iterator[None]:
     except ModelError:
         raise
     except Exception as error:
-        raise spec.error(f"{what} does not load: {_reason(error)}") from error
+        raise spec.error(f"{what} does not load: {_reason(error)}{_what_to_do(error)}") from error
 
 
 def _checkpoint_in(spec: ModelSpec, folder: Path, names: Sequence[str]) -> Path:
@@ -163,6 +163,15 @@ def _named_code(file: Path) -> str:
     with contextlib.suppress(Exception):
         if named := torch.serialization.get_unsafe_globals_in_checkpoint(file):
             return f" (it names {', '.join(sorted(named)[:5])})"
+    return ""
+
+
+def _what_to_do(error: Exception) -> str:
+    """About an error that has a known cause."""
+    if type(error).__name__ == "SafetensorError":
+        return ". It is cut off or damaged: copy or download it again"
+    if str(error).startswith("Error(s) in loading state_dict"):
+        return ". Name the model that they belong to, or give the weights of this one"
     return ""
 
 

@@ -215,7 +215,10 @@ def _entries(filesystem: "AbstractFileSystem", inside: str, *, shown: str) -> di
     if root is None:
         is_file = inside.lower().endswith(_FILE_ENDINGS) and (not is_local or os.path.isdir(os.path.dirname(inside)))
         error = NoPartsError if is_file else SourceError
-        raise error(f"{shown}: there is nothing there; expected a file, a folder or a glob")
+        raise error(
+            f"{shown}: there is nothing there, expected a file, a folder or a glob; correct the path, or mount or make "
+            "the folder"
+        )
     return {name: entry for name, entry in names.items() if not _is_ignored(name[len(root) :])}
 
 

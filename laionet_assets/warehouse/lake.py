@@ -23,7 +23,7 @@ import socket
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -44,6 +44,7 @@ NOTE_FILES = ".audit-*.json"
 SUPERSEDED_SECONDS = 86_400.0
 STAGED_SUFFIX = ".staged"
 HOST = socket.gethostname().replace(".", "-")
+_STAGED_FILES = f".{DATA_FILE}.*{STAGED_SUFFIX}*"
 _STAGED = re.compile(rf"\.{DATA_FILE}\.(?P<host>[^.]+)\.(?P<process>\d+)\.[0-9a-f]{{8}}{STAGED_SUFFIX}(\.link)?")
 
 
@@ -106,7 +107,7 @@ class Lake:
         if self.is_local:
             folder = Path(self.folder(table, part))
             folder.mkdir(parents=True, exist_ok=True)
-            _sweep(folder)
+            _sweep(_staged_files(folder))
         else:
             folder = Path(tempfile.mkdtemp(prefix="laionet-"))
         staged = Staged(folder / name, target)
@@ -153,6 +154,11 @@ class Lake:
             with self.turn("publish"):
                 for target in Path(self.root).glob(f"*/*/**/{DATA_FILE}"):
                     _forget_superseded(target, older_than=0)
+
+    def sweep(self) -> None:
+        """Delete what killed processes of this host have staged, of every table. The next writer would, of its own."""
+        if self.is_local:
+            _sweep(sorted(Path(self.root).glob(f"*/*/**/{_STAGED_FILES}")))
 
     def write_note(self, table: Table, part: PartKey | None, name: str, text: str) -> None:
         """Keep a small text beside a published file, whole, in place of the one before, whatever its name was."""
@@ -290,16 +296,16 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     replace(staged, path)
 
 
-def _sweep(folder: Path) -> None:
-    """Delete the staged files, and links, of processes of this host that are gone."""
-    for path in _staged_files(folder):
+def _sweep(paths: Iterable[Path]) -> None:
+    """Of staged files, and links, delete those of processes of this host that are gone."""
+    for path in paths:
         match = _STAGED.fullmatch(path.name)
         if match and match["host"] == HOST and not is_alive(int(match["process"])):
             path.unlink(missing_ok=True)
 
 
 def _staged_files(folder: Path) -> Sequence[Path]:
-    return sorted(folder.glob(f".{DATA_FILE}.*{STAGED_SUFFIX}*"))
+    return sorted(folder.glob(_STAGED_FILES))
 
 
 def is_alive(process: int) -> bool:

@@ -173,7 +173,9 @@ def test_bad_settings_are_one_clear_error(project: Project, tmp_path: Path) -> N
     project.configure()
     project.edit(f"path: {project.parts}", f"path: {tmp_path}/nowhere/*.parquet")
     assert project.run() == 1
-    assert re.search(r"failed source web: \S+/nowhere/", project.printed[-1])
+    told = " ".join(project.printed[-1].split())
+    assert re.search(r"failed source web: \S+/nowhere/\S+: there is nothing there, expected .* correct the path", told)
+    assert "its parts stay as they are" in told
 
 
 def test_what_fails_keeps_back_what_reads_it_and_nothing_else(project: Project, tmp_path: Path) -> None:

@@ -1,10 +1,13 @@
 """What is retried, and what a failure says of itself."""
 
+import importlib
+import pkgutil
 from types import SimpleNamespace
 
 import dagster as dg
 import pytest
 
+import laionet_assets
 from laionet_assets.assets.failures import (
     failure_message,
     is_transient,
@@ -55,6 +58,29 @@ def test_only_faults_that_may_be_gone_in_a_moment_are_retried(error: Exception, 
     if isinstance(error, UserError):
         assert isinstance(caught.value, dg.Failure) and caught.value.allow_retries is False
         assert caught.value.description == str(error)
+
+
+def kinds_of(error: type[UserError]) -> set[type[UserError]]:
+    """All classes of an error that the package defines."""
+    for module in pkgutil.walk_packages(laionet_assets.__path__, "laionet_assets."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    kinds, left = set(), [error]
+    while left:
+        kind = left.pop()
+        kinds.add(kind)
+        left += kind.__subclasses__()
+    return {kind for kind in kinds if kind.__module__.startswith("laionet_assets.")}
+
+
+def test_no_error_of_the_user_is_retried_whatever_caused_it() -> None:
+    kinds = kinds_of(UserError)
+    assert len(kinds) > 10
+    for kind in kinds:
+        error = kind.__new__(kind, "mend it")
+        for cause in (ConnectionError("reset"), TimeoutError(), OSError("no such file")):
+            assert not is_transient(raised(error, cause)), kind
+            assert not is_transient(raised(RuntimeError("wrapped"), raised(error, cause))), kind
 
 
 def test_an_error_tells_its_causes() -> None:

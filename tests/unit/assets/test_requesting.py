@@ -1,7 +1,8 @@
 """Which runs the sensor and the schedule ask for: each once, past what failed, and not again what failed."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from laionet_assets.assets.build import asset_key, build_asset, table_name
 from laionet_assets.assets.partitions import PARTS
+from laionet_assets.assets.parts import REGISTER, RegisteredPart
 from laionet_assets.assets.pipeline import Pipeline
 from laionet_assets.assets.planning import Task, stale_tasks
 from laionet_assets.assets.requesting import MOST_DEATHS, Requests, requests_for
@@ -19,6 +21,7 @@ from laionet_assets.assets.workers import GROUP_TAG, bury_dead_runs
 from laionet_assets.errors import UserError
 from laionet_assets.warehouse.processes import Process
 from laionet_assets.warehouse.resource import WarehouseResource
+from laionet_assets.warehouse.table import PartKey
 from tests.unit.assets.world import A, B, World
 
 BACK_AND_FORTH = {
@@ -43,6 +46,7 @@ class Night:
         self.world, self.instance = world, instance
         self.broken: set[str] = set()
         self.meanwhile: dict[str, Callable[[], None]] = {}
+        self.parts = [A, B]
         instance.add_dynamic_partitions(PARTS.name or "", [A.key, B.key])
 
     @property
@@ -66,8 +70,9 @@ class Night:
         return made
 
     def requests(self, **options: Any) -> Requests:
-        plan = partial(stale_tasks, self.world.warehouse, self.steps, [A, B])
-        return requests_for(self.pipeline, self.instance, plan, **options)
+        plan = partial(stale_tasks, self.world.warehouse, self.steps, self.parts)
+        known = self.instance.get_dynamic_partitions(PARTS.name or "")
+        return requests_for(self.pipeline, self.instance, plan, known=known, **options)
 
     def asked(self, **options: Any) -> Asked:
         return told(self.requests(**options).runs)
@@ -312,3 +317,80 @@ def test_what_died_is_asked_for_again_but_not_for_ever(night: Night) -> None:
     left = night.requests()
     assert not left.runs and left.kept_back
     assert "Nothing that it is made from has changed since" in left.reason(night.instance)
+
+
+# Many small parts
+
+LETTERS = "abcdef"
+BY_PART = {"core.part", "core.similar"}
+
+
+@pytest.fixture
+def small(night: Night) -> Night:
+    """A night with six small parts, whose base is made."""
+    night.parts = [PartKey("s", letter) for letter in LETTERS]
+    night.instance.add_dynamic_partitions(PARTS.name or "", [part.key for part in night.parts])
+    night.world.contents |= {part: part.part for part in night.parts}
+    entries = [RegisteredPart("s", part.part, i, f"/{part.part}", 9, "x") for i, part in enumerate(night.parts)]
+    night.world.warehouse.lake.write_small(REGISTER, json.dumps({"parts": [asdict(each) for each in entries]}))
+    night.tick()
+    return night
+
+
+def ranges(runs: Sequence[dg.RunRequest]) -> list[tuple[str | None, str | None, set[str]]]:
+    """First and last part of each run, and its tables."""
+    start, end = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+    return [
+        (
+            run.tags.get(start, run.partition_key),
+            run.tags.get(end, run.partition_key),
+            {table_name(key) for key in run.asset_selection or ()},
+        )
+        for run in runs
+    ]
+
+
+def test_small_parts_are_asked_for_together(small: Night) -> None:
+    runs = small.requests().runs
+    assert ranges(runs) == [("s/a", "s/f", BY_PART), (None, None, {"marts.alone"})]
+    assert small.requests().runs[0].run_key == runs[0].run_key
+    run_id = small.start(*BY_PART, status=dg.DagsterRunStatus.STARTED, tags=runs[0].tags)
+    assert ranges(small.requests().runs) == [(None, None, {"marts.alone"})], "it is left to the run under way"
+    small.instance.delete_run(run_id)
+    for request in runs:
+        small.execute(request)
+    assert small.tick() == [(None, {"core.all"}), (None, {"marts.similar"})]
+    assert ranges(small.requests().runs) == [("s/a", "s/f", {"core.share"}), (None, None, {"marts.both"})]
+    small.world.contents[A] = "other"
+    assert ranges(small.requests().runs)[:1] == [("s/a", "s/a", BY_PART)]
+
+
+def test_of_small_parts_made_together_one_that_is_bad_costs_itself(small: Night) -> None:
+    small.broken.add("core.part s/c")
+    small.tick()
+    assert ranges(small.requests().runs)[:5] == [(f"s/{each}", f"s/{each}", {"core.similar"}) for each in "abdef"]
+    asked = [small.tick() for _ in range(5)]
+    assert asked[-1] == [], "what is bad is not asked for again"
+    kept = {str(task) for tasks in small.requests().kept_back.values() for task in tasks}
+    assert kept == {"core.part s/c", "core.similar s/c", "core.share s/c"}
+    reason = small.requests().reason(small.instance)
+    assert reason.startswith("core.part s/c failed in run ") and "core.part: the hub cannot be reached" in reason
+    assert small.world.warehouse.is_published("marts.total") and small.world.warehouse.is_published("marts.similar")
+    small.broken.clear()
+    small.world.contents[PartKey("s", "c")] = "mended"
+    assert ranges(small.requests().runs) == [("s/c", "s/c", BY_PART)]
+
+
+def test_small_parts_during_which_a_process_died_are_asked_for_alone(small: Night) -> None:
+    """One of them may have taken it down; it must not take the others with it for ever."""
+    (request,) = [run for run in small.requests().runs if run.partition_key is None and "range" in str(run.tags)]
+    run = small.instance.create_run_for_job(
+        small.job,
+        asset_selection=frozenset(request.asset_selection or ()),
+        tags={**request.tags, **replace(Process.this(), started=-5.0).tags},
+    )
+    small.instance.report_dagster_event(dg.DagsterEvent("PIPELINE_START", "", message="started"), run.run_id)
+    assert bury_dead_runs(small.instance, ()) == [run.run_id]
+    assert [each for each in ranges(small.requests().runs) if each[0]] == [
+        (f"s/{letter}", f"s/{letter}", BY_PART) for letter in LETTERS
+    ]

@@ -96,7 +96,7 @@ def test_a_relative_path_and_a_home_become_absolute(tmp_path: Path, monkeypatch:
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ("{folder}/nowhere", "nowhere: there is nothing there; expected a file, a folder or a glob"),
+        ("{folder}/nowhere", "nowhere: there is nothing there, expected a file, a folder or a glob; correct the path"),
         (
             "{folder}/empty",
             r"found no files at all; files in folders inside it need a glob such as .*/\*\*/\*\.parquet",

@@ -9,7 +9,9 @@ from tests.unit.sql.models import Database, queries
 
 SHA = {name: name * 64 for name in "abc"}
 GOOD: Mapping[str, list[dict[str, Any]]] = {
+    "raw.recipes": [{"recipe": "unseen", "predicts_pictures": False}, {"recipe": "r", "predicts_pictures": True}],
     "raw.image_sets": [
+        {"image_set": "unseen", "position": 3, "kind": "recipe", "profile": "paper", "weighted_by": "unseen"},
         {"image_set": "r", "position": 0, "kind": "recipe", "profile": "paper", "weighted_by": "r"},
         {"image_set": "v", "position": 1, "kind": "local", "layout": "imagefolder", "profile": "corrected",
          "weighted_by": "r"},
@@ -19,10 +21,17 @@ GOOD: Mapping[str, list[dict[str, Any]]] = {
         {"source": "s", "part": "a", "sample_id": 1, "status": "success", "sha256": SHA["a"], "mode": "RGB",
          "width": 99, "height": 99},
         {"source": "s", "part": "a", "sample_id": 2, "status": "failed", "error_class": "http_404"},
+        {"source": "s", "part": "a", "sample_id": 3, "status": "success", "sha256": "d" * 64, "mode": "RGB",
+         "width": 99, "height": 99},
+    ],
+    "core.image_requests": [
+        {"source": "s", "part": "a", "sample_id": sample, "recipes": ["unseen" if sample == 3 else "r"],
+         "is_neighbour": False}
+        for sample in (1, 2, 3)
     ],
     "core.laionet": [
         {"recipe": "r", "source": "s", "part": "a", "sample_id": sample, "wnid": "n00000001"} for sample in (1, 2)
-    ],
+    ] + [{"recipe": "unseen", "source": "s", "part": "a", "sample_id": 3, "wnid": "n00000001"}],
     "core.set_images": [
         {"image_set": "v", "image_id": name, "wnid": "n00000001", "sha256": SHA[name], "mode": "RGB", "width": 99,
          "height": 99, "profile": "corrected", "is_admitted": name == "b", "conversions": [],

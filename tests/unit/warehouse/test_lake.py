@@ -65,8 +65,9 @@ def test_rejected_files_are_kept_aside_until_the_next_success(tmp_path: Path) ->
     assert not Path(aside).exists()
 
 
-def test_what_a_killed_writer_left_is_swept_by_the_next(tmp_path: Path) -> None:
-    lake = Lake(str(tmp_path))
+@pytest.fixture
+def killed(tmp_path: Path) -> Lake:
+    """A lake in which a process was killed while it wrote a table."""
     code = (
         "import os, sys\n"
         "from laionet_assets.warehouse.lake import Lake\n"
@@ -76,8 +77,20 @@ def test_what_a_killed_writer_left_is_swept_by_the_next(tmp_path: Path) -> None:
         "    os.kill(os.getpid(), 9)\n"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False, cwd=Path(__file__).parents[3])
-    folder = tmp_path / "raw/animals"
-    assert len(list(folder.iterdir())) == 1
+    assert len(list((tmp_path / "raw/animals").iterdir())) == 1
+    return Lake(str(tmp_path))
+
+
+def test_what_a_killed_writer_left_is_swept_when_that_is_asked_for(killed: Lake) -> None:
+    with killed.stage(SIGHTINGS, PART) as staged:
+        staged.path.write_bytes(b"under way")
+        killed.sweep()
+        assert staged.path.exists()
+    assert [path for path in Path(killed.root).rglob("*") if path.is_file()] == []
+
+
+def test_what_a_killed_writer_left_is_swept_by_the_next(killed: Lake) -> None:
+    lake, folder = killed, Path(killed.root) / "raw/animals"
     with lake.stage(ANIMALS) as mine, lake.stage(ANIMALS) as other:
         mine.path.write_bytes(b"1")
         other.path.write_bytes(b"2")
