@@ -111,4 +111,5 @@ def embedded(
         existing=existing,
         progress=progress_log(work.log, f"texts embedded by {spec.name}") if is_told else None,
         checkpoint=checkpoint,
+        log=partial(work.tell, spec.name),
     )
