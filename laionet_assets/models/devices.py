@@ -102,18 +102,20 @@ def reduced(
     """As `in_precision`, on any device."""
     import torch
 
-    with torch.inference_mode():
-        before = torch.nn.functional.normalize(run().float(), dim=1)
-        parts = list(module.modules())
-        weights = [(parameter, parameter.data) for part in parts for parameter in part.parameters(recurse=False)]
-        buffers = [(part, name, buffer) for part in parts for name, buffer in part.named_buffers(recurse=False)]
-        module.to(precision)
-        try:
-            after = torch.nn.functional.normalize(run().float(), dim=1)
-            worst = float((1 - (before * after).sum(dim=1)).max())
-        except RuntimeError as error:  # a part that mixes precisions itself
-            _log.warning("%s: float32 weights and autocast: with %s weights it fails: %s", what, precision, error)
-            worst = None
+    def rows() -> torch.Tensor:
+        with torch.inference_mode():
+            return torch.nn.functional.normalize(run().float(), dim=1)
+
+    before = rows()
+    parts = list(module.modules())
+    weights = [(parameter, parameter.data) for part in parts for parameter in part.parameters(recurse=False)]
+    buffers = [(part, name, buffer) for part in parts for name, buffer in part.named_buffers(recurse=False)]
+    module.to(precision)
+    try:
+        worst: float | None = float((1 - (before * rows()).sum(dim=1)).max())
+    except RuntimeError as error:  # a part that mixes precisions itself
+        _log.warning("%s: float32 weights and autocast: with %s weights it fails: %s", what, precision, error)
+        worst = None
     if worst is not None and worst <= _WORST_COSINE:
         return True
     if worst is not None:

@@ -5,13 +5,22 @@ Not here: how large batches are made to begin with (`text_encoder`, `forward`).
 """
 
 import logging
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-T = TypeVar("T")
+
+class Batch(Protocol):
+    """What has items, and parts that are batches too."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> Any: ...
+
+
+B = TypeVar("B", bound=Batch)
 
 _log = logging.getLogger(__name__)
 
@@ -26,10 +35,10 @@ class Fitting:
 
     def compute(
         self,
-        function: Callable[[Sequence[T]], NDArray[np.float32]],
-        batch: Sequence[T],
+        function: Callable[[B], NDArray[np.float32]],
+        batch: B,
         *,
-        size_of: Callable[[Sequence[T]], int] = len,
+        size_of: Callable[[B], int] = len,
     ) -> NDArray[np.float32]:
         """A row for each of a batch, by `function` of all of it, or of its parts where memory does not hold that.
 
@@ -58,9 +67,9 @@ class Fitting:
 
     def _halves(
         self,
-        function: Callable[[Sequence[T]], NDArray[np.float32]],
-        batch: Sequence[T],
-        size_of: Callable[[Sequence[T]], int],
+        function: Callable[[B], NDArray[np.float32]],
+        batch: B,
+        size_of: Callable[[B], int],
     ) -> NDArray[np.float32]:
         middle = len(batch) // 2
         return np.concatenate(

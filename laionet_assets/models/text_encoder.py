@@ -173,7 +173,8 @@ class TowerEncoder:
         most = _BATCH_TOKENS[self._device.type]
         if self._device.type != "cuda":
             return most
-        free_bytes, _ = torch.cuda.mem_get_info(self._device)
+        cached_bytes = torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
+        free_bytes = torch.cuda.mem_get_info(self._device)[0] + cached_bytes
         fitting = min(most, self._fitting.most or most, free_bytes // _BYTES_A_TOKEN)
         return max(fitting, _BATCH_TOKENS["mps"])
 

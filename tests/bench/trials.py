@@ -122,7 +122,7 @@ def picture_rivals(model: str, files: Sequence[bytes], rounds: int) -> dict[str,
 
     head = timm_head(parse_model(PREDICTOR, f"timm:{model}", name=model, device="cpu"), CLASSES)
     plain = head.module.float().eval().requires_grad_(False)
-    prepared = [head.prepare(read_picture(file).image) for file in files]
+    prepared = [head.prepare.tensor(read_picture(file).image) for file in files]
     held = [
         (torch.stack(list(batch)).contiguous(memory_format=torch.channels_last),)
         for batch in batches(prepared, BATCH_PICTURES["cpu"])
