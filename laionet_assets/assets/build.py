@@ -222,6 +222,7 @@ def _result_metadata(warehouse: Warehouse, step: Step, part: PartKey | None, pub
         metadata["preview"] = dg.MetadataValue.md(published.preview)
     rows = "dagster/partition_row_count" if step.is_partitioned else "dagster/row_count"
     metadata[rows] = published.rows
+    metadata |= {f"ran/{model}": text for model, text in published.told.items()}
     if step.write is not None:
         metadata["path"] = dg.MetadataValue.path(warehouse.lake.path(step.model.table, part))
         metadata["size_bytes"] = published.size_bytes

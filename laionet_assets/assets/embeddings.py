@@ -9,6 +9,7 @@ from functools import partial
 
 from laionet_assets.assets.by_content import Model, Results, Rows, write_of_part, write_of_sets
 from laionet_assets.assets.named_models import named_models
+from laionet_assets.assets.progress import Rate
 from laionet_assets.assets.steps import Step, Work, by_provider, forget_checkpoint, labelled, same_for_all_parts
 from laionet_assets.models.identity import identity
 from laionet_assets.models.spec import IMAGE_ENCODER, ModelSpec
@@ -60,18 +61,25 @@ def embedded(work: Work, models: Sequence[Model], items: Iterable[tuple[str, Con
     """A row a picture, look and encoder: its vector, or the error."""
     from laionet_assets.encoders.images import load_image_encoder
     from laionet_assets.models.devices import torch_threads_in_workers
-    from laionet_assets.pictures.stream import Refused, available_cores, picture_stream
+    from laionet_assets.pictures.processes import are_worth_it
+    from laionet_assets.pictures.sight import Refused
+    from laionet_assets.pictures.stream import available_cores, picture_stream
 
     encoders = [load_image_encoder(model.spec) for model in models]
-    workers = available_cores()
+    workers, rate = available_cores(), Rate()
     with torch_threads_in_workers(1 if workers > 1 else None) as set_up:
-        for look in picture_stream(items, encoders, workers=workers, set_up=set_up):
+        looks = picture_stream(
+            items, encoders, workers=workers, processes=are_worth_it(workers), log=work.log, set_up=set_up
+        )
+        for look in rate.counted(looks):
             for encoder, result in zip(encoders, look.results, strict=True):
                 if isinstance(result, Refused):
                     yield look.image_id, look.profiles, encoder.name, encoder.readout, None, None, result.reason
                 else:
                     half = result.astype("float16")
                     yield look.image_id, look.profiles, encoder.name, encoder.readout, len(half), half, None
+    for encoder in encoders:
+        work.tell(encoder.name, f"{encoder.told()}, {rate.told('pictures')} through {len(encoders)} encoders")
 
 
 EMBEDDINGS = Results(

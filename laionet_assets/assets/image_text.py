@@ -1,6 +1,5 @@
 """Stage images: core.image_text, what is written in the pictures (core.names_in_images is SQL)."""
 
-import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -95,7 +94,10 @@ def _read(
 ) -> "dict[str, PictureText]":
     """The texts of all pictures wanted, by content: those that are known, the others read now."""
     from laionet_assets.ocr.stored import read_missing
+    from laionet_assets.pictures.processes import are_worth_it
+    from laionet_assets.pictures.stream import available_cores
 
+    workers = available_cores()
     return read_missing(
         spec,
         wanted,
@@ -103,7 +105,9 @@ def _read(
         known=known,
         checkpoint=work.checkpoint,
         progress=progress_log(work.log, f"pictures read by {spec.model}"),
-        workers=os.cpu_count() or 1,
+        workers=workers,
+        processes=are_worth_it(workers),
+        log=partial(work.tell, spec.model),
     )
 
 

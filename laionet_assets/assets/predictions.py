@@ -10,6 +10,7 @@ from importlib.metadata import version
 
 from laionet_assets.assets.by_content import Model, Results, Rows, write_of_part, write_of_sets
 from laionet_assets.assets.named_models import named_models
+from laionet_assets.assets.progress import Rate
 from laionet_assets.assets.steps import Step, Work, by_provider, forget_checkpoint, labelled, same_for_all_parts
 from laionet_assets.models.prompts import ClassPrompts, query_prompts, template_prompts
 from laionet_assets.models.spec import PREDICTOR, ModelSpec
@@ -75,14 +76,22 @@ def _write_set_predictions(settings: Settings, specs: Predictors, work: Work) ->
 
 def predicted(work: Work, models: Sequence[Model], items: Iterable[tuple[str, Content]]) -> Rows:
     """A row a rank, or one with the error."""
+    from laionet_assets.pictures.processes import are_worth_it
     from laionet_assets.pictures.stream import available_cores
 
     cache = work.warehouse.scratch / "class_embeddings"
     classes = ImageNetClasses.of_rows((synset.wnid, synset.lemmas) for synset in load_synsets("imagenet-1k"))
     predictors = [load_predictor(model.spec, classes=classes, prompts=model.prompts, cache=cache) for model in models]
-    for outcome in predict_stream(items, predictors, k=RANKS, workers=available_cores()):
+    workers, rate = available_cores(), Rate()
+    outcomes = predict_stream(
+        items, predictors, k=RANKS, workers=workers, processes=are_worth_it(workers), log=work.log
+    )
+    for outcome in rate.counted(outcomes):
         for rank, (wnid, score) in enumerate(outcome.ranked or [(None, None)], 1):
             yield outcome.image_id, outcome.profile, outcome.model, rank, wnid, score, outcome.error
+    for predictor in predictors:
+        told = f"{rate.told('pictures', each=len(predictors))} through {len(predictors)} predictors"
+        work.tell(predictor.name, f"{predictor.told()}, {told}")
 
 
 PREDICTIONS = Results(

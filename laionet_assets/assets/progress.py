@@ -1,7 +1,10 @@
 """How far a long step is, in Dagster's log."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
 
 LOG_EVERY_SECONDS = 10.0
 
@@ -23,3 +26,21 @@ def progress_log(log: Callable[[str], None], what: str) -> Callable[[int, int], 
             log(f"{done:,} of {total:,} {what}, {rate:.0f} a second, {remaining:.0f} s to go")
 
     return show
+
+
+class Rate:
+    """How many of a stream there were, and how fast they came."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+        self._done = 0
+
+    def counted(self, items: Iterable[T]) -> Iterator[T]:
+        """The same items."""
+        for item in items:
+            yield item
+            self._done += 1
+
+    def told(self, what: str, *, each: int = 1) -> str:
+        """So many a second, for people; `each` items are one of what is told of."""
+        return f"{self._done / each / max(time.monotonic() - self._started, 1e-9):,.1f} {what} a second"

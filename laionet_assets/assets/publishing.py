@@ -6,7 +6,7 @@ file is kept aside. What the audit found is kept beside the table, for whoever a
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import duckdb
 
@@ -34,7 +34,7 @@ class Published:
     """What came of making a table, or one part of it.
 
     `is_published` is false if a blocking check failed; `rejected` then says where the staged file is kept.
-    `is_audited_now`: whether its checks were asked in this run, and not remembered.
+    `is_audited_now`: whether its checks were asked in this run, and not remembered. `told` is that of the work.
     """
 
     version: str
@@ -45,6 +45,7 @@ class Published:
     preview: str
     rejected: str | None = None
     is_audited_now: bool = True
+    told: Mapping[str, str] = field(default_factory=dict)
 
 
 def make(warehouse: Warehouse, step: Step, part: PartKey | None, *, log: Callable[[str], None]) -> Published:
@@ -82,7 +83,7 @@ def make(warehouse: Warehouse, step: Step, part: PartKey | None, *, log: Callabl
         keep_audit(warehouse, step.model, part, Audit(version, rows, outcomes))
         step.after_publish(work)
         tell_catalog(warehouse, step, connection)
-    return Published(version, True, outcomes, rows, size, preview)
+    return Published(version, True, outcomes, rows, size, preview, told=work.told)
 
 
 def work_on(

@@ -101,7 +101,9 @@ def embedded(
     checkpoint: Path | None = None,
     is_told: bool = True,
 ) -> Any:
-    """Embeddings by one model: those of `existing` kept, the others computed; with `is_told`, how far that is."""
+    """Embeddings by one model: those of `existing` kept, the others computed. With `is_told`, the log says how far
+    that is, and where and how fast it was computed; the materialization says the latter in any case.
+    """
     from laionet_assets.encoders.embeddings import embed_missing
 
     return embed_missing(
@@ -111,4 +113,5 @@ def embedded(
         existing=existing,
         progress=progress_log(work.log, f"texts embedded by {spec.name}") if is_told else None,
         checkpoint=checkpoint,
+        log=partial(work.tell if is_told else work.told.__setitem__, spec.name),
     )

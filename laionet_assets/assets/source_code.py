@@ -41,6 +41,7 @@ UNCOUNTED: Mapping[str, str] = {
     "laionet_assets.models.identity": "what results depend on: it stands in the rows",
     "laionet_assets.models.spec": "which model is meant: its name stands in the rows",
     "laionet_assets.models.weights": "where weights are: their content stands in the rows",
+    "laionet_assets.pictures.processes": "in which process pictures are decoded: what is made of them is the same",
     "laionet_assets.quality": "checks look at rows and make none",
     "laionet_assets.sample": "what a sample source holds is its content, which has a version of its own",
     "laionet_assets.settings": "settings count by their values",

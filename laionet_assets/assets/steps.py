@@ -32,7 +32,8 @@ class Work:
 
     `connection` is private to the work and sees the tables that the step reads (of the same part, where they are
     partitioned). `write_rows` writes the staged file. `stamp` says what it is made from and by; `labels` are those that
-    the step's computations go by in the rows, `known_labels` those of the published rows.
+    the step's computations go by in the rows, `known_labels` those of the published rows. `told` is what the
+    materialization says of the work besides: which model ran where, in which precision, at what rate.
     """
 
     warehouse: Warehouse
@@ -44,6 +45,12 @@ class Work:
     log: Callable[[str], None]
     labels: Mapping[str, str] = field(default_factory=dict)
     known_labels: Mapping[str, str] = field(default_factory=dict)
+    told: dict[str, str] = field(default_factory=dict)
+
+    def tell(self, model: str, text: str) -> None:
+        """Say of a model where it ran, and how: in the log now, in the metadata of the materialization in the end."""
+        self.told[model] = text
+        self.log(f"{model}: {text}")
 
     def write_rows(self, rows: str | Rows, *, content: str | None = None) -> None:
         """Write rows, cast and sorted as the table is documented: those of a SELECT, or columns by name, or mappings,

@@ -5,6 +5,7 @@ A vector is stored once per model, keyed by the columns that identify its text, 
 most 1.2e-4). Not here: reading texts, writing and publishing tables.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -34,6 +35,7 @@ def embed_missing(
     existing: pa.Table | None = None,
     progress: Progress | None = None,
     checkpoint: Path | None = None,
+    log: Callable[[str], None] = lambda text: None,
     load: Callable[[ModelSpec], TextEncoder] = load_text_encoder,
 ) -> pa.Table:
     """The embeddings of all texts: those in `existing` copied, the others embedded.
@@ -41,7 +43,7 @@ def embed_missing(
     `ids` identify the texts, a row a text: (source, part, caption_id) or (wnid, template, query). Returns columns
     encoder, model, those of `ids`, embedding; one row a text, sorted by the columns of `ids`. Rows of `existing` (the
     same columns) are reused where the model and all ids are equal, whatever the encoder's label; the model is loaded
-    only if a text is missing. `progress` counts the missing texts.
+    only if a text is missing. `progress` counts the missing texts; `log` is told where and how fast they were embedded.
 
     With `checkpoint`, a folder, each chunk of texts is kept there as soon as it is embedded, and found again by a
     later call for the same missing texts: the result is the same, byte for byte. The caller removes it
@@ -62,7 +64,7 @@ def embed_missing(
     text_array = texts if isinstance(texts, pa.ChunkedArray) else pa.array(texts, pa.string())
     missing_texts = text_array.take(order.filter(pa.array(is_missing)))
     vectors = np.empty((len(ids), encoder.dimension), dtype=np.float16)
-    vectors[is_missing] = _embed(encoder, missing_texts, progress=progress, checkpoint=checkpoint)
+    vectors[is_missing] = _embed(encoder, missing_texts, progress=progress, checkpoint=checkpoint, log=log)
     if existing is not None and not is_missing.all():
         vectors[~is_missing] = _vectors_at(existing, known[~is_missing])
     return _table(spec.name, model, ids, vectors)
@@ -110,26 +112,44 @@ def _vectors_at(existing: pa.Table, rows: np.ndarray) -> np.ndarray:
 
 
 def _embed(
-    encoder: TextEncoder, texts: pa.Array | pa.ChunkedArray, *, progress: Progress | None, checkpoint: Path | None
+    encoder: TextEncoder,
+    texts: pa.Array | pa.ChunkedArray,
+    *,
+    progress: Progress | None,
+    checkpoint: Path | None,
+    log: Callable[[str], None],
 ) -> np.ndarray:
     """Half-precision embeddings of texts, chunk after chunk."""
     vectors = np.empty((len(texts), encoder.dimension), dtype=np.float16)
-    for start in range(0, len(texts), CHUNK_TEXTS):
-        chunk = texts.slice(start, CHUNK_TEXTS).to_pylist()
-        file = checkpoint / f"{chunk_name(encoder.identity, chunk)}.npy" if checkpoint else None
-        if file and file.exists():
-            vectors[start : start + len(chunk)] = np.load(file)
-        else:
-            vectors[start : start + len(chunk)] = encoder.encode(chunk, progress=_within(progress, start, len(texts)))
-            if file:
-                write_whole(file, partial(np.save, arr=vectors[start : start + len(chunk)]))
+    chunks = {start: texts.slice(start, CHUNK_TEXTS) for start in range(0, len(texts), CHUNK_TEXTS)}
+    files = {start: _file(encoder, chunk, checkpoint) for start, chunk in chunks.items()} if checkpoint else {}
+    kept = {start: file for start, file in files.items() if file.exists()}
+    for start, file in kept.items():
+        vectors[start : start + CHUNK_TEXTS] = np.load(file)
+    missing = [start for start in chunks if start not in kept]
+    done = sum(len(chunks[start]) for start in kept)
+
+    def within(of_chunk: int, _: int) -> None:
         if progress is not None:
-            progress(start + len(chunk), len(texts))
+            progress(done + of_chunk, len(texts))
+
+    started = time.monotonic()
+    made = encoder.encode_chunks((chunks[start].to_pylist() for start in missing), progress=within)
+    for start, rows in zip(missing, made, strict=True):
+        vectors[start : start + len(rows)] = rows
+        if start in files:
+            write_whole(files[start], partial(np.save, arr=vectors[start : start + len(rows)]))
+        done += len(rows)
+        if progress is not None:
+            progress(done, len(texts))
+    made_now = sum(len(chunks[start]) for start in missing)
+    log(f"{encoder.told()}, {made_now / max(time.monotonic() - started, 1e-9):,.0f} texts a second")
     return vectors
 
 
-def _within(progress: Progress | None, start: int, total: int) -> Progress | None:
-    return None if progress is None else lambda done, _: progress(start + done, total)
+def _file(encoder: TextEncoder, chunk: pa.Array | pa.ChunkedArray, checkpoint: Path) -> Path:
+    """Where the vectors of a chunk are kept."""
+    return checkpoint / f"{chunk_name(encoder.identity, chunk.to_pylist())}.npy"
 
 
 def _lists(vectors: np.ndarray) -> pa.ChunkedArray:

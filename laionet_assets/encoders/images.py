@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from laionet_assets.models.forward import Forward
 from laionet_assets.models.identity import identity
 from laionet_assets.models.open_clip_models import load_open_clip, open_clip_prepare
+from laionet_assets.models.preparing import Preparation
 from laionet_assets.models.spec import ModelSpec
 from laionet_assets.models.timm_models import load_timm_model, timm_prepare
 from laionet_assets.models.transformers_models import linear_head, load_with_gaps, transformers_prepare
@@ -47,12 +48,12 @@ _HEAD = "ForImageClassification"
 @dataclass(frozen=True)
 class Readout:
     """A model cut down to its vector: `module` turns inputs (batch, channels, height, width) into (batch, dimensions),
-    of any length; `prepare` turns an RGB picture into one input. `name` is one of `READOUTS`.
+    of any length; `prepare` turns an RGB picture into one input, in two halves. `name` is one of `READOUTS`.
     """
 
     name: str
     module: "torch.nn.Module"
-    prepare: Callable[["Image"], "torch.Tensor"]
+    prepare: Preparation
 
 
 class ImageEncoder:
@@ -66,12 +67,13 @@ class ImageEncoder:
         self._spec = spec
         self._forward = Forward(spec, readout.module, readout.prepare)
         self.batch_pictures = self._forward.batch_pictures
+        self.prepare = readout.prepare.pixels
 
-    def prepare(self, image: "Image") -> "torch.Tensor":
-        """The model's input for one RGB picture."""
-        return self._forward.prepare(image)
+    def told(self) -> str:
+        """Where and how it computes, for people, with what did not go as it should."""
+        return self._forward.told()
 
-    def compute(self, inputs: Sequence["torch.Tensor"]) -> list[NDArray[np.float32]]:
+    def compute(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[np.float32]]:
         """A vector of length 1 for each input, shape (dimensions,). May be called from several threads at once.
 
         Raises ModelError where a vector is not finite, or has no direction.

@@ -11,30 +11,32 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from laionet_assets.models.devices import device_of, precision_of, torch_threads
+from laionet_assets.models.devices import described, device_of, in_precision, precision_of, torch_threads
+from laionet_assets.models.fitting import Fitting
+from laionet_assets.models.preparing import Preparation
 from laionet_assets.models.spec import ModelSpec
 
 if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
 
-BATCH_PICTURES = {"cpu": 4, "mps": 32, "cuda": 64}
-"""Pictures of a batch: on a CPU its intermediates then stay in the cache."""
+BATCH_PICTURES = {"cpu": 4, "mps": 32, "cuda": 256}
+"""Pictures of a batch: on a CPU its intermediates then stay in the cache, on a card they fill it."""
 
 
 class Forward:
     """A model on its device, for inference.
 
     `module` turns a batch of inputs (batch, channels, height, width) into outputs (batch, outputs); `prepare` turns an
-    RGB picture into one input, fp32, on the CPU. `finish` is the last step, in fp32 on the device. Raises ModelError
-    for a device that is not to be had.
+    RGB picture into one input: its first half is done before, its second here. `finish` is the last step, in fp32 on
+    the device. Raises ModelError for a device that is not to be had.
     """
 
     def __init__(
         self,
         spec: ModelSpec,
         module: "torch.nn.Module",
-        prepare: Callable[["Image"], "torch.Tensor"],
+        prepare: Preparation,
         *,
         finish: Callable[["torch.Tensor"], "torch.Tensor"] = lambda outputs: outputs,
     ) -> None:
@@ -44,27 +46,44 @@ class Forward:
 
         self._spec = spec
         self._finish = finish
-        self.prepare = prepare
+        self._prepare = prepare
         self.device = device_of(spec)
         self._dtype = precision_of(spec, self.device)
         self.batch_pictures = BATCH_PICTURES[self.device.type]
+        self._fitting = Fitting(f"{spec.role.name} {spec.name}, pictures")
         self._turn = threading.Lock()
+        is_cuda = self.device.type == "cuda"
         module = module.float().eval().requires_grad_(False).to(self.device)
+        if is_cuda:
+            module = module.to(memory_format=torch.channels_last)
+        self._copying: Any = torch.cuda.Stream(self.device) if is_cuda else None
         self._module: Callable[[torch.Tensor], torch.Tensor] = module
+        self._input = torch.float32
+        if in_precision(
+            module,
+            lambda: module(self._example(8).to(self.device, next(module.parameters()).dtype)),
+            device=self.device,
+            precision=self._dtype,
+            what=f"{spec.role.name} {spec.name}",
+        ):
+            self._input = self._dtype
         if self.device.type == "cpu" and self._dtype == torch.float32:
             with torch_threads(1):
-                example = torch.stack([prepare(picture) for picture in _noise(self.batch_pictures)])
-                self._module = faster_on_cpu(module, example)
+                self._module = faster_on_cpu(module, self._example(self.batch_pictures))
 
-    def outputs(self, inputs: Sequence["torch.Tensor"]) -> list[NDArray[np.float32]]:
+    def told(self) -> str:
+        """Where and how it computes, for people, with what did not go as it should."""
+        return "; ".join(filter(None, (described(self.device, self._dtype), self._fitting.said())))
+
+    def outputs(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[np.float32]]:
         """One vector an input, in their order, which may differ in shape. May be called from several threads at once.
 
-        Raises ModelError for outputs that are not finite.
+        Inputs are what the first half of `prepare` gives. Raises ModelError for outputs that are not finite.
         """
         found: list[Any] = [None] * len(inputs)
         by_shape: dict[tuple[int, ...], list[int]] = {}
-        for i, tensor in enumerate(inputs):
-            by_shape.setdefault(tuple(tensor.shape), []).append(i)
+        for i, array in enumerate(inputs):
+            by_shape.setdefault(array.shape, []).append(i)
         for positions in by_shape.values():
             vectors = self._batch([inputs[i] for i in positions])
             if not np.isfinite(vectors).all():
@@ -76,23 +95,53 @@ class Forward:
                 found[i] = vector
         return found
 
-    def _batch(self, inputs: Sequence["torch.Tensor"]) -> NDArray[np.float32]:
-        """Outputs of inputs of one shape: float32 of shape (pictures, outputs). On a GPU, threads take turns."""
+    def _batch(self, inputs: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
+        """Outputs of inputs of one shape: float32 of shape (pictures, outputs).
+
+        On a GPU, threads take turns to compute; what one computes next is copied there meanwhile.
+        """
         import torch
 
-        is_cpu = self.device.type == "cpu"
-        memory_format = torch.channels_last if is_cpu else torch.contiguous_format
-        batch = torch.empty((len(inputs), *inputs[0].shape), dtype=inputs[0].dtype, memory_format=memory_format)
-        for place, prepared in zip(batch, inputs, strict=True):
-            place.copy_(prepared)
-        autocast = torch.autocast(self.device.type, dtype=self._dtype, enabled=self._dtype != torch.float32)
-        with contextlib.nullcontext() if is_cpu else self._turn, torch.inference_mode(), autocast:
-            return self._finish(self._module(batch.to(self.device)).float()).cpu().numpy()
+        batch = torch.empty(
+            (len(inputs), *inputs[0].shape), dtype=_dtype_of(inputs[0]), pin_memory=self._copying is not None
+        )
+        np.stack(inputs, out=batch.numpy())
+        if self._copying is None:
+            with contextlib.nullcontext() if self.device.type == "cpu" else self._turn:
+                return self._fitting.compute(self._compute, batch)
+        with torch.cuda.stream(self._copying):
+            there = batch.to(self.device, non_blocking=True)
+        with self._turn:
+            computing = torch.cuda.current_stream(self.device)
+            computing.wait_stream(self._copying)
+            there.record_stream(computing)
+            return self._fitting.compute(self._compute, there)
+
+    def _compute(self, batch: "torch.Tensor") -> NDArray[np.float32]:
+        import torch
+
+        is_autocast = self._dtype not in (torch.float32, self._input)
+        autocast = torch.autocast(self.device.type, dtype=self._dtype, enabled=is_autocast)
+        with torch.inference_mode(), autocast:
+            order = torch.contiguous_format if self.device.type == "mps" else torch.channels_last
+            pictures = self._prepare.finish(batch.to(self.device)).contiguous(memory_format=order)
+            return self._finish(self._module(pictures.to(self._input)).float()).cpu().numpy()
+
+    def _example(self, pictures: int) -> "torch.Tensor":
+        """Inputs that make every part of the model work: 256 x 256 pixels of noise, always the same."""
+        import torch
+
+        return torch.stack([self._prepare.tensor(picture) for picture in _noise(pictures)])
 
 
 def _noise(pictures: int) -> list["Image"]:
-    """Pictures that make every part of a model work: 256 x 256 pixels of noise, always the same."""
     from PIL import Image
 
     pixels = np.random.default_rng(0).integers(0, 256, (pictures, 256, 256, 3), dtype=np.uint8)
     return [Image.fromarray(picture) for picture in pixels]
+
+
+def _dtype_of(array: NDArray[Any]) -> "torch.dtype":
+    import torch
+
+    return torch.uint8 if array.dtype == np.uint8 else torch.float32

@@ -1,19 +1,19 @@
 """Models of open_clip: which checkpoint a name stands for, and the model with its weights."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from laionet_assets.models.checkpoints import loading, tensors_file, tensors_folder
+from laionet_assets.models.preparing import Preparation, split
 from laionet_assets.models.spec import ModelSpec
 from laionet_assets.models.weights import hub_folder, unreachable
 
 if TYPE_CHECKING:
     import torch
-    from PIL.Image import Image
 
 _CONFIG = "open_clip_config.json"
 _PREPROCESSING = ("mean", "std", "interpolation", "resize_mode", "fill_color")
@@ -34,7 +34,7 @@ def load_open_clip(spec: ModelSpec, *, has_text_tower: bool = False) -> "torch.n
         )
 
 
-def open_clip_prepare(spec: ModelSpec, model: "torch.nn.Module") -> Callable[["Image"], "torch.Tensor"]:
+def open_clip_prepare(spec: ModelSpec, model: "torch.nn.Module") -> Preparation:
     """How the weights were trained to see pictures: the model's own description, and that of its pretrained tag."""
     import open_clip
     from open_clip.transform import PreprocessCfg
@@ -43,7 +43,7 @@ def open_clip_prepare(spec: ModelSpec, model: "torch.nn.Module") -> Callable[["I
     described = open_clip.get_pretrained_cfg(architecture, tag) if spec.weights is None else {}
     config = PreprocessCfg(**open_clip.get_model_preprocess_cfg(model))
     config = replace(config, **{key: described[key] for key in _PREPROCESSING if key in described})
-    return open_clip.transform.image_transform_v2(config, is_train=False)
+    return split(open_clip.transform.image_transform_v2(config, is_train=False))
 
 
 def open_clip_name(spec: ModelSpec) -> str:

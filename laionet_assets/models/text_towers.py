@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from laionet_assets.models.checkpoints import loading
+from laionet_assets.models.clip_tokens import clip_rows
 from laionet_assets.models.open_clip_models import load_open_clip, open_clip_name
 from laionet_assets.models.spec import ModelSpec
+from laionet_assets.models.tokens import Rows, Tokenizer, proven, truncating
 from laionet_assets.models.transformers_models import load_pretrained, quiet_transformers
 from laionet_assets.models.weights import model_folder
 
@@ -34,7 +36,7 @@ _ACTIVATION = re.compile(r"torch\.nn\.modules\.\w+\.\w+")
 class TextTower:
     """A text tower on its device.
 
-    `tokenize` gives each text's token ids, truncated to the model's context and without padding. `embed` takes ids,
+    `tokenizer` gives each text's token ids, truncated to the model's context and without padding. `embed` takes ids,
     padded with `pad_id`, and their mask (1 = a token of the text), both int64 of shape (batch, tokens) with any
     number of tokens up to the context, and gives vectors (batch, dimension). Padding changes no vector beyond
     rounding.
@@ -43,7 +45,7 @@ class TextTower:
     module: "torch.nn.Module"
     dimension: int
     pad_id: int
-    tokenize: Callable[[Sequence[str]], list[list[int]]]
+    tokenizer: Tokenizer
     embed: Callable[["torch.Tensor", "torch.Tensor"], "torch.Tensor"]
 
 
@@ -83,8 +85,8 @@ def _sentence_transformer(spec: ModelSpec) -> TextTower:
         raise spec.error(
             f"{folder} does not say how many tokens it takes; put max_seq_length into its sentence_bert_config.json"
         )
-    tokenize = _truncating(model.tokenizer, context)
-    return TextTower(model, dimension, model.tokenizer.pad_token_id, tokenize, embed)
+    tokenizer = truncating(model.tokenizer, context, what=f"the tokenizer in {folder}")
+    return TextTower(model, dimension, model.tokenizer.pad_token_id, tokenizer, embed)
 
 
 def _refuse_code(spec: ModelSpec, folder: Path) -> None:
@@ -121,16 +123,16 @@ def _transformers_clip(spec: ModelSpec, folder: Path) -> TextTower:
 
     model, tokenizer = load_pretrained(spec, folder, CLIPTextModelWithProjection, AutoTokenizer, what="text encoder")
     end = tokenizer.eos_token_id
-    truncating = _truncating(tokenizer, model.config.max_position_embeddings)
+    truncated = truncating(tokenizer, model.config.max_position_embeddings, what=f"the tokenizer in {folder}")
 
-    def tokenize(texts: Sequence[str]) -> list[list[int]]:
-        rows = truncating([text[:_CLIP_CHARACTERS] for text in texts])
-        return [row[: row.index(end) + 1] for row in rows]
+    def rows(texts: Sequence[str]) -> list[list[int]]:
+        found = truncated.rows([text[:_CLIP_CHARACTERS] for text in texts])
+        return [row[: row.index(end) + 1] for row in found]
 
     def embed(ids: "torch.Tensor", mask: "torch.Tensor") -> "torch.Tensor":
         return model(input_ids=ids).text_embeds
 
-    return TextTower(model, model.config.projection_dim, end, tokenize, embed)
+    return TextTower(model, model.config.projection_dim, end, Tokenizer(rows, truncated.is_shared), embed)
 
 
 def _transformers_bert(spec: ModelSpec, folder: Path) -> TextTower:
@@ -142,14 +144,8 @@ def _transformers_bert(spec: ModelSpec, folder: Path) -> TextTower:
     def embed(ids: "torch.Tensor", mask: "torch.Tensor") -> "torch.Tensor":
         return model(input_ids=ids, attention_mask=mask).pooler_output
 
-    tokenize = _truncating(tokenizer, model.config.max_position_embeddings)
-    return TextTower(model, model.config.hidden_size, tokenizer.pad_token_id, tokenize, embed)
-
-
-def _truncating(tokenizer: Any, context: int) -> Callable[[Sequence[str]], list[list[int]]]:
-    """Texts to token ids with special tokens, cut to the context of tokenizer and model, without padding."""
-    longest = min(context, tokenizer.model_max_length)
-    return lambda texts: tokenizer(list(texts), truncation=True, max_length=longest, padding=False)["input_ids"]
+    truncated = truncating(tokenizer, model.config.max_position_embeddings, what=f"the tokenizer in {folder}")
+    return TextTower(model, model.config.hidden_size, tokenizer.pad_token_id, truncated, embed)
 
 
 def _open_clip(spec: ModelSpec) -> TextTower:
@@ -159,14 +155,9 @@ def _open_clip(spec: ModelSpec) -> TextTower:
 
     text: Any = load_open_clip(spec, has_text_tower=True).text
     name = open_clip_name(spec)
-    tokenizer = open_clip.get_tokenizer(name)
+    theirs = open_clip.get_tokenizer(name)
     is_causal = isinstance(text, TextTransformer) and text.attn_mask is not None and text.cls_emb is None
     can_cut = is_causal and text.pool_type == "argmax"
-
-    def tokenize(texts: Sequence[str]) -> list[list[int]]:
-        ids = tokenizer([text[:_CLIP_CHARACTERS] for text in texts])
-        lengths = (ids.argmax(dim=1) + 1).tolist() if can_cut else [ids.shape[1]] * len(texts)
-        return [row[:length] for row, length in zip(ids.tolist(), lengths, strict=True)]
 
     def embed(ids: "torch.Tensor", mask: "torch.Tensor") -> "torch.Tensor":
         if not can_cut:
@@ -180,4 +171,25 @@ def _open_clip(spec: ModelSpec) -> TextTower:
             return pooled
         return projection(pooled) if isinstance(projection, torch.nn.Linear) else pooled @ projection
 
-    return TextTower(text, open_clip.get_model_config(name)["embed_dim"], 0, tokenize, embed)
+    tokenizer = _open_clip_tokenizer(theirs, can_cut=can_cut, what=f"open_clip's tokenizer of {name}")
+    return TextTower(text, open_clip.get_model_config(name)["embed_dim"], 0, tokenizer, embed)
+
+
+def _open_clip_tokenizer(theirs: Any, *, can_cut: bool, what: str) -> Tokenizer:
+    """The ids of a tokenizer of open_clip: with `can_cut` up to the token that is pooled, the first of the largest id,
+    else the whole context.
+    """
+
+    def own(texts: Sequence[str]) -> list[list[int]]:
+        found: list[list[int]] = theirs(list(texts)).tolist()
+        return found
+
+    def kept(rows: Rows) -> Rows:
+        if can_cut:
+            cut = lambda row: row[: row.index(max(row)) + 1]  # noqa: E731
+        else:
+            cut = lambda row: row + [0] * (theirs.context_length - len(row))  # noqa: E731
+        return lambda texts: [cut(row) for row in rows([text[:_CLIP_CHARACTERS] for text in texts])]
+
+    faster = clip_rows(theirs, theirs.context_length)
+    return Tokenizer(kept(own), is_shared=False) if faster is None else proven(kept(faster), kept(own), what=what)

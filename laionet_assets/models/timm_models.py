@@ -1,18 +1,16 @@
 """Models of timm: bundled EfficientNet-Lite, a local checkpoint or folder, or the hub's `timm/<model>`."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from laionet_assets.models.bundled import bundle_of, verified_bundle
 from laionet_assets.models.checkpoints import loading, read_tensors, tensors_file, tensors_folder
-from laionet_assets.models.preparing import faster
+from laionet_assets.models.preparing import Preparation, split
 from laionet_assets.models.spec import ModelSpec
 from laionet_assets.models.weights import first_line, hub_folder
 
 if TYPE_CHECKING:
     import torch
-    from PIL.Image import Image
 
 _CONFIG = "config.json"
 _CHECKPOINTS = ("model", "pytorch_model")
@@ -42,11 +40,11 @@ def load_timm_model(spec: ModelSpec) -> "torch.nn.Module":
     return _from_folder(spec, hub_folder(spec, config.hf_hub_id))
 
 
-def timm_prepare(model: "torch.nn.Module") -> Callable[["Image"], "torch.Tensor"]:
+def timm_prepare(model: "torch.nn.Module") -> Preparation:
     """The preprocessing that a model's weights were evaluated with."""
     from timm.data import create_transform, resolve_data_config
 
-    return faster(create_transform(**resolve_data_config({}, model=model), is_training=False))
+    return split(create_transform(**resolve_data_config({}, model=model), is_training=False))
 
 
 def _from_folder(spec: ModelSpec, folder: Path) -> "torch.nn.Module":

@@ -1,16 +1,16 @@
 """Models of transformers from a local folder, without code of their own, and without weights filled at random."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from laionet_assets.models.checkpoints import loading
+from laionet_assets.models.preparing import Preparation, Processed
 from laionet_assets.models.spec import ModelSpec
 
 if TYPE_CHECKING:
     import torch
-    from PIL.Image import Image
 
 
 def load_pretrained(
@@ -42,9 +42,9 @@ def load_with_gaps(
     return model.eval().requires_grad_(False), processor, sorted(info["missing_keys"])
 
 
-def transformers_prepare(processor: Any) -> "Callable[[Image], torch.Tensor]":
+def transformers_prepare(processor: Any) -> Preparation:
     """What a model's own image processor makes of a picture."""
-    return lambda image: processor(images=image, return_tensors="pt")["pixel_values"][0]
+    return Preparation(Processed(processor))
 
 
 def linear_head(model: Any) -> "torch.nn.Linear | None":

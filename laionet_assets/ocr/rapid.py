@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +71,10 @@ class RapidRecognizer:
         self.name = spec.name
         self.identity = identity
         self._engines = RapidEngines(spec, RAPID_PROFILES[spec.model])
+        self.anywhere = partial(_recognize, spec, identity)
+
+    def told(self) -> str:
+        return "cpu, float32, ONNX Runtime"
 
     def recognize(self, image: "Image") -> RecognizedText:
         try:
@@ -78,6 +83,15 @@ class RapidRecognizer:
         except Exception as error:  # OpenCV, shapely and onnxruntime each have their own for a picture they refuse
             return RecognizedText(None, error=f"{type(error).__name__}: {error}")
         return RecognizedText.of([(text, score) for _, text, score in found or []])
+
+
+def _recognize(spec: ModelSpec, identity: str, image: "Image") -> RecognizedText:
+    return _loaded(spec, identity).recognize(image)
+
+
+@lru_cache(maxsize=1)
+def _loaded(spec: ModelSpec, identity: str) -> RapidRecognizer:
+    return RapidRecognizer(spec, identity)
 
 
 def blue_green_red(image: "Image") -> np.ndarray:

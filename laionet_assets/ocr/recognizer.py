@@ -1,5 +1,6 @@
 """What a text recogniser is and gives."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -42,4 +43,15 @@ class TextRecognizer(Protocol):
 
         Deterministic. May be called from several threads at once.
         """
+        ...
+
+    @property
+    def anywhere(self) -> "Callable[[Image], RecognizedText] | None":
+        """The same as `recognize`, as a function that can be sent to another process and loads its models there; None
+        if that makes no sense: a card is used from one process.
+        """
+        ...
+
+    def told(self) -> str:
+        """Where it computes, for people."""
         ...

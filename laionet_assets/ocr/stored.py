@@ -4,6 +4,7 @@ A text is stored once per recogniser and content (sha256). Not here: which pictu
 and writing and publishing tables.
 """
 
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -53,10 +54,13 @@ def read_missing(
     checkpoint: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
     workers: int = 2,
+    processes: bool = False,
+    log: Callable[[str], None] = lambda text: None,
     load: Callable[[ModelSpec], TextRecognizer] = load_recognizer,
 ) -> dict[str, PictureText]:
     """The texts of all pictures wanted (sha256), by content: those in `known` that this recogniser read, the others
-    read now. The recogniser is loaded only if one is missing; `progress` counts the missing ones.
+    read now. The recogniser is loaded only if one is missing; `progress` counts the missing ones, `log` is told where
+    and how fast they were read. `processes`: those of `recognize_stream`.
 
     With `checkpoint`, a folder, finished texts are kept there chunk by chunk and found again by a later call. The
     caller removes it (`warehouse.checkpoint`) once the table is published. Raises ModelError as
@@ -72,12 +76,15 @@ def read_missing(
     missing = sorted(asked - found.keys())
     if not missing:
         return found
-    texts = _counted(_read(pictures(missing), load(spec), workers=workers), len(missing), progress)
+    recognizer, started = load(spec), time.monotonic()
+    read = _read(pictures(missing), recognizer, workers=workers, processes=processes, log=log)
+    texts = _counted(read, len(missing), progress)
     while chunk := list(islice(texts, CHUNK_PICTURES)):
         found |= {text.sha256: text for text in chunk}
         if checkpoint is not None:
             name = chunk_name(identity, (text.sha256 for text in chunk))
             write_whole(checkpoint / f"{name}.parquet", partial(_write, chunk))
+    log(f"{recognizer.told()}, {len(missing) / max(time.monotonic() - started, 1e-9):,.1f} pictures a second")
     return found
 
 
@@ -88,7 +95,12 @@ def texts_of(table: "pa.Table") -> dict[str, PictureText]:
 
 
 def _read(
-    pictures: Iterable[tuple[str, bytes | str]], recognizer: TextRecognizer, *, workers: int
+    pictures: Iterable[tuple[str, bytes | str]],
+    recognizer: TextRecognizer,
+    *,
+    workers: int,
+    processes: bool,
+    log: Callable[[str], None],
 ) -> Iterator[PictureText]:
     """The text of every picture; those without bytes come last."""
     without_bytes: dict[str, str] = {}
@@ -100,7 +112,7 @@ def _read(
             else:
                 without_bytes[sha256] = content
 
-    for outcome in recognize_stream(with_bytes(), recognizer, workers=workers):
+    for outcome in recognize_stream(with_bytes(), recognizer, workers=workers, processes=processes, log=log):
         read = outcome.recognized
         yield PictureText(
             str(outcome.image_id), recognizer.identity, read.text, read.boxes, read.confidence, error=read.error

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from laionet_assets.models.devices import device_of
+from laionet_assets.models.devices import described, device_of
 from laionet_assets.models.spec import ModelSpec
 from laionet_assets.models.transformers_models import load_pretrained
 from laionet_assets.models.weights import model_folder
@@ -32,6 +32,12 @@ class TrocrRecognizer:
         self._model, self._processor = _load(spec)
         self._device = device_of(spec)
         self._model.to(self._device)
+        self.anywhere = None
+
+    def told(self) -> str:
+        import torch
+
+        return described(self._device, torch.float32)
 
     def recognize(self, image: "Image") -> RecognizedText:
         try:

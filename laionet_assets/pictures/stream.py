@@ -1,27 +1,26 @@
 """Many pictures through several models: each decoded once, in order, while others are computed; one unreadable
 picture costs its own results.
 
-Each worker thread takes a batch through everything: read, decode, prepare, compute. The heavy parts leave Python's
-lock, so that n workers keep n cores busy, without queues between stages. On a GPU the workers' forward passes take
-turns, and the others decode meanwhile.
+Each worker thread takes a batch through everything: read, decode, prepare, compute, so that n workers keep n cores
+busy, without queues between stages. On a GPU the workers' forward passes take turns, and the others decode meanwhile.
 
-A batch has two halves (`_prepare`, `_compute`): what the first makes of the pictures is all that the second needs, so
-that the first may run elsewhere, in processes, with no change to callers.
+A batch has two halves. The first (`sight`) makes inputs of pictures; with `processes`, each thread has a process that
+does it, because decoding takes Python's lock often enough that 16 threads do no more than 4. The second computes.
 """
 
 import os
 from collections import deque
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from laionet_assets.pictures.admission import MAX_PIXELS, PROFILES, Profile, Profiles
-from laionet_assets.pictures.reading import Content, UnreadablePicture, read_picture
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from laionet_assets.pictures.processes import Processes
+from laionet_assets.pictures.reading import Content
+from laionet_assets.pictures.sight import Prepare, Refused, Sight, refused, sights
 
 Item = tuple[Hashable, Content]
 """A picture's id and its content."""
@@ -34,7 +33,8 @@ R_co = TypeVar("R_co", covariant=True)
 class PictureModel(Protocol[R_co]):
     """What the stream feeds: a picture to one input, a batch of inputs to one result each.
 
-    Both functions are called from several threads at once.
+    Both functions are called from several threads at once; `prepare` in other processes, if they are asked for, so that
+    it must be one that can be sent there (`pickle`).
     """
 
     @property
@@ -42,20 +42,14 @@ class PictureModel(Protocol[R_co]):
         """Pictures of a batch that suit the device."""
         ...
 
-    def prepare(self, image: "Image") -> Any:
-        """The input for one RGB picture. An exception costs this picture alone."""
+    @property
+    def prepare(self) -> Prepare:
+        """What makes the input for one RGB picture. An exception costs this picture alone."""
         ...
 
     def compute(self, inputs: Sequence[Any]) -> Sequence[R_co]:
         """One result an input, in order. An exception ends the stream."""
         ...
-
-
-@dataclass(frozen=True)
-class Refused:
-    """Why there is no result: the picture cannot be read, or a model cannot prepare it."""
-
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -83,6 +77,8 @@ def picture_stream(
     batch_size: int | None = None,
     workers: int = 2,
     max_pixels: int = MAX_PIXELS,
+    processes: bool = False,
+    log: Callable[[str], None] = lambda text: None,
     set_up: Callable[[], None] | None = None,
 ) -> Iterator[Look[R]]:
     """What every model makes of every picture, in the order of `items`, one look for each way in which a picture looks
@@ -90,23 +86,39 @@ def picture_stream(
 
     `batch_size` None is what suits every model. `items` is read in this thread, at most 2 x workers batches ahead of
     what was taken, so memory is bounded. Errors of a picture are results (`Refused`); errors of a model or of `items`
-    are raised. The same items and batch size give the same results with any number of workers; each first calls
-    `set_up`. Raises ValueError without a model.
+    are raised. The same items and batch size give the same results with any number of workers, with `processes` (one
+    for each worker, which decodes and prepares; `log` is told if one ends over its work) or without. Each thread first
+    calls `set_up`. Raises ValueError without a model.
     """
     if not models:
         raise ValueError("expected at least one model")
     batches = _batches(items, batch_size or min(model.batch_pictures for model in models))
+    prepares = [model.prepare for model in models]
+    see = partial(sights, prepares=prepares, profiles=tuple(profiles), max_pixels=max_pixels)
+    crashed = lambda reason: refused(f"decode: {reason}", len(models))  # noqa: E731
+    elsewhere = Processes(see, crashed=crashed, log=log) if processes else None
 
     def looks(batch: list[Item]) -> list[Look[R]]:
-        return _compute([_prepare(item, models, profiles, max_pixels=max_pixels) for item in batch], models)
+        contents = (content for _, content in batch)
+        if elsewhere is not None:
+            found = elsewhere.map([content() if callable(content) else content for content in contents])
+        else:
+            found = [see(content) for content in contents]
+        return _compute([image_id for image_id, _ in batch], found, models)
 
-    for batch in ordered_map(looks, batches, workers=workers, set_up=set_up):
-        yield from batch
+    mapped = ordered_map(looks, batches, workers=workers, set_up=set_up)
+    try:
+        for batch in mapped:
+            yield from batch
+    finally:
+        if elsewhere is not None:
+            elsewhere.close()
+        mapped.close()
 
 
 def ordered_map(
     function: Callable[[T], R], items: Iterable[T], *, workers: int, set_up: Callable[[], None] | None = None
-) -> Iterator[R]:
+) -> Generator[R]:
     """`function` of each item, in order, computed in `workers` threads, at most 2 x workers items ahead.
 
     Each thread first calls `set_up`. An exception is raised where its result would have come.
@@ -136,40 +148,15 @@ def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
         yield batch
 
 
-_Prepared = tuple[Look[Any], list[Any]]
-"""A look without results yet, and every model's input for it, or why there is none."""
-
-
-def _prepare(
-    item: Item, models: Sequence[PictureModel[R]], profiles: Collection[Profile], *, max_pixels: int
-) -> list[_Prepared]:
-    """A picture in every way in which it looks, ready for every model; its pixels are let go."""
-    image_id, content = item
-    try:
-        picture = read_picture(content, max_pixels=max_pixels)
-    except UnreadablePicture as error:
-        return [(Look(image_id, "both", ()), [Refused(str(error)) for _ in models])]
+def _compute(
+    ids: Sequence[Hashable], found: Sequence[Sequence[Sight]], models: Sequence[PictureModel[R]]
+) -> list[Look[R]]:
+    seen = [(image_id, sight) for image_id, of_picture in zip(ids, found, strict=True) for sight in of_picture]
+    by_model = [_results(model, [sight.inputs[i] for _, sight in seen]) for i, model in enumerate(models)]
     return [
-        (
-            Look(image_id, look_of, (), picture.width, picture.height, picture.mode),
-            [_input(model, image) for model in models],
-        )
-        for look_of, image in picture.looks
-        if look_of == "both" or look_of in profiles
+        Look(image_id, sight.profiles, tuple(results), sight.width, sight.height, sight.mode)
+        for (image_id, sight), *results in zip(seen, *by_model, strict=True)
     ]
-
-
-def _input(model: PictureModel[R], image: "Image") -> Any:
-    try:
-        return model.prepare(image)
-    except Exception as error:  # a processor that refuses one size or shape: this picture's row, not the batch
-        return Refused(f"cannot be prepared: {type(error).__name__}: {error}")
-
-
-def _compute(batch: Sequence[list[_Prepared]], models: Sequence[PictureModel[R]]) -> list[Look[R]]:
-    prepared = [one for of_picture in batch for one in of_picture]
-    by_model = [_results(model, [inputs[i] for _, inputs in prepared]) for i, model in enumerate(models)]
-    return [replace(look, results=tuple(results)) for (look, _), *results in zip(prepared, *by_model, strict=True)]
 
 
 def _results(model: PictureModel[R], inputs: Sequence[Any]) -> list[R | Refused]:

@@ -65,7 +65,7 @@ def transformers_head(spec: ModelSpec, classes: ImageNetClasses) -> Head:
     prepare = transformers_prepare(processor)
     logits = Logits().eval()
     with torch.inference_mode():
-        outputs = logits(prepare(pillow.new("RGB", (256, 256)))[None]).shape[1]
+        outputs = logits(prepare.tensor(pillow.new("RGB", (256, 256)))[None]).shape[1]
     try:
         labels, moved = contiguous_labels(model.config.id2label, outputs)
         found = map_labels(labels, classes, moved=moved)

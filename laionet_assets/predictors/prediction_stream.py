@@ -4,18 +4,15 @@ A picture that the two profiles see differently (turned by EXIF, transparent) is
 stream itself (`pictures.stream`).
 """
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 from laionet_assets.models.devices import torch_threads_in_workers
 from laionet_assets.pictures.admission import MAX_PIXELS, Profiles
-from laionet_assets.pictures.stream import Item, Refused, picture_stream
+from laionet_assets.pictures.sight import Prepare, Refused
+from laionet_assets.pictures.stream import Item, picture_stream
 from laionet_assets.predictors.predictor import Predictor, Ranked
-
-if TYPE_CHECKING:
-    import torch
-    from PIL.Image import Image
 
 
 @dataclass(frozen=True)
@@ -44,17 +41,26 @@ def predict_stream(
     batch_size: int | None = None,
     workers: int = 2,
     max_pixels: int = MAX_PIXELS,
+    processes: bool = False,
+    log: Callable[[str], None] = lambda text: None,
 ) -> Iterator[Outcome]:
     """Outcomes of every picture with every model, in the order of `items`, of profiles, then of `predictors`.
 
-    A model of fewer than k classes gives all of them. Order, memory, errors and `batch_size` are those of
-    `picture_stream`. Meanwhile torch computes each forward pass with one thread if there are several workers; what it
-    was set to comes back with the end.
+    A model of fewer than k classes gives all of them. Order, memory, errors, `batch_size`, `processes` and `log` are
+    those of `picture_stream`. Meanwhile torch computes each forward pass with one thread if there are several workers;
+    what it was set to comes back with the end.
     """
     models = [_Ranking(predictor, min(k, len(predictor.wnids))) for predictor in predictors]
     with torch_threads_in_workers(1 if workers > 1 else None) as set_up:
         looks = picture_stream(
-            items, models, batch_size=batch_size, workers=workers, max_pixels=max_pixels, set_up=set_up
+            items,
+            models,
+            batch_size=batch_size,
+            workers=workers,
+            max_pixels=max_pixels,
+            processes=processes,
+            log=log,
+            set_up=set_up,
         )
         for look in looks:
             for predictor, ranked in zip(predictors, look.results, strict=True):
@@ -82,8 +88,9 @@ class _Ranking:
     def batch_pictures(self) -> int:
         return self.predictor.batch_pictures
 
-    def prepare(self, image: "Image") -> "torch.Tensor":
-        return self.predictor.prepare(image)
+    @property
+    def prepare(self) -> Prepare:
+        return self.predictor.prepare
 
-    def compute(self, inputs: "Sequence[torch.Tensor]") -> list[Ranked]:
+    def compute(self, inputs: Sequence[Any]) -> list[Ranked]:
         return self.predictor.classify(inputs, k=self.k)

@@ -2,13 +2,14 @@
 models.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from laionet_assets.models.forward import Forward
 from laionet_assets.models.identity import identity
@@ -19,7 +20,6 @@ from laionet_assets.predictors.heads import Head
 from laionet_assets.predictors.labels import ImageNetClasses
 
 if TYPE_CHECKING:
-    import torch
     from PIL.Image import Image
 
 Ranked = list[tuple[str, float]]
@@ -49,12 +49,17 @@ class Predictor(Protocol):
         """
         ...
 
-    def prepare(self, image: "Image") -> "torch.Tensor":
-        """The model's input for one RGB picture."""
+    @property
+    def prepare(self) -> Callable[["Image"], Any]:
+        """What makes the model's input of one RGB picture: a function that can be sent to another process."""
         ...
 
-    def classify(self, inputs: Sequence["torch.Tensor"], *, k: int = 5) -> list[Ranked]:
+    def classify(self, inputs: Sequence[Any], *, k: int = 5) -> list[Ranked]:
         """As `predict`, for inputs already prepared. May be called from several threads at once."""
+        ...
+
+    def told(self) -> str:
+        """Where and how it computes, for people, with what did not go as it should."""
         ...
 
 
@@ -133,6 +138,10 @@ class HeadPredictor:
         self._forward = Forward(spec, head.module, head.prepare, finish=scores)
         columns = torch.tensor(head.columns, device=self._forward.device)
         self.batch_pictures = self._forward.batch_pictures
+        self.prepare = head.prepare.pixels
+
+    def told(self) -> str:
+        return self._forward.told()
 
     def predict(self, images: Sequence["Image"], *, k: int = 5) -> list[Ranked]:
         ranked: list[Ranked] = []
@@ -141,10 +150,7 @@ class HeadPredictor:
             ranked += self.classify([self.prepare(to_rgb(image)[0]) for image in batch], k=k)
         return ranked
 
-    def prepare(self, image: "Image") -> "torch.Tensor":
-        return self._forward.prepare(image)
-
-    def classify(self, inputs: Sequence["torch.Tensor"], *, k: int = 5) -> list[Ranked]:
+    def classify(self, inputs: Sequence[NDArray[Any]], *, k: int = 5) -> list[Ranked]:
         if not 1 <= k <= len(self.wnids):
             raise ValueError(f"k is {k}; expected 1 to {len(self.wnids)}")
         return [self._best(scores, k=k) for scores in self._forward.outputs(inputs)]

@@ -151,7 +151,7 @@ def predict_in_turns(drawn: Path, published_pictures: int, repeats: int) -> Both
     size = min(predictor.batch_pictures for predictor in predictors)
     modules = []
     for head in heads:
-        inputs = torch.stack([head.prepare(read_picture(file).image) for file in files[:size]])
+        inputs = torch.stack([head.prepare.tensor(read_picture(file).image) for file in files[:size]])
         modules.append(faster_on_cpu(head.module.float().eval().requires_grad_(False), inputs))
     best: dict[str, list[list[str]]] = {}
 
@@ -164,7 +164,7 @@ def predict_in_turns(drawn: Path, published_pictures: int, repeats: int) -> Both
 
     def prepare(images: Sequence[Any]) -> list[list[torch.Tensor]]:
         return [
-            in_threads(lambda batch, head=head: [head.prepare(image) for image in batch], batches(images, size))
+            in_threads(lambda batch, head=head: [head.prepare.tensor(image) for image in batch], batches(images, size))
             for head in heads
         ]
 

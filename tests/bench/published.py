@@ -173,7 +173,7 @@ def predictions(files: Sequence[BinaryIO], models: Mapping[str, "Head"], *, k: i
         found[name] = []
         for start in range(0, len(files), BATCH_PICTURES):
             images = [Image.open(file).convert("RGB") for file in files[start : start + BATCH_PICTURES]]
-            inputs = torch.stack([head.prepare(image) for image in images])
+            inputs = torch.stack([head.prepare.tensor(image) for image in images])
             with torch.no_grad():
                 logits = model(inputs)[:, list(head.columns)]
             best = logits.argsort(dim=1, descending=True)[:, :k]

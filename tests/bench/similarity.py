@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench.captions import Captions
-from tests.bench.measure import Cost, apart, cheapest, cost_of
+from tests.bench.captions import Captions, resampled
+from tests.bench.measure import Cost, apart, best_of, cheapest, cost_of
 from tests.bench.options import Options
 from tests.bench.report import Section, Table, Target, number, times
 from tests.bench.workspace import (
@@ -23,6 +23,7 @@ from tests.bench.workspace import (
 
 WANTED_RATIO = 2.5
 QUERIES, EMBEDDINGS, SIMILARITY = "core.query_embeddings", "core.caption_embeddings", "core.caption_similarity"
+MINILM = "sentence-transformers:all-MiniLM-L6-v2"
 PART = "part-00000.snappy.parquet"
 GEMM_SHAPES = ((512, 384, 1536), (512, 1536, 384), (1024, 1024, 1024))
 
@@ -70,6 +71,7 @@ def similarity(options: Options) -> Section:
     same: Ours = apart(make_similarity, folder / "same", repeats, threads=1).value
     published, difference = apart(published_similarity, folder / "same", rows, repeats, threads=1).value
     rates = apart(gemm_rates, threads=1).value
+    tokenizers = apart(tokenizer_rates, options.captions, 200 if options.quick else 5_000, threads=1).value
     best_rate = max(rates.values())
     theirs = published.cpu_seconds / len(rows)
     ours_same = same.path.cpu_seconds / same.rows
@@ -162,6 +164,16 @@ def similarity(options: Options) -> Section:
             f" differ by at most {difference:.1e} (half precision). Of the cpu-s of *all matched rows*, queries took"
             f" {number(whole.queries_cost.cpu_seconds)}, captions {number(whole.captions_cost.cpu_seconds)}, the cosine in"
             f" SQL {number(whole.similarity_cost.cpu_seconds)}.",
+            f"Tokenizing alone, {options.captions.description}, one thread (`models/tokens.py`, `models/clip_tokens.py`): the"
+            " same ids in Rust, cut to the model's context, in one array. CLIP's own cleans captions with ftfy, which is"
+            " left out where it changes nothing.",
+            Table(
+                ("tokenizer", "captions", "its library's own, per cpu-s", "ours, per cpu-s", "ours / own", "ids"),
+                [
+                    (what, f"{count:,}", number(own), number(ours), times(ours / own), "the same" if same else "differ")
+                    for what, (count, own, ours, same) in tokenizers.items()
+                ],
+            ),
         ],
         targets=[
             Target(
@@ -274,6 +286,44 @@ def published_similarity(folder: Path, rows: Rows, repeats: int) -> tuple[Cost, 
         pipeline.warehouse.bind(connection, [SIMILARITY])
         ours = dict(connection.execute(f"select (sample_id, wnid), similarity from {SIMILARITY}").fetchall())
     return cost, max(abs(ours[row[0], row[1]] - float(each)) for row, each in zip(rows, found, strict=True))
+
+
+def tokenizer_rates(captions: Captions, count: int) -> dict[str, tuple[int, float, float, bool]]:
+    """Captions, captions per cpu-second by a library's own tokenizer and by ours, and whether the ids are the same."""
+    from open_clip import get_tokenizer
+    from transformers import AutoTokenizer
+
+    from laionet_assets.models.clip_tokens import clip_rows
+    from laionet_assets.models.spec import TEXT_ENCODER, parse_model
+    from laionet_assets.models.tokens import Tokenizer, Tokens, truncating
+    from laionet_assets.models.weights import model_folder
+
+    texts = resampled(captions, count)
+    clip, folder = get_tokenizer("ViT-B-32"), model_folder(parse_model(TEXT_ENCODER, MINILM, name="minilm"))
+    bert = AutoTokenizer.from_pretrained(folder)
+    of_clip = clip_rows(clip, clip.context_length)
+    assert of_clip is not None
+
+    def own_clip() -> list[list[int]]:
+        end = clip.eot_token_id
+        return [row[: row.index(end) + 1] for row in clip(texts).tolist()]
+
+    def own_bert() -> list[list[int]]:
+        rows: list[list[int]] = bert(texts, truncation=True, max_length=256, padding=False)["input_ids"]
+        return rows
+
+    found = {}
+    for what, own, ours in (
+        ("CLIP", own_clip, Tokenizer(of_clip, is_shared=True)),
+        ("MiniLM (WordPiece)", own_bert, truncating(bert, 256, what="MiniLM")),
+    ):
+        ours.tokens(texts[:100])
+        of_own = cost_of(own).cpu_seconds
+        of_ours = best_of(3, lambda ours=ours: cost_of(lambda: ours.tokens(texts))).cpu_seconds
+        expected, tokens = Tokens.of(own()), ours.tokens(texts)
+        is_same = expected.ids.tolist() == tokens.ids.tolist()
+        found[what] = count, count / of_own, count / of_ours, is_same
+    return found
 
 
 def gemm_rates() -> dict[str, float]:

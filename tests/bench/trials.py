@@ -77,12 +77,11 @@ def text_rivals(captions: Sequence[str], rounds: int) -> dict[str, Rival]:
 
     spec = parse_model(TEXT_ENCODER, MINILM, name="minilm", device="cpu")
     tower = load_tower(spec)
-    tokens = tower.tokenize(captions)
-    held = []
-    for rows in ([tokens[i] for i in batch] for batch in length_sorted_batches([*map(len, tokens)], max_tokens=512)):
-        longest = max(map(len, rows))
-        ids = torch.tensor([row + [tower.pad_id] * (longest - len(row)) for row in rows])
-        held.append((ids, torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows])))
+    tokens = tower.tokenizer.tokens(captions)
+    padded = (
+        tokens.padded(batch, pad_id=tower.pad_id) for batch in length_sorted_batches(tokens.lengths, max_tokens=512)
+    )
+    held = [(torch.from_numpy(ids), torch.from_numpy(mask)) for ids, mask in padded]
 
     class Embed(torch.nn.Module):
         def __init__(self) -> None:
@@ -123,7 +122,7 @@ def picture_rivals(model: str, files: Sequence[bytes], rounds: int) -> dict[str,
 
     head = timm_head(parse_model(PREDICTOR, f"timm:{model}", name=model, device="cpu"), CLASSES)
     plain = head.module.float().eval().requires_grad_(False)
-    prepared = [head.prepare(read_picture(file).image) for file in files]
+    prepared = [head.prepare.tensor(read_picture(file).image) for file in files]
     held = [
         (torch.stack(list(batch)).contiguous(memory_format=torch.channels_last),)
         for batch in batches(prepared, BATCH_PICTURES["cpu"])

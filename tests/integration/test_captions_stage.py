@@ -127,7 +127,9 @@ def test_a_caption_more_embeds_itself_alone(tmp_path: Path) -> None:
     assert rows == [(f"{CLASSES[0]}_0.JPEG", 2, rows[0][2]), ("none", 1, None)]
     assert rows[0][2].startswith("my "), "the first counts"
     world.make("core.set_caption_embeddings")
-    assert world.logged and all(line.startswith("1 of 1 texts embedded by minilm") for line in world.logged)
+    line, *others, told = world.logged
+    assert all(each.startswith("1 of 1 texts embedded by minilm") for each in (line, *others))
+    assert told.startswith("minilm: cpu, float32, ")
 
 
 def test_the_caption_of_what_was_removed_goes(tmp_path: Path) -> None:

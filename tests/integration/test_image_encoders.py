@@ -198,7 +198,7 @@ def test_a_bundled_model_gives_its_pooled_features(model: str, dimensions: int) 
     timm_model = load_timm_model(parse_model(IMAGE_ENCODER, f"timm:{model}", name="e")).eval()
     prepare = timm_prepare(timm_model)
     with torch.inference_mode():
-        features = timm_model.forward_features(torch.stack([prepare(picture) for picture in pictures()]))
+        features = timm_model.forward_features(torch.stack([prepare.tensor(picture) for picture in pictures()]))
         plain = timm_model.forward_head(features, pre_logits=True)
     vectors = found.encode(pictures())
     assert vectors.shape == (len(DRAWN), dimensions)
@@ -213,7 +213,9 @@ def test_timm_transformers_give_their_class_token(tmp_path: Path) -> None:
     found = encoder("timm:vit_tiny_patch16_224", tmp_path / "vit.pt")
     assert found.readout == "class_token"
     with torch.inference_mode():
-        tokens = model.forward_features(torch.stack([found.prepare(picture) for picture in pictures()]))
+        tokens = model.forward_features(
+            torch.stack([found._forward._prepare.tensor(picture) for picture in pictures()])
+        )
     np.testing.assert_allclose(found.encode(pictures()), unit(tokens[:, 0]), atol=2e-5)
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -247,9 +248,11 @@ def test_local_sets_from_files_to_predictions(world: World) -> None:
 
 def test_only_what_is_new_is_predicted(world: World) -> None:
     world.config["image_sets"] = world.config["image_sets"][1:]
-    world.make("core.set_files", "core.set_images", "core.set_predictions")
+    told = world.make("core.set_files", "core.set_images", "core.set_predictions").told
+    assert re.fullmatch(r"cpu, float32, [0-9.]+ pictures a second through 1 predictors", told["lite0"])
+    assert f"lite0: {told['lite0']}" in world.logged
     before = world.rows("select * from core_set_predictions order by all")
-    world.make("core.set_predictions")
+    assert not world.make("core.set_predictions").told
     assert said(world) == "6 pictures, 1 models: 6 are predicted already, 0 are not"
     assert world.rows("select * from core_set_predictions order by all") == before
 

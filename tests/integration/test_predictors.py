@@ -121,7 +121,7 @@ class TestBundledModels:
         rng = np.random.default_rng(3)
         for height, width in ((1, 1), (3, 400), (224, 224), (301, 173)):
             image = Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
-            assert torch.equal(bundled(model).prepare(image), transform(image))
+            assert torch.equal(bundled(model)._forward._prepare.tensor(image), transform(image))
 
     def test_the_same_in_any_batch_and_again(self) -> None:
         predictor = bundled(LITE[0])
@@ -298,7 +298,7 @@ class TestTimmWeights:
         images = [draw() for draw in DRAWN.values()]
         assert file.predict(images) == folder.predict(images)
         with torch.inference_mode():
-            row = model(file.prepare(images[0])[None])[0]
+            row = model(file._forward._prepare.tensor(images[0])[None])[0]
         assert file.predict(images[:1])[0][0][0] == list(imagenet_1k())[int(row.argmax())]
 
     def test_labels_of_a_folder_are_believed_before_its_length(self, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """From pictures in the store to the rows that LAIONet drops for their text, with a real recogniser."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -185,9 +186,10 @@ def web(project: Project) -> Web:
 
 def test_rows_with_the_name_of_their_class_in_the_picture_are_dropped_and_no_others(web: Web) -> None:
     web.put()
-    (line,) = web.make(*STAGES)
+    line, told = web.make(*STAGES)
     pictures = {each.picture for each in SAMPLES if "paper" in each.recipes} - {None}
     assert line.startswith(f"{len(pictures)} of {len(pictures)} pictures read by fast")
+    assert re.fullmatch(r"fast: cpu, float32, ONNX Runtime, [0-9.]+ pictures a second", told)
     broken = web.rows("select text, boxes, error from core.image_text where error is not null")
     assert [(text, boxes) for text, boxes, _ in broken] == [(None, 0)]
     assert broken[0][2].startswith("decode: ")
@@ -219,7 +221,7 @@ def test_only_new_pictures_are_read(web: Web) -> None:
     web.samples = [*SAMPLES, Sample(12, HONEYCOMB, web_picture("text", HONEYCOMB, 7018), True, True)]
     web.put()
     assert web.stale() == set(STAGES)
-    (line,) = web.make("core.image_text", "core.names_in_images")
+    line, _ = web.make("core.image_text", "core.names_in_images")
     assert line.startswith("1 of 1 pictures read by fast")
     # sample 10 has the same picture: what is read for one recipe is known to all
     named = web.rows("select sample_id from core.names_in_images where has_name_paper order by all")
@@ -278,5 +280,5 @@ def test_a_damaged_shard_costs_its_own_pictures_until_it_is_mended(web: Web) -> 
     assert found[0][:2] == (3, 3)
     assert entry.sha256 in found[0][2]
     path.write_bytes(whole)
-    (line,) = web.make("core.image_text")
+    line, _ = web.make("core.image_text")
     assert line.startswith("1 of 1 pictures read by fast")

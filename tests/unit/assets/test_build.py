@@ -11,7 +11,7 @@ import pytest
 from laionet_assets.assets import build, publishing
 from laionet_assets.assets.build import asset_key, build_asset, table_name
 from laionet_assets.assets.partitions import PARTS
-from laionet_assets.assets.steps import Step
+from laionet_assets.assets.steps import Step, Work
 from laionet_assets.warehouse.catalog import open_catalog
 from laionet_assets.warehouse.resource import WarehouseResource
 from tests.unit.assets.world import A, B, World
@@ -80,6 +80,17 @@ def test_what_is_up_to_date_returns_at_once_and_says_so(runs: Runs, monkeypatch:
     assert checks(again) == checks(first) != {}
     record = runs.instance.get_latest_data_version_record(asset_key("marts.other"))
     assert record is not None and record.run_id == again.run_id
+
+
+def test_where_models_ran_is_told_by_the_run_that_ran_them(runs: Runs) -> None:
+    def write(work: Work) -> None:
+        work.tell("minilm", "cpu, float32, 300 texts a second")
+        work.write_rows([{"n": 1}])
+
+    steps = [replace(step, write=write) if step.name == "raw.base" else step for step in runs.world.steps]
+    made = told(runs.make("raw.base", steps=steps))["raw.base"]
+    assert made["ran/minilm"] == "cpu, float32, 300 texts a second"
+    assert "ran/minilm" not in told(runs.make("raw.base", steps=steps))["raw.base"]
 
 
 def test_force_makes_it_again(runs: Runs) -> None:

@@ -18,3 +18,13 @@ def test_rate_and_rest_every_ten_seconds_and_at_the_end(monkeypatch: pytest.Monk
         "2,000 of 3,000 pictures read by fast, 100 a second, 10 s to go",
         "3,000 of 3,000 pictures read by fast, 100 a second, 0 s to go",
     ]
+
+
+def test_a_rate_counts_what_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    rate = progress.Rate()
+    assert list(rate.counted("abcdef")) == list("abcdef")
+    now = 104.0
+    assert rate.told("pictures") == "1.5 pictures a second"
+    assert rate.told("pictures", each=2) == "0.8 pictures a second"

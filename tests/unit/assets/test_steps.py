@@ -38,3 +38,15 @@ def test_published_rows_of_a_time_with_fewer_columns_are_read_with_those_of_toda
         never = replace(wider, name="raw.never")
         empty = connection.sql(replace(work, model=replace(base, table=never)).published_select)
         assert (empty.columns, empty.fetchall()) == (["n", "vector"], [])
+
+
+def test_what_is_told_of_a_model_is_logged_and_kept_for_the_materialization(world: World) -> None:
+    said: list[str] = []
+    with memory_connection() as connection:
+        work = Work(
+            warehouse=world.warehouse, connection=connection, model=world.project.models["raw.base"], part=None,
+            staged=world.warehouse.scratch / "staged", stamp=Stamp.of(""), log=said.append,
+        )  # fmt: skip
+        work.tell("minilm", "cpu, float32, 300 texts a second")
+    assert said == ["minilm: cpu, float32, 300 texts a second"]
+    assert work.told == {"minilm": "cpu, float32, 300 texts a second"}

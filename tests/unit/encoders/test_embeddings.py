@@ -1,7 +1,7 @@
 """Planning of stored embeddings, with an encoder that derives a vector from a text's digest."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import duckdb
@@ -37,6 +37,15 @@ class DigestEncoder:
         if progress is not None:
             progress(len(texts), len(texts))
         return np.stack([self.vector(text) for text in texts])
+
+    def encode_chunks(
+        self, chunks: Iterable[Sequence[str]], *, progress: Progress | None = None
+    ) -> Iterator[np.ndarray]:
+        for texts in chunks:
+            yield self.encode(texts, progress=progress)
+
+    def told(self) -> str:
+        return "a digest"
 
     def vector(self, text: str) -> np.ndarray:
         seed = int.from_bytes(hashlib.sha256((self.identity + text).encode()).digest()[:8], "little")
@@ -200,3 +209,12 @@ def test_progress_counts_the_missing_texts() -> None:
     assert seen == sorted(seen)
     assert seen[-1] == (6, 6)
     assert {total for _, total in seen} == {6}
+
+
+def test_where_and_how_fast_is_told_if_something_was_embedded() -> None:
+    told: list[str] = []
+    first = embed_missing(SPEC, *captions(1, 2), log=told.append, load=loading(DigestEncoder(SPEC)))
+    (line,) = told
+    assert line.startswith("a digest, ") and line.endswith(" texts a second")
+    embed_missing(SPEC, *captions(1, 2), existing=first, log=told.append, load=never)
+    assert told == [line]

@@ -24,6 +24,11 @@ class WidthReader:
 
     name, identity = "width", IDENTITY
 
+    anywhere = None
+
+    def told(self) -> str:
+        return "the width"
+
     def recognize(self, image: Image.Image) -> RecognizedText:
         return RecognizedText.of([(str(image.width), 0.5)])
 

@@ -13,6 +13,11 @@ class WidthReader:
 
     name = identity = "width"
 
+    anywhere = None
+
+    def told(self) -> str:
+        return "the width"
+
     def recognize(self, image: Image.Image) -> RecognizedText:
         if image.width == 7:
             return RecognizedText(None, error="ValueError: seven")

@@ -1,0 +1,43 @@
+"""The bench of cards runs on a machine that has neither duckdb nor dagster, with or without a card."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+WITHOUT = """
+import runpy, sys
+
+class Without:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("duckdb", "dagster", "great_expectations", "pydantic"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Without())
+sys.argv = ["tests.bench.gpu", *sys.argv[1:]]
+runpy.run_module("tests.bench.gpu", run_name="__main__")
+"""
+
+
+def test_every_row_is_measured_without_a_card_duckdb_and_dagster(tmp_path: Path) -> None:
+    out = tmp_path / "table.md"
+    finished = subprocess.run(
+        [sys.executable, "-c", WITHOUT, "--seconds", "0.01", "--cores", "1", "--out", str(out)],
+        cwd=Path(__file__).parents[3],
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "LAIONET_REAL_DATA": ""},
+        capture_output=True,
+        text=True,
+        timeout=540,
+    )
+    assert finished.returncode == 0, finished.stderr[-3000:]
+    rows = [line.split(" | ") for line in out.read_text().splitlines() if line.startswith("| ")][1:]
+    measured = {row[0].removeprefix("| "): row[1] for row in rows}
+    assert not {what: found for what, found in measured.items() if found in ("failed", "not run")}, finished.stdout
+    for what in ("CLIP ViT-B/32 text", "MiniLM-size text", "ResNet-50", "EfficientNet-Lite0", "CLIP zero-shot"):
+        assert float(measured[f"{what}: end to end"].replace(",", "")) > 0
+    (worst,) = [
+        found for what, found in measured.items() if what.startswith("CLIP ViT-B/32 text: 1 - cosine to the CPU")
+    ]
+    assert float(worst) < 1e-5
+    assert "3 models together, one decoding" in measured
+    assert "1: " in measured["EfficientNet-Lite0 on the CPU"]
