@@ -17,6 +17,7 @@ from laionet_assets.assets import (
     image_text,
     images,
     ingestion,
+    judging,
     matching,
     nearest_captions,
     neighbour_sweep,
@@ -76,7 +77,6 @@ def build_pipeline(settings: Settings, *, project: Project | None = None) -> Pip
     stages = (
         ingestion,
         taxonomy,
-        telling_apart,
         matching,
         similarity,
         recipes,
@@ -92,6 +92,7 @@ def build_pipeline(settings: Settings, *, project: Project | None = None) -> Pip
         nearest_captions,
         neighbour_sweep,
         results,
+        judging,
         noise,
         rankings,
         telling_apart,

@@ -126,6 +126,13 @@ GOOD: Mapping[str, list[dict[str, Any]]] = {
     "core.caption_senses": [
         {"encoder": "t", "source": "s", "part": "a", "sample_id": 1, "wnid": WNID, "is_nearer": True}
     ],
+    "core.judgements": [
+        {"recipe": "r", "source": "s", "sample_id": 1, "wnid": WNID, "judge": "one", "verdict": "no"}
+    ],
+    "marts.label_errors": [
+        {"recipe": "r", "judge": "*", "pictures": 5, "judged": 4, "wrong": 1, "unsure": 1, "error_rate": 0.2,
+         "ci_low": 0.1, "ci_high": 0.4, "coverage": 1.0}
+    ],
     "core.confusable_classes": [
         {"image_set": "v", "wnid": wnid, "confused_with": WNID} for wnid in (WNID, "n00000002")
     ],
@@ -319,6 +326,14 @@ SPOILT = {
         "core.label_doubts",
         "what_a_judge_got_right_is_not_disagreed",
     ): "update core.label_doubts set is_disagreed = true",
+    (
+        "marts.label_errors",
+        "the_rate_lies_in_its_interval",
+    ): "update marts.label_errors set error_rate = 0.5",
+    (
+        "marts.label_errors",
+        "no_more_is_judged_than_there_is",
+    ): "update marts.label_errors set pictures = 4",
     (
         "marts.gaps_without_noise",
         "the_gap_is_that_of_the_accuracies",
