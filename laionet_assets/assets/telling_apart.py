@@ -24,7 +24,7 @@ from laionet_assets.stats.similarity import unit_rows
 if TYPE_CHECKING:
     import numpy as np
 
-ALL_CLASSES = "*"
+ALL_CLASSES = ALL_ARMS = "*"
 _PER_CLASS = 50
 """Pictures of a side in the probe of a class: more tell little more, and cost."""
 _PER_CLASS_OF_ALL = 10
@@ -162,7 +162,13 @@ def _write_nearest(work: Work) -> None:
 
 
 def _write_terms(work: Work) -> None:
-    """The words that mark the captions of an arm, for every two arms of a pool."""
+    """The words that mark the captions of an arm, for every two arms of a pool, and those that mark the captions of a
+    recipe, beside every local set that has captions.
+    """
+    write_mappings(work, [*_terms_of_arms(work), *_terms_of_sets(work)])
+
+
+def _terms_of_arms(work: Work) -> Iterator[dict[str, Any]]:
     captions: dict[tuple[str, str], list[str]] = {}
     for recipe, arm, caption in work.connection.execute("""
         select a.recipe, a.arm, l.caption
@@ -170,9 +176,32 @@ def _write_terms(work: Work) -> None:
         where l.caption is not null and a.arm in ('text', 'image', 'random') order by all
     """).fetchall():
         captions.setdefault((recipe, arm), []).append(caption)
-    rows: list[dict[str, Any]] = []
     for recipe in sorted({recipe for recipe, _ in captions}):
         for arm, other in combinations([arm for arm in ARMS if (recipe, arm) in captions], 2):
             for term in caption_terms(captions[recipe, arm], captions[recipe, other]):
-                rows.append({"recipe": recipe, "arm": arm, "other_arm": other, **vars(term)})
-    write_mappings(work, rows)
+                yield {"recipe": recipe, "arm": arm, "other": other, "other_kind": "arm", **vars(term)}
+
+
+def _terms_of_sets(work: Work) -> Iterator[dict[str, Any]]:
+    """Equally many captions of each class of both sides: what is written of a class, not which classes there are."""
+    import numpy as np
+
+    for recipe, image_set in _pairs(work):
+        rows = work.connection.execute(
+            """
+            select true as is_first, source || '/' || sample_id as name, wnid, caption from core.laionet
+            where recipe = $1 and caption is not null
+            union all
+            select false, name, wnid, caption from core.set_captions
+            where image_set = $2 and caption is not null and wnid is not null
+            order by all
+            """,
+            [recipe, image_set],
+        ).fetchall()
+        if not rows:
+            continue
+        sides, names, wnids, captions = zip(*rows, strict=True)
+        kept = balanced([f"{side}/{name}" for side, name in zip(sides, names, strict=True)], np.array(sides), wnids)
+        here, there = ([captions[i] for i in kept if sides[i] is side] for side in (True, False))
+        for term in caption_terms(here, there):
+            yield {"recipe": recipe, "arm": ALL_ARMS, "other": image_set, "other_kind": "image_set", **vars(term)}
