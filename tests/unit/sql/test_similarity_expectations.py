@@ -163,8 +163,8 @@ GOOD: Mapping[str, list[dict[str, Any]]] = {
          "mean_nearest": 0.7, "median_nearest": 0.7, "shared_exact": 1, "shared_near": 1}
     ],
     "marts.caption_terms": [
-        {"recipe": "w", "arm": "text", "other": "image", "other_kind": "arm", "term": "stock", "captions": 4, "other_captions": 9,
-         "log_odds": -0.5, "z": -2.2}
+        {"recipe": "w", "arm": "text", "other": "image", "other_kind": "arm", "term": "stock", "captions": 4,
+         "other_captions": 9, "log_odds": -0.5, "z": -2.2}
     ],
     "marts.claims": [
         {"claim": claim, "measure": "m", "recipe": "*", "image_set": "*", "model": "*", "profile": "paper",
