@@ -13,6 +13,7 @@ from laionet_assets.assets import (
     claims,
     closeness,
     embeddings,
+    equally_near,
     image_sets,
     image_text,
     images,
@@ -96,6 +97,7 @@ def build_pipeline(settings: Settings, *, project: Project | None = None) -> Pip
         noise,
         rankings,
         telling_apart,
+        equally_near,
         claims,
     )
     for stage in stages:

@@ -162,6 +162,11 @@ GOOD: Mapping[str, list[dict[str, Any]]] = {
         {"image_set": "r", "other_image_set": "v", "encoder": "e", "wnid": WNID, "images": 3, "other_images": 5,
          "mean_nearest": 0.7, "median_nearest": 0.7, "shared_exact": 1, "shared_near": 1}
     ],
+    "marts.equally_near": [
+        {"recipe": "r", "image_set": "v", "reference": "u", "encoder": "e", "measure": "similarity", "model": "e",
+         "images": 9, "other_images": 5, "images_kept": 4, "classes": 3, "difference": 0.2, "ci_low": 0.1,
+         "ci_high": 0.3, "classes_kept": 2, "difference_kept": 0.1, "ci_low_kept": 0.0, "ci_high_kept": 0.2}
+    ],
     "marts.caption_terms": [
         {"recipe": "w", "arm": "text", "other": "image", "other_kind": "arm", "term": "stock", "captions": 4,
          "other_captions": 9, "log_odds": -0.5, "z": -2.2}
@@ -308,6 +313,11 @@ SPOILT = {
         "marts.nearest_images",
         "no_more_is_shared_than_there_is",
     ): "update marts.nearest_images set shared_exact = 3",
+    (
+        "marts.equally_near",
+        "differences_lie_in_their_intervals",
+    ): "update marts.equally_near set difference_kept = 0.4",
+    ("marts.equally_near", "no_more_stays_than_there_was"): "update marts.equally_near set images_kept = 6",
     ("marts.caption_terms", "z_has_the_sign_of_the_log_odds"): "update marts.caption_terms set z = 2",
     ("marts.caption_terms", "words_are_in_enough_captions"): "update marts.caption_terms set other_captions = 0",
     (
