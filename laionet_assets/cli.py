@@ -146,6 +146,25 @@ def retry(
 
 
 @app.command()
+def judge(
+    recipe: Annotated[str, typer.Argument(help="A recipe of the settings.")],
+    folder: Annotated[Path, typer.Argument(help="Where the page and the file for verdicts go.")],
+    config: Config = None,
+    n: Annotated[int, typer.Option("--n", min=1, help="Pictures: as many of each fifth by caption similarity.")] = 200,
+    judge: Annotated[str, typer.Option("--judge", help="Who judges: stands on every line.")] = "judge",
+) -> None:
+    """Write a sheet of a recipe's pictures for a person to judge, and a file for the verdicts."""
+
+    def work() -> int:
+        from laionet_assets.commands.judging import write_judges_sheet
+
+        write_judges_sheet(recipe, folder, config=config, pictures=n, judge=judge)
+        return 0
+
+    _exit_with(work)
+
+
+@app.command()
 def check(config: Config = None) -> None:
     """Check settings, yml, SQL, dependencies, documentation and unit tests, without data."""
 

@@ -389,6 +389,9 @@ class Settings(BaseSettings):
     neighbours: NeighboursSettings | None = Field(
         None, description="The captions of the web nearest to those of an image set; without it none are searched."
     )
+    judgements: tuple[Path, ...] = Field(
+        (), description="Files of verdicts: what people wrote into the verdicts.csv of `laionet judge`."
+    )
     checks: dict[str, dict[str, Literal["critical", "warning"]]] = Field(
         default_factory=dict,
         description="Severity of checks, by table and name: {core.candidates: {grain_is_unique: warning}}. A critical "
@@ -634,6 +637,7 @@ def _missing_files(settings: Settings) -> list[str]:
         files += [("neighbours.classes", settings.neighbours.classes)]
     for i, results in enumerate(settings.published_results):
         files += [(f"published_results[{i}].{key}", getattr(results, key)) for key in ("path", "classes", "labels")]
+    files += [(f"judgements[{i}]", path) for i, path in enumerate(settings.judgements)]
     fetch = settings.images.fetch
     files += [(f"images.fetch.{key}", getattr(fetch, key)) for key in ("blocked_urls", "blocked_contents")]
     files += [("images.removals", settings.images.removals)]

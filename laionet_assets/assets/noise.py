@@ -36,6 +36,8 @@ _LEFT_OUT: Mapping[str, tuple[str, bool]] = {
     LABEL_ERRORS: ("is_disagreed or is_other_sense", False),
     "confusable": ("false", True),
     "all_doubts": ("is_disagreed or is_other_sense", True),
+    "unjudged": ("is_judged_wrong is null", False),
+    "judged_wrong": ("is_judged_wrong is distinct from false", False),
 }
 """What is left out: pictures of the recipe, and whether confusable classes are."""
 ALL_MODELS = "*"

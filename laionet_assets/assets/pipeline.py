@@ -13,10 +13,12 @@ from laionet_assets.assets import (
     claims,
     closeness,
     embeddings,
+    equally_near,
     image_sets,
     image_text,
     images,
     ingestion,
+    judging,
     matching,
     nearest_captions,
     neighbour_sweep,
@@ -76,7 +78,6 @@ def build_pipeline(settings: Settings, *, project: Project | None = None) -> Pip
     stages = (
         ingestion,
         taxonomy,
-        telling_apart,
         matching,
         similarity,
         recipes,
@@ -92,9 +93,11 @@ def build_pipeline(settings: Settings, *, project: Project | None = None) -> Pip
         nearest_captions,
         neighbour_sweep,
         results,
+        judging,
         noise,
         rankings,
         telling_apart,
+        equally_near,
         claims,
     )
     for stage in stages:

@@ -4,7 +4,7 @@ Belongs here: which pictures and captions of two sets meet, class by class. Does
 other statistics (`stats`), reading vectors (`alikeness`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, groupby
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from laionet_assets.stats.similarity import unit_rows
 if TYPE_CHECKING:
     import numpy as np
 
-ALL_CLASSES = "*"
+ALL_CLASSES = ALL_ARMS = "*"
 _PER_CLASS = 50
 """Pictures of a side in the probe of a class: more tell little more, and cost."""
 _PER_CLASS_OF_ALL = 10
@@ -42,7 +42,7 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
 
 
 @dataclass(frozen=True)
-class _Side:
+class Side:
     """Pictures of a class in one set: ids, contents and unit vectors."""
 
     ids: Sequence[str]
@@ -51,7 +51,7 @@ class _Side:
     unit: "np.ndarray"
 
 
-def _pairs(work: Work) -> list[tuple[str, str]]:
+def recipes_beside_sets(work: Work) -> list[tuple[str, str]]:
     """Recipes that keep all of a class, each beside every local set: neither pools nor the top k of another recipe."""
     sets = work.connection.execute("""
         select image_set, kind from raw.image_sets
@@ -61,16 +61,21 @@ def _pairs(work: Work) -> list[tuple[str, str]]:
     return [(recipe, name) for recipe in recipes for name, kind in sets if kind == "local"]
 
 
-def _classes(work: Work, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str, tuple[str, str], _Side, _Side]]:
-    """Encoder, class and the two sides of every pair that has it, one class at a time."""
+def sides_of_classes(work: Work, sets: Collection[str]) -> Iterator[tuple[str, str, dict[str, Side]]]:
+    """Encoder, class, and its pictures in each of these sets that has any, one class at a time."""
     import numpy as np
 
-    wanted = {name for pair in pairs for name in pair}
     for encoder, wnid, images in classes_of_sets(work):
         sides = {}
-        for name, group in groupby((each for each in images if each[1] in wanted), key=lambda image: image[1]):
+        for name, group in groupby((each for each in images if each[1] in sets), key=lambda image: image[1]):
             _, _, ids, sha256, hashes, vectors = zip(*group, strict=True)
-            sides[name] = _Side(ids, sha256, hashes, unit_rows(np.stack(vectors)).astype(np.float32))
+            sides[name] = Side(ids, sha256, hashes, unit_rows(np.stack(vectors)).astype(np.float32))
+        yield encoder, wnid, sides
+
+
+def _classes(work: Work, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str, tuple[str, str], Side, Side]]:
+    """Encoder, class and the two sides of every pair that has it, one class at a time."""
+    for encoder, wnid, sides in sides_of_classes(work, {name for pair in pairs for name in pair}):
         for pair in pairs:
             if set(pair) <= sides.keys():
                 yield encoder, wnid, pair, sides[pair[0]], sides[pair[1]]
@@ -93,7 +98,7 @@ def _write_probe(work: Work) -> None:
 
     rows: list[dict[str, Any]] = []
     pools: dict[tuple[str, tuple[str, str]], _Pool] = {}
-    for encoder, wnid, pair, one, other in _classes(work, _pairs(work)):
+    for encoder, wnid, pair, one, other in _classes(work, recipes_beside_sets(work)):
         key = {"image_set": pair[0], "other_image_set": pair[1], "encoder": encoder}
         unit, is_first, groups = _both_sides(one, other, _PER_CLASS)
         scores = probe(unit, is_first, groups)
@@ -117,7 +122,7 @@ def _write_probe(work: Work) -> None:
     write_mappings(work, rows)
 
 
-def _both_sides(one: _Side, other: _Side, limit: int) -> "tuple[np.ndarray, np.ndarray, np.ndarray]":
+def _both_sides(one: Side, other: Side, limit: int) -> "tuple[np.ndarray, np.ndarray, np.ndarray]":
     """Equally many pictures of both sides, at most `limit` of each: unit vectors, which are of the first, and groups of
     duplicates.
     """
@@ -140,7 +145,7 @@ def _write_nearest(work: Work) -> None:
     import numpy as np
 
     rows: list[dict[str, Any]] = []
-    for encoder, wnid, (recipe, image_set), one, other in _classes(work, _pairs(work)):
+    for encoder, wnid, (recipe, image_set), one, other in _classes(work, recipes_beside_sets(work)):
         found = nearest_in(one.unit, other.unit)
         theirs = frozenset(other.sha256)
         is_exact = np.array([sha256 in theirs for sha256 in one.sha256])
@@ -162,7 +167,13 @@ def _write_nearest(work: Work) -> None:
 
 
 def _write_terms(work: Work) -> None:
-    """The words that mark the captions of an arm, for every two arms of a pool."""
+    """The words that mark the captions of an arm, for every two arms of a pool, and those that mark the captions of a
+    recipe, beside every local set that has captions.
+    """
+    write_mappings(work, [*_terms_of_arms(work), *_terms_of_sets(work)])
+
+
+def _terms_of_arms(work: Work) -> Iterator[dict[str, Any]]:
     captions: dict[tuple[str, str], list[str]] = {}
     for recipe, arm, caption in work.connection.execute("""
         select a.recipe, a.arm, l.caption
@@ -170,9 +181,32 @@ def _write_terms(work: Work) -> None:
         where l.caption is not null and a.arm in ('text', 'image', 'random') order by all
     """).fetchall():
         captions.setdefault((recipe, arm), []).append(caption)
-    rows: list[dict[str, Any]] = []
     for recipe in sorted({recipe for recipe, _ in captions}):
         for arm, other in combinations([arm for arm in ARMS if (recipe, arm) in captions], 2):
             for term in caption_terms(captions[recipe, arm], captions[recipe, other]):
-                rows.append({"recipe": recipe, "arm": arm, "other_arm": other, **vars(term)})
-    write_mappings(work, rows)
+                yield {"recipe": recipe, "arm": arm, "other": other, "other_kind": "arm", **vars(term)}
+
+
+def _terms_of_sets(work: Work) -> Iterator[dict[str, Any]]:
+    """Equally many captions of each class of both sides: what is written of a class, not which classes there are."""
+    import numpy as np
+
+    for recipe, image_set in recipes_beside_sets(work):
+        rows = work.connection.execute(
+            """
+            select true as is_first, source || '/' || sample_id as name, wnid, caption from core.laionet
+            where recipe = $1 and caption is not null
+            union all
+            select false, name, wnid, caption from core.set_captions
+            where image_set = $2 and caption is not null and wnid is not null
+            order by all
+            """,
+            [recipe, image_set],
+        ).fetchall()
+        if not rows:
+            continue
+        sides, names, wnids, captions = zip(*rows, strict=True)
+        kept = balanced([f"{side}/{name}" for side, name in zip(sides, names, strict=True)], np.array(sides), wnids)
+        here, there = ([captions[i] for i in kept if sides[i] is side] for side in (True, False))
+        for term in caption_terms(here, there):
+            yield {"recipe": recipe, "arm": ALL_ARMS, "other": image_set, "other_kind": "image_set", **vars(term)}

@@ -21,7 +21,7 @@ from laionet_assets.sample.inventions import written_caption
 from laionet_assets.sample.web_pictures import chosen_picture
 from laionet_assets.sample.web_pictures.encoding import curated_file
 
-VERSION = 2
+VERSION = 3
 """Raised whenever the pictures that a seed gives change: sets of another version are drawn again."""
 PER_CLASS = 20
 STAMP = ".synthetic-curated.json"

@@ -36,7 +36,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class BootstrapIntervals:
-    """Standard deviation and percentile interval of each column over resamples: arrays of shape (columns,)."""
+    """Standard deviation and interval of each column over resamples: arrays of shape (columns,)."""
 
     se: Floats
     low: Floats
@@ -46,12 +46,12 @@ class BootstrapIntervals:
 def bootstrap_classes(
     values: Floats, weights: Floats, *, resamples: int = RESAMPLES, seed: int = SEED, level: float = LEVEL
 ) -> BootstrapIntervals:
-    """Percentile intervals of the weighted mean of each column over resamples of the rows.
+    """Intervals of the weighted mean of each column over resamples of the rows.
 
     `values` has a row a class and a column a statistic, shape (classes, columns); `weights`, shape (classes,), are
     positive. The draws depend on `seed` and the number of classes alone, so every column, and every call with as many
-    classes, sees the same ones. Source: Efron and Tibshirani (1993), percentile intervals; clusters are the classes.
-    Raises ValueError for fewer than two classes, or weights that are not positive.
+    classes, sees the same ones. Source: Efron and Tibshirani (1993), expanded for few classes (`interval_of`); clusters
+    are the classes. Raises ValueError for fewer than two classes, or weights that are not positive.
     """
     classes = len(values)
     if classes < 2:
@@ -59,7 +59,7 @@ def bootstrap_classes(
     if weights.shape != (classes,) or not (weights > 0).all():
         raise ValueError(f"found weights of shape {weights.shape}; expected {classes} positive ones")
     means = resampled(lambda draws: _weighted_means(draws, values, weights), classes, resamples=resamples, seed=seed)
-    low, high = percentiles(means, level=level)
+    low, high = interval_of(means, classes, level=level)
     return BootstrapIntervals(se=means.std(axis=0, ddof=1), low=low, high=high)
 
 
@@ -85,7 +85,7 @@ def mean_estimate(
 def bootstrap_statistic(
     statistic: Callable[[Draws], Floats], classes: int, *, resamples: int = RESAMPLES, seed: int = SEED
 ) -> Estimate:
-    """Any statistic of the classes with its percentile interval over resamples.
+    """Any statistic of the classes with its interval over resamples (`interval_of`).
 
     `statistic` is given how often each class is drawn, shape (resamples, classes), and returns one value a resample,
     nan where a resample has none; those are left out of the interval. The value itself is that of every class once.
@@ -99,7 +99,7 @@ def bootstrap_statistic(
     found = found[~np.isnan(found)]
     if not len(found):
         return Estimate(value, None, None, classes)
-    low, high = percentiles(found)
+    low, high = interval_of(found, classes)
     return Estimate(value, float(low), float(high), classes)
 
 
@@ -111,9 +111,18 @@ def resampled(
     return np.concatenate([statistic(draws[i : i + _BLOCK]) for i in range(0, resamples, _BLOCK)])
 
 
-def percentiles(values: Floats, *, level: float = LEVEL) -> tuple[Floats, Floats]:
-    """Lower and upper percentile of each column of values over resamples."""
-    tail = (1 - level) / 2
+def interval_of(values: Floats, units: int, *, level: float = LEVEL) -> tuple[Floats, Floats]:
+    """Both ends of the interval of each column of values over resamples of so many units.
+
+    Expanded percentiles: resamples of few units vary too little, by a factor of sqrt((units - 1) / units), and their
+    percentiles are a normal's where Student's t belongs. The percentiles taken lie as much further out; 0.025 is 0.011
+    of 12 classes and 0.025 of 1,000. Of 12 normal values the plain ones hold the mean in 91% of draws, these in 95%.
+    Source: Hesterberg (2015), What Teachers Should Know About the Bootstrap, section 5.3.
+    """
+    from scipy.special import ndtr, stdtrit
+
+    quantile = stdtrit(units - 1, (1 + level) / 2)
+    tail = float(ndtr(-np.sqrt(units / (units - 1)) * quantile))
     low, high = np.quantile(values, [tail, 1 - tail], axis=0)
     return low, high
 

@@ -1,6 +1,6 @@
 """Rank correlations with intervals: whether two figures of a class, or of a model, rise together.
 
-Spearman's rho and Kendall's tau-b, each with a percentile interval over resampled classes; a class drawn twice counts
+Spearman's rho and Kendall's tau-b, each with an interval over resampled classes; a class drawn twice counts
 twice, tied with itself. The published scatter plots come without a coefficient (docs/method.md, 24). All resamples are
 computed at once from how often they draw each class, which gives what scipy gives on the repeated rows.
 """

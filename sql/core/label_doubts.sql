@@ -33,6 +33,18 @@ judged as (
     group by all
 ),
 
+-- what more judges say than not
+verdicts as (
+    select
+        recipe as image_set,
+        source,
+        sample_id,
+        wnid,
+        sign(count_if(verdict = 'no') - count_if(verdict = 'yes')) as noes,
+    from core.judgements
+    group by all
+),
+
 final as (
     select
         l.image_set,
@@ -40,11 +52,14 @@ final as (
         l.wnid,
         not j.is_found as is_disagreed,
         s.is_nearer as is_other_sense,
+        case when v.noes <> 0 then v.noes > 0 end as is_judged_wrong,
     from image_labels as l
     left join judged as j using (image_set, image_id, wnid)
     left join recipes as r on r.recipe = l.image_set
     left join caption_senses as s
         on s.encoder = r.encoder and s.source = l.source and s.sample_id = l.sample_id and s.wnid = l.wnid
+    left join verdicts as v
+        on v.image_set = l.image_set and v.source = l.source and v.sample_id = l.sample_id and v.wnid = l.wnid
 )
 
 select * from final

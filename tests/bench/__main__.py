@@ -1,4 +1,8 @@
-"""`python -m tests.bench`: run the stages, print what they found, write docs/benchmarks.md."""
+"""`python -m tests.bench`: run the stages, print what they found, write docs/benchmarks.md.
+
+`--only STAGE --update` measures some stages again: their sections take the place of the old ones, each with a line that
+says when and beside what it was measured, and everything else on the page stays.
+"""
 
 import argparse
 import os
@@ -9,7 +13,7 @@ from pathlib import Path
 
 from tests.bench.captions import find_captions
 from tests.bench.options import Options
-from tests.bench.report import Section, page
+from tests.bench.report import Section, machine, page, updated
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
 
@@ -19,6 +23,7 @@ def stages() -> Mapping[str, Callable[[Options], Section]]:
     from tests.bench import (
         alike,
         checks,
+        embedding,
         fetching,
         matching,
         nearest,
@@ -43,6 +48,7 @@ def stages() -> Mapping[str, Callable[[Options], Section]]:
         "checks": checks.checks,
         "fetching": fetching.fetching,
         "predicting": predicting.predicting,
+        "embedding": embedding.embedding,
         "photographs": photographs.photographs,
         "trials": trials.trials,
         "planning": planning.planning,
@@ -62,8 +68,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--real", type=Path, default=os.environ.get("LAIONET_REAL_DATA") or None, help="folder of real captions"
     )
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that it runs; no page is written")
+    parser.add_argument(
+        "--update", action="store_true", help="with --only: put these stages' sections in the page, and keep the others"
+    )
     parser.add_argument("--out", type=Path, help=f"write the page here, whatever was run (default: {PAGE})")
     chosen = parser.parse_args(arguments)
+    if chosen.update and (not chosen.only or chosen.quick):
+        parser.error("--update goes with --only, at full size")
     load_before, started = os.getloadavg(), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="laionet-bench-") as scratch:
         folder = Path(scratch)
@@ -78,14 +89,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for name in chosen.only or known:
             print(f"{time.monotonic() - started:6.0f} s  {name}", flush=True)
             sections.append(known[name](options))
-        text = page(
-            sections,
+        out = chosen.out or (None if (chosen.only and not chosen.update) or chosen.quick else PAGE)
+        measured = machine(
             captions=options.captions.description,
             wall_seconds=time.monotonic() - started,
             load_before=load_before,
         )
+        if chosen.update:
+            text = updated((out or PAGE).read_text(encoding="utf-8"), sections, measured)
+        else:
+            text = page(sections, measured)
     print(text)
-    out = chosen.out or (None if chosen.only or chosen.quick else PAGE)
     if out is not None:
         out.write_text(text, encoding="utf-8")
         print(f"written: {out}")

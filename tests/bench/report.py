@@ -6,6 +6,7 @@ measuring.
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -44,6 +45,10 @@ PACKAGES = (
 )
 
 
+_TARGETS = "Targets"
+_VERDICT = re.compile(r"^\* Target (.+): wanted (.+), found (.+): (met|\*\*missed\*\*)\.$", re.MULTILINE)
+
+
 @dataclass(frozen=True)
 class Target:
     """Something wanted of a stage, and what was found."""
@@ -75,21 +80,33 @@ class Section:
     targets: Sequence[Target] = ()
 
 
-def page(sections: Sequence[Section], *, captions: str, wall_seconds: float, load_before: Sequence[float]) -> str:
-    """The whole page."""
-    targets = [target for section in sections for target in section.targets]
-    summary = Table(
-        ("target", "wanted", "found", ""),
-        [(target.what, target.wanted, target.found, target.verdict) for target in targets],
-    )
-    blocks = [
-        PREFACE,
-        machine(captions=captions, wall_seconds=wall_seconds, load_before=load_before),
-        "## Targets",
-        markdown_table(summary, numbers_right=False),
-        *(block for section in sections for block in _blocks(section)),
-    ]
+def page(sections: Sequence[Section], measured: str) -> str:
+    """The whole page, of stages that one run measured; `measured` says when and on what."""
+    return _page([PREFACE, measured], ["\n\n".join(_blocks(section)) for section in sections])
+
+
+def updated(text: str, sections: Sequence[Section], measured: str) -> str:
+    """A page with some sections measured again: each takes the place of the one of its title, or comes last, and says
+    by itself when and on what it was measured. The table of targets is made anew from what all sections say.
+    """
+    before, *known = re.split(r"^(?=## )", text, flags=re.MULTILINE)
+    by_title = {_title(section): section for section in known if _title(section) != _TARGETS}
+    for section in sections:
+        heading, *rest = _blocks(section)
+        when = "Measured by itself, after the rest of this page:"
+        by_title[section.title] = "\n\n".join([heading, f"{when}\n\n{measured}", *rest])
+    return _page([before], list(by_title.values()))
+
+
+def _page(before: Sequence[str], sections: Sequence[str]) -> str:
+    found = [match.groups() for section in sections for match in _VERDICT.finditer(section)]
+    summary = Table(("target", "wanted", "found", ""), found)
+    blocks = [*before, f"## {_TARGETS}", markdown_table(summary, numbers_right=False), *sections]
     return "\n\n".join(block.strip("\n") for block in blocks) + "\n"
+
+
+def _title(section: str) -> str:
+    return section.splitlines()[0].removeprefix("## ")
 
 
 def machine(*, captions: str, wall_seconds: float, load_before: Sequence[float]) -> str:

@@ -4,9 +4,9 @@ Selection, embedding and statistics are the project's own, called on small webs 
 drawn from their causes (laionet_assets/sample/causes.py), captions are embedded by MiniLM, pictures by two classifiers
 of which one selects and the other measures.
 
-Choosing by any score tightens what is chosen a little, on a web without the effect too: pictures differ, and scores
-follow some of it. N1 measures exactly that, and can find a tightening of 0.007 significant (seed 1); it is held to a
-tenth of what it is with the effect instead of to a verdict. Point D of the frontier has pictures of few classes here.
+Choosing by any score tightens what is chosen a little: pictures differ, and two models agree on some of it. On a web
+without the effect that is 0.002 or so, less than twelve classes can tell from nothing, where the whole effect is 0.19.
+Point D of the frontier has pictures of few classes here.
 """
 
 import io
@@ -47,10 +47,6 @@ ROWS, OF_WEB, OF_CURATED, OF_V2 = 1_500, 10, 8, 5
 FREQUENCIES = (0.73, 0.85, 0.93)
 SEEDS = range(5)
 EFFECTS = (0.0, 0.5, 1.0)
-TIGHTENED = 0.02
-"""What choosing by a score may do to a class's similarity where there is nothing to choose by; with the effect it is
-0.19.
-"""
 SUBJECT = Subject("web", None, "lite1", "corrected", "synthetic web")
 Vectors = dict[str, np.ndarray]
 """Unit vectors of the pictures of each class."""
@@ -226,9 +222,7 @@ def test_no_claim_holds_on_a_web_without_the_effect(seed: int) -> None:
     rows = claims(drawn(seed, 0.0))
     print(f"seed {seed}: {said(rows)}")
     assert {row.claim for row in rows} == {"C4", "C6", "C7", "C9", "N1"}
-    assert all(row.holds in ("no", "undecided") for row in rows if row.claim != "N1"), said(rows)
-    (arms,) = (row for row in rows if row.claim == "N1")
-    assert abs(arms.here) < TIGHTENED, said(rows)
+    assert all(row.holds in ("no", "undecided") for row in rows), said(rows)
 
 
 def test_what_the_claims_measure_grows_with_the_effect() -> None:
@@ -242,5 +236,5 @@ def test_what_the_claims_measure_grows_with_the_effect() -> None:
         judged.append({row.claim: row for row in rows})
     assert all(larger > smaller + 0.03 for smaller, larger in pairwise(gaps)), gaps
     assert [judged[-1][claim].holds for claim in ("C4", "C9", "N1")] == ["yes"] * 3
-    assert judged[-1]["N1"].here < -5 * TIGHTENED
+    assert judged[-1]["N1"].here < judged[1]["N1"].here < judged[0]["N1"].here
     assert judged[-1]["C4"].here > judged[0]["C4"].here

@@ -98,6 +98,8 @@ def fill(world: World) -> None:
     for name in ("core.removed_samples", "core.names_in_images"):
         world.publish(name, [], PART)
     world.publish("core.set_images", set_images)
+    captions = [{"image_set": "curated", "name": row["image_id"], "wnid": row["wnid"]} for row in set_images]
+    world.publish("core.set_captions", [row | {"caption": "from a catalogue", "times": 1} for row in captions])
     world.publish("core.set_embeddings", set_embeddings)
     world.publish("core.neighbours", [])
     world.publish("core.correctness", correct)
@@ -212,9 +214,19 @@ def test_points_get_more_alike_the_more_the_picture_decides(world: World) -> Non
 
 
 def test_words_tell_what_pictures_favour(world: World) -> None:
-    query = "select term, z from marts_caption_terms where arm = 'text' and other_arm = 'image'"
+    query = "select term, z from marts_caption_terms where arm = 'text' and other = 'image'"
     found = dict(world.rows(query))
     assert found["stock"] < -1.96 and found["drawing"] > 1.96
+
+
+def test_words_tell_a_recipe_from_a_set_with_captions(world: World) -> None:
+    query = "select recipe, term, captions, other_captions, z from marts_caption_terms where other_kind = 'image_set'"
+    rows = world.rows(f"{query} and arm = '*' and other = 'curated'")
+    assert {row[0] for row in rows} == {"near"}
+    found = {term: numbers for _, term, *numbers in rows}
+    in_recipe, in_set, z = found["catalogue"]
+    assert (in_recipe, in_set) == (0, 3 * len(CLASSES)) and z < -1.96
+    assert found["it"][0] == 3 * len(CLASSES)
 
 
 def test_shares_of_classes_that_are_nearer_are_those_of_welch(world: World) -> None:

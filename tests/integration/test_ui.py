@@ -277,6 +277,13 @@ def test_a_new_part_is_seen_and_costs_its_own_work_and_the_marts(ui: Ui, page: A
     assert {run["part"] for run in new if run["assets"] & PER_PART} == {"web/part-00001"}
     (part_run,) = [run for run in new if run["part"]]
     assert part_run["assets"] == PER_PART
+
+    def claims_have_it() -> bool:
+        runs = [run for run in ui.runs() if run["id"] not in before and "marts/claims" in run["assets"]]
+        return any(run["status"] == "SUCCESS" for run in runs)
+
+    wait_for(claims_have_it, seconds=300, what="the new part to reach the claims", folder=ui.folder)
+    assert status_of(ui, "marts/claims") == "made"
     page.goto(f"{ui.url}/assets/core/caption_matches?view=partitions")
     page.get_by_text("web/part-00001").first.wait_for(state="attached")
     page.screenshot(path=str(screenshots(ui) / "new-part.png"))

@@ -25,6 +25,7 @@ ROOMS = (
     "published_results",
     "stats",
     "neighbours",
+    "judging",
 )
 LAYERS_ABOVE = ("assets", "commands", "definitions", "cli", "sqlmodels", "quality")
 

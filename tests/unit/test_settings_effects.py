@@ -71,6 +71,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (home / f"{name}.sha256").write_text(("ab" if name == "one" else "cd") * 32 + "\n")
         (home / f"{name}.csv").write_text(f"kind,value,reason\nurl,http://{name},wish\n")
         (home / f"{name}_captions.csv").write_text(f"filename,caption\n{name}.jpg,{name}\n")
+        (home / f"{name}_verdicts.csv").write_text(f"judge,verdict\n{name},\n")
         (home / f"{name}.safetensors").write_bytes(name.encode())
         (home / name).mkdir()
         (home / name / "config.json").write_text(name)
@@ -287,6 +288,7 @@ EFFECTS: Mapping[str, tuple[Any, Probe] | tuple[Any, Probe, Edits]] = {
     "neighbours.profile": ("paper", versions, NEIGHBOURS),
     "neighbours.nsfw": (["UNLIKELY", "UNSURE"], versions, NEIGHBOURS),
     "neighbours.max_punsafe": (0.4, versions, NEIGHBOURS),
+    "judgements": (["two_verdicts.csv"], versions, {"judgements": ["one_verdicts.csv"]}),
     "checks": ({"core.candidates": {"grain_is_unique": "warning"}}, severities),
     "duckdb.threads": (1, resource),
     "duckdb.memory_limit": ("1GB", resource),

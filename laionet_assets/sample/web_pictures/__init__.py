@@ -22,7 +22,7 @@ from laionet_assets.sample.web_pictures.scenes import scene
 
 __all__ = ["STYLES", "VERSION", "chosen_picture", "is_tiny", "web_picture"]
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the bytes that a seed gives change: cached pictures of another version are drawn again."""
 STYLES = ("curated", "web", "text", "wrong", "other_sense", "noise", "typical")
 ASPECTS = (1.0, 1.0, 1.0, 4 / 3, 4 / 3, 3 / 4, 3 / 2, 2 / 3, 16 / 9)

@@ -95,7 +95,7 @@ def judge(
     if estimate.units < min_classes:
         few.append(f"{estimate.units} classes, {min_classes} wanted")
     if measure.is_over_models and models is not None and models < min_models:
-        few.append(f"{models} models, {min_models} wanted")
+        few.append(f"{models} models, {min_models} wanted: more predictors in laionet.yaml")
     if few:
         return row(measure, subject, estimate, UNDECIDED, "; ".join(few))
     return row(measure, subject, estimate, _side(measure, estimate), None)

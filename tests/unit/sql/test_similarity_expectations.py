@@ -126,6 +126,13 @@ GOOD: Mapping[str, list[dict[str, Any]]] = {
     "core.caption_senses": [
         {"encoder": "t", "source": "s", "part": "a", "sample_id": 1, "wnid": WNID, "is_nearer": True}
     ],
+    "core.judgements": [
+        {"recipe": "r", "source": "s", "sample_id": 1, "wnid": WNID, "judge": "one", "verdict": "no"}
+    ],
+    "marts.label_errors": [
+        {"recipe": "r", "judge": "*", "pictures": 5, "judged": 4, "wrong": 1, "unsure": 1, "error_rate": 0.2,
+         "ci_low": 0.1, "ci_high": 0.4, "coverage": 1.0}
+    ],
     "core.confusable_classes": [
         {"image_set": "v", "wnid": wnid, "confused_with": WNID} for wnid in (WNID, "n00000002")
     ],
@@ -155,9 +162,14 @@ GOOD: Mapping[str, list[dict[str, Any]]] = {
         {"image_set": "r", "other_image_set": "v", "encoder": "e", "wnid": WNID, "images": 3, "other_images": 5,
          "mean_nearest": 0.7, "median_nearest": 0.7, "shared_exact": 1, "shared_near": 1}
     ],
+    "marts.equally_near": [
+        {"recipe": "r", "image_set": "v", "reference": "u", "encoder": "e", "measure": "similarity", "model": "e",
+         "images": 9, "other_images": 5, "images_kept": 4, "classes": 3, "difference": 0.2, "ci_low": 0.1,
+         "ci_high": 0.3, "classes_kept": 2, "difference_kept": 0.1, "ci_low_kept": 0.0, "ci_high_kept": 0.2}
+    ],
     "marts.caption_terms": [
-        {"recipe": "w", "arm": "text", "other_arm": "image", "term": "stock", "captions": 4, "other_captions": 9,
-         "log_odds": -0.5, "z": -2.2}
+        {"recipe": "w", "arm": "text", "other": "image", "other_kind": "arm", "term": "stock", "captions": 4,
+         "other_captions": 9, "log_odds": -0.5, "z": -2.2}
     ],
     "marts.claims": [
         {"claim": claim, "measure": "m", "recipe": "*", "image_set": "*", "model": "*", "profile": "paper",
@@ -301,6 +313,11 @@ SPOILT = {
         "marts.nearest_images",
         "no_more_is_shared_than_there_is",
     ): "update marts.nearest_images set shared_exact = 3",
+    (
+        "marts.equally_near",
+        "differences_lie_in_their_intervals",
+    ): "update marts.equally_near set difference_kept = 0.4",
+    ("marts.equally_near", "no_more_stays_than_there_was"): "update marts.equally_near set images_kept = 6",
     ("marts.caption_terms", "z_has_the_sign_of_the_log_odds"): "update marts.caption_terms set z = 2",
     ("marts.caption_terms", "words_are_in_enough_captions"): "update marts.caption_terms set other_captions = 0",
     (
@@ -319,6 +336,14 @@ SPOILT = {
         "core.label_doubts",
         "what_a_judge_got_right_is_not_disagreed",
     ): "update core.label_doubts set is_disagreed = true",
+    (
+        "marts.label_errors",
+        "the_rate_lies_in_its_interval",
+    ): "update marts.label_errors set error_rate = 0.5",
+    (
+        "marts.label_errors",
+        "no_more_is_judged_than_there_is",
+    ): "update marts.label_errors set pictures = 4",
     (
         "marts.gaps_without_noise",
         "the_gap_is_that_of_the_accuracies",

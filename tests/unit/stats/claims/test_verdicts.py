@@ -48,9 +48,13 @@ def test_few_models_decide_nothing_where_the_measure_is_over_models() -> None:
     estimate = Estimate(0.9, 0.8, 1.0, 50)
     assert judge(OVER_MODELS, ABOUT, estimate, models=5).holds == "yes"
     few = judge(OVER_MODELS, ABOUT, estimate, models=4)
-    assert (few.holds, few.missing, few.here) == ("undecided", "4 models, 5 wanted", 0.9)
+    assert (few.holds, few.missing, few.here) == (
+        "undecided",
+        "4 models, 5 wanted: more predictors in laionet.yaml",
+        0.9,
+    )
     both = judge(OVER_MODELS, ABOUT, Estimate(0.9, 0.8, 1.0, 3), models=1)
-    assert both.missing == "3 classes, 10 wanted; 1 models, 5 wanted"
+    assert both.missing == "3 classes, 10 wanted; 1 models, 5 wanted: more predictors in laionet.yaml"
     with pytest.raises(ValueError, match="found no number of models"):
         judge(OVER_MODELS, ABOUT, estimate)
 
