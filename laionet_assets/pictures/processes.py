@@ -36,6 +36,7 @@ _PATIENCE_SECONDS = 600.0
 _MOST_BYTES = 2**30
 """Of arrays in shared memory; what is beyond comes through the socket."""
 _ALIGNMENT = 64
+_CLOSED = "the processes that decode pictures are closed"
 _PARENT_SECONDS = 1.0
 
 
@@ -109,10 +110,15 @@ class Processes(Generic[R]):
             return process
         with self._lock:
             if self._is_closed:
-                raise RuntimeError("the processes that decode pictures are closed")
+                raise RuntimeError(_CLOSED)
             process = self._own.process = _Process(self._function)
             self._all = [*(each for each in self._all if each.is_there), process]
-        process.greet()
+        try:
+            process.greet()
+        except RuntimeError:
+            if self._is_closed:
+                raise RuntimeError(_CLOSED) from None
+            raise
         return process
 
     def _tell(self, text: str) -> None:

@@ -105,6 +105,7 @@ def test_a_processor_of_transformers_is_sent_whole() -> None:
     assert (shape, dtype) == ((3, 64, 64), "<f4")
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 @pytest.mark.parametrize("made", [predicted, embedded, read])
 def test_photographs(real_data: Path, made: Any) -> None:

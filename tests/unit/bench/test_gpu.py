@@ -5,12 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 WITHOUT = """
 import runpy, sys
 
 class Without:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("duckdb", "dagster", "great_expectations", "pydantic"):
+        if name.partition(".")[0] in ("duckdb", "dagster", "great_expectations"):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Without())
@@ -19,6 +21,7 @@ runpy.run_module("tests.bench.gpu", run_name="__main__")
 """
 
 
+@pytest.mark.slow
 def test_every_row_is_measured_without_a_card_duckdb_and_dagster(tmp_path: Path) -> None:
     out = tmp_path / "table.md"
     finished = subprocess.run(
