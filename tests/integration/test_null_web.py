@@ -1,4 +1,4 @@
-"""The claims on drawn webs: without the effect none holds, and with it what they measure grows with the effect.
+"""The claims on drawn webs: without the effect none holds, and how alike pictures of a class are follows the effect.
 
 Selection, embedding and statistics are the project's own, called on small webs of twelve classes: rows and sets are
 drawn from their causes (laionet_assets/sample/causes.py), captions are embedded by MiniLM, pictures by two classifiers
@@ -47,6 +47,10 @@ ROWS, OF_WEB, OF_CURATED, OF_V2 = 1_500, 10, 8, 5
 FREQUENCIES = (0.73, 0.85, 0.93)
 SEEDS = range(5)
 EFFECTS = (0.0, 0.5, 1.0)
+CHOSEN = 0.1
+"""How much N1 lies below what it is without the effect, at least. It does not follow the effect: where half of the
+pictures are typical, choosing by picture finds those, and 0.28 is more than the 0.19 of the whole effect.
+"""
 SUBJECT = Subject("web", None, "lite1", "corrected", "synthetic web")
 Vectors = dict[str, np.ndarray]
 """Unit vectors of the pictures of each class."""
@@ -225,7 +229,7 @@ def test_no_claim_holds_on_a_web_without_the_effect(seed: int) -> None:
     assert all(row.holds in ("no", "undecided") for row in rows), said(rows)
 
 
-def test_what_the_claims_measure_grows_with_the_effect() -> None:
+def test_how_alike_pictures_are_follows_the_effect() -> None:
     """Of two webs: by class, how much less alike the web is than the set that was chosen for looks."""
     gaps, judged = [], []
     for effect in EFFECTS:
@@ -236,5 +240,5 @@ def test_what_the_claims_measure_grows_with_the_effect() -> None:
         judged.append({row.claim: row for row in rows})
     assert all(larger > smaller + 0.03 for smaller, larger in pairwise(gaps)), gaps
     assert [judged[-1][claim].holds for claim in ("C4", "C9", "N1")] == ["yes"] * 3
-    assert judged[-1]["N1"].here < judged[1]["N1"].here < judged[0]["N1"].here
+    assert all(found["N1"].here < judged[0]["N1"].here - CHOSEN for found in judged[1:])
     assert judged[-1]["C4"].here > judged[0]["C4"].here
