@@ -105,7 +105,7 @@ def full_disk(project: Disturbed, *, table: str = "core.caption_matches") -> str
     """
     disk = project.folder.parent / "disk"
     size = sum(path.stat().st_size for path in project.warehouse.rglob("*") if path.is_file() and not path.is_symlink())
-    with _mounted("-t", "tmpfs", "-o", f"size={size + size // 10 + 2**20}", "tmpfs", on=disk) as is_mounted:
+    with _mounted("-t", "tmpfs", "-o", f"size={2 * size + 2**26}", "tmpfs", on=disk) as is_mounted:
         if not is_mounted:
             return "not tried: a small disk cannot be mounted here"
         moved = _moved_to(project, disk / "warehouse")
