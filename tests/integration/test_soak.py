@@ -14,6 +14,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 TABLES = ("raw.parts", "raw.quarantine", "core.caption_matches", "core.candidates", "staging.lemmas", "marts.funnel")
 
 
+@pytest.mark.slow
 def test_whatever_happens_what_is_published_stays(project: Project) -> None:
     project.add_part(0, rows=100)
     project.add_part(1, rows=100)
