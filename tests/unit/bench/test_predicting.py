@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from laionet_assets.models.preparing import Preparation, Transformed
 from laionet_assets.predictors.heads import Head
 from tests.bench.measure import Cost
 from tests.bench.predicting import WORKERS, agreement, batches, in_threads, least_by_slice
@@ -63,6 +64,6 @@ def test_the_published_way_ranks_the_classes_that_a_model_has() -> None:
     for grey in [200] * 33 + [20]:
         files.append(io.BytesIO())
         Image.new("L", (4, 4), grey).save(files[-1], "PNG")
-    head = Head(Brightness(), prepare, ("n1", "n2", "n4"), (0, 1, 3))
+    head = Head(Brightness(), Preparation(Transformed(prepare)), ("n1", "n2", "n4"), (0, 1, 3))
     found = predictions(files, {"one": head, "two": head}, k=2)
     assert found == {name: [["n1", "n4"]] * 33 + [["n2", "n4"]] for name in ("one", "two")}
