@@ -152,7 +152,7 @@ def test_an_image_threshold_needs_an_image_encoder(tmp_path: Path) -> None:
 
 def test_the_profile_of_this_repository_is_valid() -> None:
     settings = load_settings(Path(__file__).parents[2] / "laionet.yaml")
-    assert settings.sources[0].path == "sample://web"
+    assert str(settings.sources[0].path).startswith("sample://web")
 
 
 @pytest.mark.parametrize(
