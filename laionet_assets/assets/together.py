@@ -142,10 +142,9 @@ def _at_once(
         preview = preview_of(connection, AUDITED)
         published: dict[PartKey, Published] = {}
         for part in sound:
-            published[part] = _publish(
-                warehouse, step, part, staged[part], outcomes[part], counts.get(part, 0), preview
-            )
-            if part in works and published[part].is_published:
+            made = _publish(warehouse, step, part, staged[part], outcomes[part], counts.get(part, 0), preview)
+            published[part] = replace(made, told=works[part].told) if part in works else made
+            if part in works and made.is_published:
                 step.after_publish(works[part])
         return {**failed, **published}
 
