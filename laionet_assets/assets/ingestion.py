@@ -1,6 +1,6 @@
 """Stage sources: raw.parts, raw.quarantine, raw.pairs."""
 
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 
@@ -24,12 +24,12 @@ from laionet_assets.sources import (
 from laionet_assets.sqlmodels.loader import Project
 from laionet_assets.warehouse.sql import literals
 from laionet_assets.warehouse.table import PartKey
-from laionet_assets.warehouse.warehouse import MissingTableError, SourceView, Warehouse, how_to_make
+from laionet_assets.warehouse.warehouse import MissingTableError, SourceView, Stamp, Warehouse, how_to_make
 
 PARTS_TABLE = "raw.parts"
-KEPT_RECORDS = 16
-_RECORDS: dict[tuple[Hashable, ...], Sequence[PartRecord]] = {}
-"""The last records, by the SELECT that gave them and the stamps of its files."""
+KEPT_RECORDS = 20_000
+_RECORDS: dict[tuple[str, Stamp | None], PartRecord | None] = {}
+"""The last records, or that there is none, by the file of raw.parts and its stamp."""
 
 
 def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
@@ -156,22 +156,20 @@ def _records(warehouse: Warehouse, chosen: Sequence[PartKey] | None = None) -> S
     parts = warehouse.parts(PARTS_TABLE) if chosen is None else chosen
     if any(not warehouse.has_part(PARTS_TABLE, part) for part in parts):
         raise MissingTableError(f"{PARTS_TABLE} is not there yet. Materialize it first: {how_to_make(PARTS_TABLE)}")
-    if not parts:
-        return []
-    files = literals([warehouse.lake.current(table, each) for each in parts])
-    published = f"select * from read_parquet({files}, hive_partitioning = false, union_by_name = true)"
-    source = f"select * from ({table.no_rows} union all by name {published}) where reading is not null"
-    stamps = warehouse.stamps(PARTS_TABLE, parts[0] if len(parts) == 1 else None)
-    known = (source, *(stamps.get(part) for part in parts)) if warehouse.lake.is_local else None
-    if known is not None and known in _RECORDS:
-        return _RECORDS[known]
-    with warehouse.connect() as connection:
-        records = read_records(connection, f"({source})")
-    if known is not None:
-        if len(_RECORDS) >= KEPT_RECORDS:
+    paths = {part: warehouse.lake.current(table, part) for part in parts}
+    stamps = warehouse.stamps_of_files(paths.values()) if warehouse.lake.is_local else {}
+    found = {part: _RECORDS[path, stamps[path]] for part, path in paths.items() if (path, stamps.get(path)) in _RECORDS}
+    if unknown := {part: path for part, path in paths.items() if part not in found}:
+        files = literals(unknown.values())
+        published = f"select * from read_parquet({files}, hive_partitioning = false, union_by_name = true)"
+        source = f"select * from ({table.no_rows} union all by name {published}) where reading is not null"
+        with warehouse.connect() as connection:
+            read = {PartKey(each.source, each.part): each for each in read_records(connection, f"({source})")}
+        found |= {part: read.get(part) for part in unknown}
+        if len(_RECORDS) + len(unknown) > KEPT_RECORDS:
             _RECORDS.clear()
-        _RECORDS[known] = records
-    return records
+        _RECORDS.update({(path, stamps[path]): read.get(part) for part, path in unknown.items() if path in stamps})
+    return [record for part in sorted(parts) if (record := found[part]) is not None]
 
 
 def _assert_adapters(settings: Settings) -> None:

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, TypeVar
 
 import duckdb
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Readings = tuple[tuple[int, tuple[str, ...]], ...]
+"""Ids and words."""
 
 MACROS = ("punctuation_to_spaces", "blank_entities", "blank_signs", "ignored", "fold", "fold_words")
 BATCH_ROWS = 8_192
@@ -68,18 +70,19 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
 
 
 def _write(macros: Sequence[Macro], work: Work) -> None:
-    create_macros(work.connection, macros)
-    work.write_rows(matches_select(work.connection, work.part_key))
+    work.write_rows(matches_select(work.connection, work.part_key, macros))
 
 
-def matches_select(connection: duckdb.DuckDBPyConnection, part: PartKey) -> str:
+def matches_select(connection: duckdb.DuckDBPyConnection, part: PartKey, macros: Sequence[Macro]) -> str:
     """Find lemmas in captions: a SELECT of the rows of core.caption_matches.
 
-    The connection has the macros, staging.lemmas, and the rows of `part` in raw.pairs; it gets the tables `readings`
-    and `occurrences`, which the SELECT reads. Captions are streamed through as many threads as DuckDB may use.
+    The connection has staging.lemmas, and the rows of `part` in raw.pairs; it gets the macros MACROS, and the tables
+    `readings` and `occurrences`, which the SELECT reads. Captions are streamed through as many threads as DuckDB may
+    use.
     """
+    create_macros(connection, macros)
     connection.execute(_READINGS)
-    search = _search(connection)
+    search = _search(_of_profile(connection, "paper"), _of_profile(connection, "corrected"), tuple(macros))
     ((threads,),) = connection.execute("select current_setting('threads')").fetchall()
     batches = regrouped(connection.sql(_CAPTIONS).to_arrow_reader(BATCH_ROWS), "caption")
     with ThreadPoolExecutor(threads) as pool:
@@ -88,13 +91,18 @@ def matches_select(connection: duckdb.DuckDBPyConnection, part: PartKey) -> str:
     return _MATCHES.format(source=literal(part.source), part=literal(part.part))
 
 
-def _search(connection: duckdb.DuckDBPyConnection) -> Search:
+def _of_profile(connection: duckdb.DuckDBPyConnection, matching: str) -> Readings:
+    select = "select reading, words from readings where matching = ? order by reading"
+    return tuple((reading, tuple(words)) for reading, words in connection.execute(select, [matching]).fetchall())
+
+
+@lru_cache(maxsize=1)
+def _search(lemmas: Readings, readings: Readings, macros: tuple[Macro, ...]) -> Search:
+    """Made once a process for all parts that ask for the same: it costs as much as the captions of a small part."""
     import pyarrow as pa
 
-    select = "select reading, words from readings where matching = ? order by reading"
-    lemmas, readings = (connection.execute(select, [matching]).fetchall() for matching in ("paper", "corrected"))
     characters = {character for _, words in readings for word in words for character in word}
-    alphabet = Alphabet(characters, _fold_words(connection))
+    alphabet = Alphabet(characters, _fold_words(macros))
     return Search(
         matcher=Matcher([" ".join(words) for _, words in lemmas], [words for _, words in readings], alphabet),
         lemmas=pa.array([reading for reading, _ in lemmas], pa.int32()),
@@ -102,9 +110,10 @@ def _search(connection: duckdb.DuckDBPyConnection) -> Search:
     )
 
 
-def _fold_words(connection: duckdb.DuckDBPyConnection) -> FoldWords:
-    """The macro, asked on the side: the connection itself is busy with the captions."""
-    asking = connection.cursor()
+def _fold_words(macros: Sequence[Macro]) -> FoldWords:
+    """The macro, on a connection of its own: the one that has the captions is busy with them, and is gone sooner."""
+    asking = duckdb.connect(":memory:", config={"threads": 1})
+    create_macros(asking, macros)
 
     def fold_words(texts: Sequence[str]) -> list[list[str]]:
         select = "select [fold_words(text) for text in $1::varchar[]]"

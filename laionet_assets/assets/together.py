@@ -123,11 +123,14 @@ def _at_once(
         else:
             for part in parts:
                 try:
-                    works[part] = _write_alone(warehouse, step, part, staged[part], stamps[part], labels[part], log)
+                    works[part] = _write_one(
+                        warehouse, connection, step, part, staged[part], stamps[part], labels[part], log
+                    )
                 except Exception as error:
                     if is_transient(error):
                         raise
                     failed[part] = error
+            bind_parts(warehouse, connection, step, parts)
             there = [part for part in parts if part not in failed]
             files = literals([str(staged[part].path) for part in there])
             source = f"select * from read_parquet({files}, hive_partitioning = false)"
@@ -175,8 +178,9 @@ def _rows_of_all(connection: duckdb.DuckDBPyConnection, step: Step) -> str:
     return f"select * from {identifier(ROWS)}"
 
 
-def _write_alone(
+def _write_one(
     warehouse: Warehouse,
+    connection: duckdb.DuckDBPyConnection,
     step: Step,
     part: PartKey,
     staged: Staged,
@@ -184,10 +188,12 @@ def _write_alone(
     known_labels: Mapping[str, str],
     log: Callable[[str], None],
 ) -> Work:
-    """Write the file of one part of a table that Python makes, on a connection of its own."""
-    with warehouse.connect() as connection:
-        warehouse.bind(connection, step.model.dependencies, part)
-        work = work_on(warehouse, connection, step, part, staged, stamp, known_labels, log)
+    """Write the file of one part of a table that Python makes. The connection's views are then of this part; what is
+    temporary goes with the cursor.
+    """
+    with connection.cursor() as cursor:
+        warehouse.bind(cursor, step.model.dependencies, part)
+        work = work_on(warehouse, cursor, step, part, staged, stamp, known_labels, log)
         if step.write is None:
             work.write_rows([])
         else:

@@ -8,7 +8,7 @@ from typing import Any
 
 import duckdb
 
-from laionet_assets.assets.matching import matches_select
+from laionet_assets.assets.matching import MACROS, matches_select
 from laionet_assets.quality.expectations import BATCH, GRAIN_CHECKS, UNEXPECTED_ROWS
 from laionet_assets.sqlmodels.binding import create_all_empty, create_macros
 from laionet_assets.sqlmodels.loader import Project, load_project
@@ -46,8 +46,10 @@ class Database:
 
     def make(self, name: str) -> None:
         """Fill a table with the rows of its model."""
-        is_matching = name == "core.caption_matches"
-        select = matches_select(self.connection, PART) if is_matching else project().models[name].select
+        if name == "core.caption_matches":
+            select = matches_select(self.connection, PART, [project().macros[macro] for macro in MACROS])
+        else:
+            select = project().models[name].select or ""
         self.connection.execute(f"delete from {name}")
         self.connection.execute(f"insert into {name} by name {select}")
 
