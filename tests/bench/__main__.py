@@ -34,6 +34,7 @@ def stages() -> Mapping[str, Callable[[Options], Section]]:
         runs,
         selection,
         similarity,
+        small,
         trials,
     )
 
@@ -52,6 +53,8 @@ def stages() -> Mapping[str, Callable[[Options], Section]]:
         "photographs": photographs.photographs,
         "trials": trials.trials,
         "planning": planning.planning,
+        "parts": small.parts,
+        "fresh": small.fresh,
         "sample": runs.sample,
         "real": runs.real,
     }

@@ -69,6 +69,10 @@ def needed(pipeline: Pipeline) -> Iterator[Step]:
     return (step for step in pipeline.steps if step.name in wanted)
 
 
+TOLD: dict[tuple[str, PartKey], tuple[set[str], set[str]]] = {}
+"""Of tables and parts of `made`: the models of which each way told how they ran."""
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Pipeline, Pipeline, list[PartKey]]:
     """All tables of five parts, in one warehouse made one by one, in the other together."""
@@ -80,10 +84,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Pipeline, Pipeline, 
             if not step.is_partitioned:
                 make(pipeline.warehouse, step, None, log=quiet)
             elif pipeline is together:
-                results = make_together(pipeline.warehouse, step, parts, log=quiet)
-                assert all(isinstance(each, Published) and each.is_published for each in results.values()), results
+                for part, result in make_together(pipeline.warehouse, step, parts, log=quiet).items():
+                    assert isinstance(result, Published) and result.is_published, result
+                    TOLD[step.name, part][1].update(result.told)
             else:
-                assert all(make(pipeline.warehouse, step, part, log=quiet).is_published for part in parts)
+                for part in parts:
+                    published = make(pipeline.warehouse, step, part, log=quiet)
+                    assert published.is_published
+                    TOLD[step.name, part] = (set(published.told), set())
     return alone, together, parts
 
 
@@ -103,6 +111,11 @@ def test_the_files_are_those_of_one_by_one(made: tuple[Pipeline, Pipeline, list[
             assert rows(together, step.name, part) == rows(alone, step.name, part), step.name
     filled = [step for step in by_part(alone) if step.sql_code and any(rows(alone, step.name, part) for part in parts)]
     assert len(filled) >= 8
+
+
+def test_each_part_tells_which_models_ran(made: tuple[Pipeline, Pipeline, list[PartKey]]) -> None:
+    assert all(together == alone for alone, together in TOLD.values())
+    assert {name for (name, _), (alone, _) in TOLD.items() if alone} == {"core.caption_embeddings"}
 
 
 def test_each_part_has_its_version_and_audit(made: tuple[Pipeline, Pipeline, list[PartKey]]) -> None:
