@@ -1,6 +1,6 @@
 """Every key of laionet.yaml acts: for each, another value, and something of this project that then comes out otherwise.
 
-A new key of `settings.py` needs a line in EFFECTS: the test names keys without one.
+A new key of `settings/` needs a line in EFFECTS: the test names keys without one.
 """
 
 import io
