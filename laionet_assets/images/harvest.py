@@ -28,9 +28,11 @@ from laionet_assets.images.outcomes import (
     deciding_setting,
     removed,
 )
-from laionet_assets.images.removals import Removal, Removals, sample_key, url_hash
+from laionet_assets.images.removal_list import Removal
+from laionet_assets.images.removals import Removals
 from laionet_assets.images.shard_writer import ShardWriter
 from laionet_assets.images.shards import RemovedContentError, StoreFullError, content_hash
+from laionet_assets.images.tombstones import sample_key, url_hash
 from laionet_assets.pictures.formats import extension_of
 
 LOG_EVERY_SECONDS = 10.0

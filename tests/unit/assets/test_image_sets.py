@@ -15,7 +15,8 @@ from laionet_assets.assets import images, taxonomy
 from laionet_assets.assets.image_sets import image_set_rows, open_local_set, steps
 from laionet_assets.assets.publishing import Published, make
 from laionet_assets.assets.steps import sql_step
-from laionet_assets.images.removals import Removal, remove
+from laionet_assets.images.removal_list import Removal
+from laionet_assets.images.removals import remove
 from laionet_assets.pictures.admission import admit
 from laionet_assets.settings import Settings, SettingsError, load_settings
 from laionet_assets.sqlmodels.binding import create_macros

@@ -15,10 +15,11 @@ from laionet_assets.images.downloaded import Downloaded, Found
 from laionet_assets.images.fetch.policy import FetchPolicy
 from laionet_assets.images.harvest import Asked, Harvest, Refusal, Rules, _turn, _Wanted, harvest
 from laionet_assets.images.outcomes import Result
-from laionet_assets.images.removals import Removal, Removals, remove, url_hash
+from laionet_assets.images.removal_list import Removal
+from laionet_assets.images.removals import Removals, remove
 from laionet_assets.images.shards import content_hash
 from laionet_assets.images.store import ImageStore
-from laionet_assets.images.tombstones import Tombstone, read_tombstones
+from laionet_assets.images.tombstones import Tombstone, read_tombstones, url_hash
 from laionet_assets.warehouse.table import PartKey
 from tests.unit.images.fetch.raw_server import answer, picture, raw_server
 
