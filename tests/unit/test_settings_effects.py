@@ -20,11 +20,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from laionet_assets.assets.local_sets import open_local_set
 from pydantic import BaseModel
 
 from laionet_assets.assets.fetching import Fetching
 from laionet_assets.assets.housekeeping import keep_house
-from laionet_assets.assets.image_sets import open_local_set
 from laionet_assets.assets.image_text import recognizer_spec
 from laionet_assets.assets.images import open_store
 from laionet_assets.assets.named_models import named_models
