@@ -71,7 +71,9 @@ def needed(pipeline: Pipeline) -> Iterator[Step]:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Pipeline, Pipeline, list[PartKey]]:
-    """All tables of five parts, in one warehouse made one by one, in the other together."""
+    """All tables of five parts made together in one warehouse; in the other, two of the parts made one by one: one in
+    the middle, and the last, which names no class.
+    """
     folder = tmp_path_factory.mktemp("together")
     write_web(folder)
     (alone, parts), (together, _) = open_pipeline(folder, "alone"), open_pipeline(folder, "together")
@@ -83,8 +85,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Pipeline, Pipeline, 
                 results = make_together(pipeline.warehouse, step, parts, log=quiet)
                 assert all(isinstance(each, Published) and each.is_published for each in results.values()), results
             else:
-                assert all(make(pipeline.warehouse, step, part, log=quiet).is_published for part in parts)
+                assert all(make(pipeline.warehouse, step, part, log=quiet).is_published for part in some(parts))
     return alone, together, parts
+
+
+def some(parts: list[PartKey]) -> list[PartKey]:
+    """The parts that are made one by one too."""
+    return [parts[1], parts[-1]]
 
 
 def rows(pipeline: Pipeline, name: str, part: PartKey) -> list[tuple[object, ...]]:
@@ -99,9 +106,9 @@ def test_the_files_are_those_of_one_by_one(made: tuple[Pipeline, Pipeline, list[
     alone, together, parts = made
     assert len(by_part(alone)) > 15
     for step in by_part(alone):
-        for part in parts:
+        for part in some(parts):
             assert rows(together, step.name, part) == rows(alone, step.name, part), step.name
-    filled = [step for step in by_part(alone) if step.sql_code and any(rows(alone, step.name, part) for part in parts)]
+    filled = [step for step in by_part(alone) if step.sql_code and rows(alone, step.name, parts[1])]
     assert len(filled) >= 8
 
 
@@ -109,8 +116,8 @@ def test_each_part_has_its_version_and_audit(made: tuple[Pipeline, Pipeline, lis
     alone, together, parts = made
     for step in by_part(alone):
         ours, theirs = (pipeline.warehouse.stamps(step.name) for pipeline in (together, alone))
-        assert ours.keys() == theirs.keys() == set(parts)
-        for part in parts:
+        assert ours.keys() == set(parts) and theirs.keys() == set(some(parts))
+        for part in some(parts):
             audits = [
                 kept_audit(pipeline.warehouse, step.model, part, stamps[part].version)
                 for pipeline, stamps in ((together, ours), (alone, theirs))
