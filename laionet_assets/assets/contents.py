@@ -7,8 +7,8 @@ import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 
-from laionet_assets.assets.image_sets import open_local_set
 from laionet_assets.assets.images import open_store
+from laionet_assets.assets.local_sets import open_local_set
 from laionet_assets.assets.steps import Work
 from laionet_assets.errors import UserError
 from laionet_assets.images.sets import ImageItem

@@ -19,8 +19,8 @@ from laionet_assets.errors import UserError
 from laionet_assets.images.downloaded import Downloaded, open_folders
 from laionet_assets.images.fetch.blocklist import read_blocklist
 from laionet_assets.images.fetch.policy import ALLOWED_PORTS, FetchPolicy, FetchPolicyError
-from laionet_assets.images.harvest import Refusal, Rules
 from laionet_assets.images.removals import Removals
+from laionet_assets.images.rules import Refusal, Rules
 from laionet_assets.settings import Settings, SettingsError, SourceSettings
 from laionet_assets.sources import AUTO, discover
 from laionet_assets.warehouse.sql import identifier, literal

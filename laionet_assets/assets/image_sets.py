@@ -4,38 +4,32 @@ and the pictures of those that lie on disk.
 A set that cannot be read stops itself alone: the pictures that are published of it stay, core.set_files says what is
 wrong, and core.unreadable_sets, which nothing reads, fails its check.
 
-Belongs here: opening the local sets of the settings, and what of each picture is admitted. Does not belong here: how a
-layout is read (`images.sets`), and predictions (`predictions`).
+Belongs here: what is taken of each set, and what of each picture is admitted. Does not belong here: opening the local
+sets of the settings (`local_sets`), how a layout is read (`images.sets`), and predictions (`predictions`).
 """
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlsplit
 
-from laionet_assets.assets.parts import sample_cache, sample_effect
+from laionet_assets.assets.local_sets import assert_paths, local_sets_state, open_local_set
 from laionet_assets.assets.progress import progress_log
 from laionet_assets.assets.steps import Computation, Step, Work, write_given
 from laionet_assets.errors import UserError
 from laionet_assets.images.outcomes import REMOVED
-from laionet_assets.images.sets import ImageItem, ImageSet, open_image_set
+from laionet_assets.images.sets import ImageItem
 from laionet_assets.pictures.admission import MAX_PIXELS, Profile, admit
 from laionet_assets.pictures.inspection import inspect
-from laionet_assets.settings import ImageSetSettings, Settings, SettingsError
+from laionet_assets.settings import ImageSetSettings, Settings
 from laionet_assets.sqlmodels.loader import Project
 from laionet_assets.taxonomy import load_synsets
-from laionet_assets.warehouse.table import PartKey
-from laionet_assets.warehouse.warehouse import Warehouse, digest
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from laionet_assets.sample.curated import CuratedSet
 
 NOT_READ = "not_read"
 """Why a picture does not take part whose file could not be read."""
@@ -44,14 +38,11 @@ TAKEN, LEFT_OUT, UNREADABLE = "taken", "left out", "cannot be read"
 ADMISSION = "admission"
 """The computation of core.set_images: what admission makes of a content."""
 _ROWS = 4_096
-_CURATED = "sample://curated"
-CURATED_CAPTIONS = "captions.json"
-"""The file of captions in the folder of a curated set."""
 
 
 def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
     """The steps of the four tables. Raises SettingsError naming every path of a local set that is not possible."""
-    _assert_paths(settings)
+    assert_paths(settings)
     models = project.models
     rows = image_set_rows(settings)
     has_val = any(image_set.layout == "ilsvrc2012-val" for image_set in settings.image_sets)
@@ -72,14 +63,14 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
             model=models["core.set_files"],
             settings=tuple(chosen),
             write=partial(_write_set_files, settings),
-            outside=partial(_fingerprints, settings),
+            outside=partial(local_sets_state, settings),
         ),
         "core.set_images": Step(
             model=models["core.set_images"],
             settings=tuple(chosen),
             write=partial(_write_set_images, settings),
             computations=(Computation(ADMISSION, _judge),),
-            outside=partial(_fingerprints, settings),
+            outside=partial(local_sets_state, settings),
         ),
     }
 
@@ -112,102 +103,6 @@ def image_set_rows(settings: Settings) -> list[dict[str, Any]]:
     for row, one in zip(beside, settings.compared, strict=True):
         row |= {"weighted_by": one.weighted_by or first, "has_class_list": one.classes is not None}
     return [row | {"position": position} for position, row in enumerate((*recipes, *beside))]
-
-
-def open_local_set(settings: Settings, image_set: ImageSetSettings) -> ImageSet:
-    """A local set of the settings; the curated set is drawn first if it is not there.
-
-    Raises UserError (ImageSetError) if the folder is not what its layout promises.
-    """
-    synsets = load_synsets(settings.taxonomy_source)
-    return open_image_set(
-        image_set.name,
-        image_set.layout,
-        _folder_of(settings, image_set),
-        wnids=[synset.wnid for synset in synsets],
-        lemmas={synset.wnid: synset.lemmas for synset in synsets},
-        imagenet_wnids=[synset.wnid for synset in load_synsets("imagenet-1k")],
-        devkit=Path(settings.resolve(image_set.devkit)) if image_set.devkit else None,
-        label_column=image_set.label_column,
-    )
-
-
-def _folder_of(settings: Settings, image_set: ImageSetSettings) -> Path:
-    if "://" not in image_set.path:
-        return Path(settings.resolve(image_set.path))
-    return drawn_folder(settings, image_set.path)
-
-
-def drawn_folder(settings: Settings, path: str) -> Path:
-    """The folder behind `sample://curated`, whose pictures and captions are drawn first if they are not there."""
-    from laionet_assets.sample.curated import write_curated_set
-
-    wanted = _curated(settings, path)
-    plain = type(wanted)()
-    changed = {key: value for key, value in sorted(asdict(wanted).items()) if value != getattr(plain, key)}
-    name = "-".join(["curated", *(f"{key}-{value}" for key, value in changed.items())])
-    return write_curated_set(sample_cache(settings) / name, wanted)
-
-
-def drawn_state(settings: Settings, path: str) -> str:
-    """What a curated set and its captions depend on; nothing is drawn to find out."""
-    from laionet_assets.sample import curated
-
-    return f"curated {curated.VERSION} {_curated(settings, path)}"
-
-
-def _curated(settings: Settings, path: str) -> "CuratedSet":
-    """The set that `sample://curated?per_class=20&seed=0&selection_frequency=0.73` names, chosen from the synthetic web
-    of the settings. Raises UserError for anything else.
-    """
-    from laionet_assets.sample.curated import CuratedSet
-
-    url = urlsplit(path)
-    options = dict(parse_qsl(url.query, keep_blank_values=True))
-    frequency = options.pop("selection_frequency", None)
-    is_known = f"{url.scheme}://{url.netloc}{url.path}" == _CURATED and options.keys() <= {"per_class", "seed"}
-    is_share = frequency is None or re.fullmatch(r"0?\.\d{1,2}|1(\.0+)?|0", frequency)
-    if not is_known or not is_share or not all(value.isascii() and value.isdigit() for value in options.values()):
-        raise UserError(
-            f"found {path!r}, expected a local folder or {_CURATED}, with ?per_class=<pictures>, &seed=<number> and "
-            "&selection_frequency=<share of two decimals, such as 0.73>"
-        )
-    numbers = {key: int(value) for key, value in options.items()}
-    if not 1 <= numbers.get("per_class", 1) <= 9_999 or numbers.get("seed", 0) > 1_023:
-        raise UserError(f"found {path!r}, expected per_class from 1 to 9999 and seed from 0 to 1023")
-    return CuratedSet(
-        **numbers,
-        selection_frequency=None if frequency is None else float(frequency),
-        effect=sample_effect(settings),
-    )
-
-
-def _assert_paths(settings: Settings) -> None:
-    """Raise SettingsError naming every path or file of captions of a local set that is a URL not of this project."""
-    problems = []
-    for i, image_set in enumerate(settings.image_sets):
-        for key in ("path", "captions"):
-            try:
-                if "://" in (value := getattr(image_set, key) or ""):
-                    _curated(settings, value)
-            except UserError as error:
-                problems.append(f"  image_sets[{i}].{key}: {error}")
-    if problems:
-        raise SettingsError(f"{settings.config_path}: {len(problems)} problem(s)\n" + "\n".join(problems))
-
-
-def _fingerprints(settings: Settings, warehouse: Warehouse, part: PartKey | None) -> str:
-    """The state of every local set: cheap, no picture is read, and none is drawn to find out."""
-
-    def state(one: ImageSetSettings) -> str:
-        if "://" in one.path:
-            return drawn_state(settings, one.path)
-        try:
-            return open_local_set(settings, one).fingerprint()
-        except UserError as error:
-            return f"cannot be read: {error}"
-
-    return digest(*(f"{one.name}={state(one)}" for one in settings.image_sets))
 
 
 def _write_real_labels(has_val: bool, work: Work) -> None:

@@ -17,21 +17,13 @@ from laionet_assets.assets.steps import Computation, Step, Work, same_for_a_sour
 from laionet_assets.images.again import forget_wishes, take_wishes, wished_hashes, wished_parts
 from laionet_assets.images.fetch.policy import FetchPolicy
 from laionet_assets.images.harvest import Asked, Harvest, harvest
+from laionet_assets.images.leftovers import Leftover, leftovers
 from laionet_assets.images.outcomes import STORE_FULL, Result, content_digest, result_columns
-from laionet_assets.images.removals import (
-    Leftover,
-    Removal,
-    Removals,
-    leftovers,
-    read_removals,
-    remove,
-    spread,
-    unmatched,
-    url_hash,
-)
+from laionet_assets.images.removal_list import Removal, read_removals, unmatched
+from laionet_assets.images.removals import Removals, remove, spread
 from laionet_assets.images.shards import PartBusyError
 from laionet_assets.images.store import ImageStore
-from laionet_assets.images.tombstones import read_tombstones, tombstones_digest
+from laionet_assets.images.tombstones import read_tombstones, tombstones_digest, url_hash
 from laionet_assets.settings import Settings
 from laionet_assets.sqlmodels.loader import Project
 from laionet_assets.warehouse.sql import identifier, literals

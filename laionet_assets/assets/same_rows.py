@@ -4,15 +4,17 @@ Belongs here: the declarations, and what follows from them. Does not belong here
 `sqlmodels.parse`), what is out of date (`versions`).
 
 Two lists are read. same_rows.json comes with this package and holds everywhere; it also says what the code of
-commit cd80978, the last before there were digests of code, was called. accepted.json lies in a warehouse and holds
-there: `laionet accept` writes it. A declaration names both digests, so that it never covers a later edit.
+commit cd80978, the last before there were digests of code, was called, and which digests make what it made.
+accepted.json lies in a warehouse and holds there: `laionet accept` writes it. A declaration names both digests,
+so that it never covers a later edit.
 """
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from laionet_assets.warehouse.warehouse import Code, Warehouse
 
@@ -37,15 +39,22 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Shipped:
-    """Digests of a code that make the same rows in every warehouse: `same`, each with the reason.
+    """Digests of a code that make the same rows in every warehouse, each with the reason.
 
     `was` is what commit cd80978 called it: the beginning of what a table's code version was made of, or the label of a
-    code in the rows.
+    code in the rows; nothing for a code that it did not have. `same` makes the rows of then. What makes other rows is
+    in `later`: those of a group make the same as each other, the oldest first.
     """
 
     code: str
     was: tuple[str, ...]
     same: Mapping[str, str]
+    later: tuple[Mapping[str, str], ...] = ()
+
+    @property
+    def groups(self) -> tuple[Mapping[str, str], ...]:
+        """Digests that make the same rows, group by group."""
+        return (self.same, *self.later)
 
 
 @dataclass(frozen=True)
@@ -61,13 +70,19 @@ class SameRows:
 
     def before_digests(self, codes: Iterable[str]) -> dict[str, Code]:
         """The codes of commit cd80978, of these names."""
-        return {name: Code(BEFORE_DIGESTS, self.shipped[name].was[0]) for name in codes if name in self.shipped}
+        known = (self.shipped[name] for name in codes if name in self.shipped)
+        return {one.code: Code(BEFORE_DIGESTS, one.was[0]) for one in known if one.was}
 
     def first_label(self, code: str, digest: str) -> str:
-        """The label that a code goes by in new rows: that of commit cd80978 if it makes the same, else its digest."""
+        """The label that a code goes by in new rows: that of cd80978 if it makes the same, else the oldest digest that
+        does.
+        """
         shipped = self.shipped.get(code)
-        is_as_before = shipped is not None and bool(_forms(digest) & _forms(*shipped.same))
-        return shipped.was[0] if shipped is not None and is_as_before else digest
+        if shipped is None:
+            return digest
+        if _forms(digest) & _forms(*shipped.same):
+            return shipped.was[0]
+        return next((next(iter(group)) for group in shipped.later if _forms(digest) & _forms(*group)), digest)
 
     def behind(self, table: str, code: str, digest: str) -> list[Accepted]:
         """Declarations of the warehouse that lead to a digest: those that name it, or else those that it takes."""
@@ -79,7 +94,8 @@ class SameRows:
         """All digests that make the same rows as this one."""
         groups = [_forms(each.before, each.after) for each in self.accepted if (each.table, each.code) == (table, code)]
         if code in self.shipped:
-            groups.append(_forms(BEFORE_DIGESTS, *self.shipped[code].same))
+            groups += [_forms(BEFORE_DIGESTS, *self.shipped[code].same)] if self.shipped[code].was else []
+            groups += [_forms(*group) for group in self.shipped[code].later]
         kin, size = _forms(digest), 0
         while len(kin) > size:
             size = len(kin)
@@ -110,21 +126,42 @@ def accept(warehouse: Warehouse, declarations: Iterable[Accepted]) -> None:
 def shipped_list() -> Mapping[str, Shipped]:
     """What comes with the package, by code."""
     return {
-        each["code"]: Shipped(each["code"], tuple(each["was"]), each["same"])
+        each["code"]: Shipped(each["code"], tuple(each["was"]), each["same"], tuple(each.get("later", ())))
         for each in json.loads(SHIPPED_FILE.read_text(encoding="utf-8"))
     }
 
 
-def ship(digests: Mapping[str, str], *, because: str) -> None:
-    """Add digests, by code, to the list of the package. Raises KeyError for a code that cd80978 did not have."""
+def ship(digests: Mapping[str, str], *, because: str, like: Mapping[str, str] | None = None) -> None:
+    """Add digests, by code, to the list of the package: they make what cd80978 made, or what the digests `like` make.
+
+    Raises KeyError for a code that cd80978, or `like`, does not have.
+    """
     shipped = dict(shipped_list())
     for code, digest in digests.items():
-        before = shipped[code]
-        if not _forms(digest) <= _forms(*before.same):
-            shipped[code] = Shipped(code, before.was, {**before.same, digest: because})
-    lines = [json.dumps(asdict(each), ensure_ascii=False) for _, each in sorted(shipped.items())]
+        if like is None:
+            shipped[code] = _with(shipped[code], 0, digest, because)
+            continue
+        one = shipped.get(code, Shipped(code, (), {}))
+        places = [i for i, group in enumerate(one.groups) if _forms(like[code]) & _forms(*group)]
+        if not places:
+            one = replace(one, later=(*one.later, {like[code]: "As first made."}))
+            places = [len(one.later)]
+        shipped[code] = _with(one, places[0], digest, because)
+    lines = [json.dumps(_as_json(each), ensure_ascii=False) for _, each in sorted(shipped.items())]
     SHIPPED_FILE.write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
     shipped_list.cache_clear()
+
+
+def _with(one: Shipped, place: int, digest: str, because: str) -> Shipped:
+    """An entry with one more digest in one of its groups, unless it is there."""
+    groups = list(one.groups)
+    if not _forms(digest) <= _forms(*groups[place]):
+        groups[place] = {**groups[place], digest: because}
+    return replace(one, same=groups[0], later=tuple(groups[1:]))
+
+
+def _as_json(one: Shipped) -> dict[str, Any]:
+    return {key: value for key, value in asdict(one).items() if key != "later" or value}
 
 
 def _forms(*digests: str) -> frozenset[str]:

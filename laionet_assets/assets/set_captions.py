@@ -13,8 +13,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from laionet_assets.assets.image_sets import CURATED_CAPTIONS, drawn_folder, drawn_state
 from laionet_assets.assets.local_files import content_of
+from laionet_assets.assets.local_sets import CURATED_CAPTIONS, drawn_folder, drawn_state
 from laionet_assets.assets.similarity import ENCODER_POOL, embedded, encoder_specs
 from laionet_assets.assets.steps import Step, Work, by_provider, forget_checkpoint, labelled
 from laionet_assets.errors import UserError

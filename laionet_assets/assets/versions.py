@@ -127,9 +127,10 @@ class Versions:
 
     def _inputs_before_digests(self, step: Step, outside: str, reads: list[str]) -> str | None:
         """What commit cd80978 stamped a file with; None for tables that it did not have."""
-        if step.name not in self._same.shipped:
+        shipped = self._same.shipped.get(step.name)
+        if shipped is None or not shipped.was:
             return None
-        was = (*self._same.shipped[step.name].was, *step.settings)
+        was = (*shipped.was, *step.settings)
         return digest(digest(*was) if len(was) > 1 else was[0], outside, *reads)
 
     def _stamps(self, name: str) -> Mapping[PartKey | None, Stamp]:

@@ -7,9 +7,8 @@ downloaded pictures lie (`downloaded`).
 """
 
 import hashlib
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,7 +17,6 @@ from laionet_assets.images.downloaded import KEY, Downloaded, Found
 from laionet_assets.images.fetch.blocklist import listed_hash
 from laionet_assets.images.fetch.outcomes import FetchOutcome, FetchRequest, Status
 from laionet_assets.images.fetch.policy import FetchPolicy
-from laionet_assets.images.fetch.progress import FetchProgress
 from laionet_assets.images.outcomes import (
     NOT_FETCHED,
     STORE_FULL,
@@ -28,12 +26,14 @@ from laionet_assets.images.outcomes import (
     deciding_setting,
     removed,
 )
-from laionet_assets.images.removals import Removal, Removals, sample_key, url_hash
+from laionet_assets.images.removal_list import Removal
+from laionet_assets.images.reporting import Reporter
+from laionet_assets.images.rules import Refusal, Rules
 from laionet_assets.images.shard_writer import ShardWriter
 from laionet_assets.images.shards import RemovedContentError, StoreFullError, content_hash
+from laionet_assets.images.tombstones import sample_key, url_hash
 from laionet_assets.pictures.formats import extension_of
 
-LOG_EVERY_SECONDS = 10.0
 FULL_STORE_WAIT = timedelta(hours=1)
 """When a refresh looks again whether a full store has room."""
 
@@ -45,51 +45,6 @@ class Asked:
     sample_id: int
     url: str | None = field(repr=False)
     is_removed: bool
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """Why an address is not asked, and what to do about it."""
-
-    error_class: str
-    detail: str
-    is_of_requests: bool = False
-    """Whether only the request is refused: a picture that the user has already may be taken over."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rules:
-    """What may be fetched and kept today."""
-
-    policy: FetchPolicy | None
-    """How to fetch. None where `refuse` refuses every address."""
-    serve: Callable[[FetchPolicy], AbstractContextManager[FetchPolicy]] = nullcontext
-    """Makes the policy ready to be used: a server that has to run meanwhile."""
-    refuse: Callable[[str], Refusal | None] = lambda url: None
-    removals: Removals = field(default_factory=lambda: Removals(()))
-    blocked_urls: frozenset[str] = frozenset()
-    blocked_contents: frozenset[str] = frozenset()
-    is_uncleared: bool = False
-    """Whether what is fetched or taken over now is so by the override."""
-    downloaded: Downloaded | None = None
-    """Where addresses are looked up before they are asked."""
-    asked_again: Mapping[str, datetime] = field(default_factory=dict)
-    """Addresses, by url_hash, whose failure does not stand if it is older than this: a person wants another try."""
-
-    @property
-    def full_policy(self) -> FetchPolicy:
-        """The policy with everything that is blocked or removed."""
-        assert self.policy is not None
-        return replace(
-            self.policy,
-            blocked_url_hashes=self.blocked_urls | self.removals.hashes("url_hash"),
-            blocked_content_hashes=self.unwelcome_contents,
-        )
-
-    @property
-    def unwelcome_contents(self) -> frozenset[str]:
-        """Hashes of contents that are blocked or removed."""
-        return self.blocked_contents | self.removals.hashes("sha256")
 
 
 @dataclass(frozen=True)
@@ -374,7 +329,7 @@ class _Harvest:
                 return
             settle(outcome, result)
 
-        reporter, full = _Reporter(self._log), None
+        reporter, full = Reporter(self._log), None
         try:
             with closing(fetch(requests, policy, sink=sink, progress=reporter.see)) as outcomes:
                 for outcome in outcomes:
@@ -420,34 +375,6 @@ class _Harvest:
             if key in reasons:
                 yield Removal("url_hash", key or "", reasons[key])
                 yield Removal("sample", sample_key(self._source, one.sample_id), reasons[key])
-
-
-class _Reporter:
-    """Says how far a fetch is, every ten seconds."""
-
-    def __init__(self, log: Callable[[str], None]) -> None:
-        self._log = log
-        self._last = time.monotonic()
-        self._progress: FetchProgress | None = None
-
-    def see(self, progress: FetchProgress) -> None:
-        """Take note of a moment; called by the fetching thread."""
-        self._progress = progress
-
-    def tell(self, *, is_last: bool = False) -> None:
-        """Log the last moment seen, if it is time."""
-        progress, now = self._progress, time.monotonic()
-        if progress is None or not (is_last or now - self._last >= LOG_EVERY_SECONDS):
-            return
-        self._last = now
-        counts = ", ".join(f"{count:,} {status}" for status, count in progress.by_status.items() if count)
-        text = f"{progress.done:,} of {progress.total or 0:,} addresses asked ({counts})"
-        if is_last:
-            self._log(f"{text} in {progress.seconds:.1f} s, {progress.per_second:.0f} a second")
-            return
-        remaining = progress.remaining_seconds
-        to_go = f", {remaining:.0f} s to go" if remaining is not None else ""
-        self._log(f"{text}, {progress.recent_per_second:.0f} a second{to_go}")
 
 
 def _newer(published: Result | None, recorded: Result) -> Result:

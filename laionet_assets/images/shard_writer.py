@@ -2,7 +2,7 @@
 
 Belongs here: staging, sealing, the journal, the commit, and taking over what an earlier writer left. Does not belong
 here: the bytes of a shard (`shards`), where a part lies and finding a picture among all parts (`part_folder`,
-`store`), which pictures are removed and why (`removals`).
+`store`), whose turn it is (`part_lock`), which pictures are removed and why (`removals`).
 
     source=<source>/part=<part>/
         shard-00000.tar            pictures and their metadata
@@ -10,7 +10,7 @@ here: the bytes of a shard (`shards`), where a part lies and finding a picture a
         .shard-00001.tar.sealed    complete and flushed to disk, waits for the commit
         .shard-00002.tar.open      grows by one write a picture
         .journal.jsonl             what the caller recorded, one line each
-        .lock                      held by the process that writes this part, with the name of its host
+        .lock                      held by the process that writes this part (`part_lock`)
 
 A commit gives the sealed shards their names and then puts the new index in place with one rename, so a part changes
 at once. A process may be killed at any point: whatever `add` returned from is in the kernel's hands, and the next
@@ -22,23 +22,21 @@ On object storage the hidden files lie in a local folder, and the commit puts th
 """
 
 import errno
-import fcntl
 import json
 import os
 import re
 import threading
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from laionet_assets.images.part_folder import JOURNAL_FILE, PartFolder, read_journal
+from laionet_assets.images.part_lock import lock_part, unlock_part
 from laionet_assets.images.sets.tars import BLOCK_BYTES
 from laionet_assets.images.shards import (
     END_OF_TAR,
     SHARD_BYTES,
-    PartBusyError,
     RemovedContentError,
     ShardEntry,
     StoreFullError,
@@ -49,10 +47,7 @@ from laionet_assets.images.shards import (
     shard_number,
     shard_order,
 )
-from laionet_assets.warehouse.lake import HOST
 
-FOREIGN_SECONDS = 600.0
-"""How long what another host left unfinished is left alone after its last write."""
 _EXTENSION = re.compile(r"(?!json$)[a-z0-9]{1,8}")
 
 
@@ -106,7 +101,7 @@ class ShardWriter:
     def __enter__(self) -> "ShardWriter":
         """Take the part and what an earlier writer left staged. Raises PartBusyError where another process has it."""
         self.folder.staging.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock(self.folder)
+        self._lock = lock_part(self.folder)
         try:
             self._removed = frozenset(self._ask_removed())
             self._published = self.folder.entries()
@@ -234,8 +229,7 @@ class ShardWriter:
     def _close(self) -> None:
         if self._open:
             self._open.close()
-        os.ftruncate(self._lock, 0)
-        os.close(self._lock)
+        unlock_part(self._lock)
 
     def _recover(self) -> None:
         for leftover in (*self.folder.staging.glob(".shard-*.partial"), *self.folder.staging.glob(".shard-*.copy")):
@@ -364,37 +358,6 @@ def _write_all(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
-
-
-def _lock(folder: PartFolder) -> int:
-    """A lock that the kernel drops with the process that holds it."""
-    descriptor = os.open(folder.staging / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise PartBusyError(
-            f"images of the part {folder.part.key}: another process writes them. "
-            "Wait until it is done, or stop it, and run again."
-        ) from None
-    host = os.pread(descriptor, 4_096, 0).decode("utf-8", "replace")
-    if host not in ("", HOST) and (silent := _silent_seconds(folder.staging)) < FOREIGN_SECONDS:
-        os.close(descriptor)
-        raise PartBusyError(
-            f"images of the part {folder.part.key}: the host {host} wrote them {silent:.0f} seconds ago and is not "
-            "done, and locks of a shared folder may not reach from there to here. Wait until it is done; what it "
-            f"leaves is taken over {FOREIGN_SECONDS / 60:.0f} minutes after its last write."
-        )
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, HOST.encode(), 0)
-    return descriptor
-
-
-def _silent_seconds(staging: Path) -> float:
-    """Seconds since anything unfinished of a part was written."""
-    unfinished = (*staging.glob(".shard-*"), staging / JOURNAL_FILE, staging / ".lock")
-    times = [path.stat().st_mtime for path in unfinished if path.exists()]
-    return max(time.time() - max(times, default=0.0), 0.0)
 
 
 def _line(row: Mapping[str, Any]) -> bytes:

@@ -9,16 +9,13 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any
 
 import dagster as dg
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool
-
-INDEX = "index"
-BUSY_SECONDS = 30
-"""How long a writer waits for another one: as long as Dagster's own."""
 
 
 @contextmanager
@@ -45,25 +42,30 @@ def history_kept_open(instance: dg.DagsterInstance) -> Iterator[None]:
 
 
 class _KeptOpen:
-    """The connections of an event log, an engine a database, for one block at a time."""
+    """The connections of an event log, an engine a database, for one block at a time.
+
+    What Dagster's own connection tells (where the database is, how long a writer waits for another one) holds for the
+    one that is kept: nothing of Dagster's is written here again.
+    """
 
     def __init__(self, storage: Any) -> None:
-        self._storage = storage
-        self._first: Callable[[str], AbstractContextManager[Connection]] = storage.run_connection
+        self._run_connection, self._index_connection = storage.run_connection, storage.index_connection
         self._engines: dict[str, Engine] = {}
         self._turn = threading.Lock()
 
     def of_index(self) -> AbstractContextManager[Connection]:
-        return self.of_run(INDEX)
+        return self._kept("index", self._index_connection)
+
+    def of_run(self, run_id: str) -> AbstractContextManager[Connection]:
+        return self._kept(f"run {run_id}", partial(self._run_connection, run_id))
 
     @contextmanager
-    def of_run(self, run_id: str) -> Iterator[Connection]:
+    def _kept(self, name: str, first: Callable[[], AbstractContextManager[Connection]]) -> Iterator[Connection]:
         with self._turn:
-            if run_id not in self._engines:
-                with self._first(run_id):  # makes the database and its tables
-                    pass
-                self._engines[run_id] = _engine(self._storage.conn_string_for_shard(run_id))
-            with self._engines[run_id].begin() as connection:
+            if name not in self._engines:
+                with first() as connection:  # makes the database and its tables
+                    self._engines[name] = _engine_like(connection)
+            with self._engines[name].begin() as connection:
                 yield connection
 
     def close(self) -> None:
@@ -71,9 +73,14 @@ class _KeptOpen:
             engine.dispose()
 
 
-def _engine(url: str) -> Engine:
+def _engine_like(connection: Connection) -> Engine:
+    """An engine of the same database that waits as long for another writer, and keeps its connection open."""
+    milliseconds = connection.exec_driver_sql("pragma busy_timeout").scalar_one()
     engine = create_engine(
-        url, poolclass=QueuePool, pool_size=1, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False}
+        connection.engine.url,
+        poolclass=QueuePool,
+        pool_size=1,
+        connect_args={"timeout": milliseconds / 1_000, "check_same_thread": False},
     )
 
     @event.listens_for(engine, "connect")

@@ -19,6 +19,7 @@ from laionet_assets.warehouse.catalog import open_catalog
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Warehouse
 from tests.integration import graph
+from tests.integration import world as small
 
 CONFIG = """
 warehouse: {warehouse}
@@ -132,6 +133,37 @@ def project(bare_project: Project, base: Path) -> Project:
     for schema in ("raw", "staging", "core"):
         shutil.copytree(base / schema, bare_project.warehouse / schema)
     return bare_project
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> None:
+    """Several threads of torch spin while they wait for cores that other tests have."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def taxonomy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A warehouse of classes, queries and recipes, without removals."""
+    made = small.World(tmp_path_factory.mktemp("taxonomy"), small.CONFIG)
+    made.make("raw.synsets", "staging.queries", "core.removals", "raw.recipes")
+    return made.folder / "warehouse"
+
+
+@pytest.fixture
+def world(tmp_path: Path, taxonomy: Path) -> small.World:
+    """Two local sets of the same odd pictures, one a profile, and one set that is drawn."""
+    for name, content in small.odd_pictures().items():
+        path = tmp_path / "odd" / small.CLASSES[0] / f"{name}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    sets = [
+        {"name": f"odd-{profile}", "layout": "imagefolder", "path": "./odd", "profile": profile}
+        for profile in ("paper", "corrected")
+    ]
+    drawn = {"name": "curated", "layout": "imagefolder", "path": "sample://curated?per_class=1"}
+    return small.World(tmp_path, small.CONFIG | {"image_sets": [drawn, *sets]}, taxonomy)
 
 
 def make_due(warehouse: Warehouse, part: PartKey) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tests.integration.test_predictions_stage import CONFIG, World
+from tests.integration.world import CONFIG, World
 
 pytestmark = pytest.mark.integration
 
@@ -59,7 +59,7 @@ def fill(world: World, *, without: tuple[str, ...] = ()) -> dict[tuple[str, str]
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    from tests.integration.test_predictions_stage import PART
+    from tests.integration.world import PART
 
     made = World(tmp_path_factory.mktemp("alike"), CONFIG)
     made.publish("core.image_embeddings", [], PART)
@@ -152,7 +152,7 @@ def test_paper_wants_seven_pairs(world: World) -> None:
 
 def test_only_classes_that_changed_are_computed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from laionet_assets.assets import alikeness
-    from tests.integration.test_predictions_stage import PART
+    from tests.integration.world import PART
 
     made = World(tmp_path, CONFIG)
     made.publish("core.image_embeddings", [], PART)
@@ -186,7 +186,7 @@ def test_photographs_of_a_class_are_more_alike_than_those_of_two(real_data: Path
 
     from laionet_assets.encoders.images import load_image_encoder
     from laionet_assets.models.spec import IMAGE_ENCODER, parse_model
-    from tests.integration.test_predictions_stage import PART
+    from tests.integration.world import PART
 
     shutil.copytree(real_data / "images", tmp_path / "photographs")
     folders = sorted((tmp_path / "photographs").iterdir())

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from laionet_assets.sample.classes import sample_classes
-from tests.integration.test_predictions_stage import CONFIG, World
+from tests.integration.world import CONFIG, World
 
 pytestmark = pytest.mark.integration
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.integration.test_alikeness import CLASSES
-from tests.integration.test_predictions_stage import CONFIG, PART, World
+from tests.integration.world import CONFIG, PART, World
 
 pytestmark = pytest.mark.integration
 

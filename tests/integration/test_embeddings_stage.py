@@ -10,14 +10,11 @@ import pytest
 from laionet_assets.assets.by_content import NOT_STORED
 from laionet_assets.encoders.images import load_image_encoder
 from laionet_assets.models.spec import IMAGE_ENCODER, parse_model
-from laionet_assets.sample.classes import sample_classes
 from laionet_assets.sample.drawings import curated_picture
-from tests.integration.test_predictions_stage import CONFIG, PART, World, encoded, one_thread, sha256, turned
+from tests.integration.world import CLASSES, CONFIG, PART, World, encoded, sha256, turned
 
-pytestmark = pytest.mark.integration
-__all__ = ["one_thread"]
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("one_thread")]
 
-CLASSES = [one.wnid for one in sample_classes()]
 LITE0, LITE1 = (
     {"name": f"lite{size}", "model": f"timm:tf_efficientnet_lite{size}", "device": "cpu"} for size in (0, 1)
 )

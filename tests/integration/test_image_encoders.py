@@ -13,12 +13,11 @@ from laionet_assets.models.spec import IMAGE_ENCODER, ModelError, parse_model
 from laionet_assets.pictures.stream import picture_stream
 from tests.integration.test_predictors import DRAWN, jpeg
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("one_thread")]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
+def seeded() -> None:
     torch.manual_seed(0)
 
 

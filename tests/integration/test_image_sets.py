@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from laionet_assets.images.removals import Removal, leftovers, remove
+from laionet_assets.images.leftovers import leftovers
+from laionet_assets.images.removal_list import Removal
+from laionet_assets.images.removals import remove
 from laionet_assets.images.sets import ImageSet, open_image_set
 from laionet_assets.images.store import ImageStore
 from laionet_assets.pictures.admission import admit

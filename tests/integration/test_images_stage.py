@@ -25,9 +25,9 @@ from laionet_assets.assets.planning import Task, stale_tasks
 from laionet_assets.assets.publishing import Published, make
 from laionet_assets.assets.steps import Step
 from laionet_assets.errors import UserError
-from laionet_assets.images.removals import leftovers, url_hash
+from laionet_assets.images.leftovers import leftovers
 from laionet_assets.images.store import ImageStore
-from laionet_assets.images.tombstones import read_tombstones
+from laionet_assets.images.tombstones import read_tombstones, url_hash
 from laionet_assets.sample.server import SampleWebServer
 from laionet_assets.settings import load_settings
 from laionet_assets.sqlmodels.loader import load_project

@@ -12,7 +12,7 @@ from laionet_assets.commands.judging import write_judges_sheet
 from laionet_assets.errors import UserError
 from laionet_assets.images.shards import content_hash
 from laionet_assets.stats.noise import Stratum, wrong_rate
-from tests.integration.test_predictions_stage import CONFIG, PART, World
+from tests.integration.world import CONFIG, PART, World
 
 pytestmark = pytest.mark.integration
 

@@ -11,7 +11,7 @@ from laionet_assets.encoders import embeddings
 from laionet_assets.sample.classes import sample_classes
 from laionet_assets.warehouse.table import PartKey
 from tests.integration.test_captions_stage import captioned, entries, make
-from tests.integration.test_predictions_stage import CONFIG, World
+from tests.integration.world import CONFIG, World
 
 pytestmark = pytest.mark.integration
 

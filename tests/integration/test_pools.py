@@ -15,7 +15,7 @@ from laionet_assets.predictors.class_vectors import head_vectors
 from laionet_assets.sample.classes import sample_classes
 from laionet_assets.taxonomy import load_synsets
 from tests.integration.test_alikeness import plain
-from tests.integration.test_predictions_stage import CONFIG, PART, World
+from tests.integration.world import CONFIG, PART, World
 
 pytestmark = pytest.mark.integration
 

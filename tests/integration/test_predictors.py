@@ -18,15 +18,10 @@ from laionet_assets.models.spec import PREDICTOR, ModelError, parse_model
 from laionet_assets.predictors import Predictor, load_predictor, predict_stream, predictor_identity
 from tests.imagenet import CLASSES, imagenet_1k
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("one_thread")]
 
 LITE = ("tf_efficientnet_lite0", "tf_efficientnet_lite1", "tf_efficientnet_lite2")
 CROSSWORD, TRAFFIC_LIGHT, HONEYCOMB = "n06785654", "n06874185", "n03530642"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 def crossword() -> Image.Image:

@@ -6,7 +6,7 @@ from scipy.special import logit
 from scipy.stats import kendalltau, linregress
 
 from tests.integration.test_alikeness import CLASSES
-from tests.integration.test_predictions_stage import CONFIG, World
+from tests.integration.world import CONFIG, World
 
 pytestmark = pytest.mark.integration
 

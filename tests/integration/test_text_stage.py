@@ -11,8 +11,8 @@ import pytest
 from laionet_assets.assets.pipeline import Pipeline
 from laionet_assets.assets.planning import stale_tasks
 from laionet_assets.assets.publishing import make
-from laionet_assets.images.removals import url_hash
 from laionet_assets.images.store import ImageStore
+from laionet_assets.images.tombstones import url_hash
 from laionet_assets.quality.asset_checks import describe_failures
 from laionet_assets.sample.web_pictures import web_picture
 from laionet_assets.sqlmodels.binding import create_empty

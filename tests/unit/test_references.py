@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from dagster._core.remote_representation.external_data import RepositorySnap
 
 from laionet_assets.assets.parts import sync_parts
@@ -14,20 +13,11 @@ from laionet_assets.assets.pipeline import build_pipeline
 from laionet_assets.definitions import build_defs
 from laionet_assets.errors import UserError
 from laionet_assets.references import resolved
-from laionet_assets.settings import SettingsError, load_settings
+from laionet_assets.settings import SettingsError
+from tests.unit.settings.files import settings_with
 
 SECRET = "wJalrXUtnFEMI"
-BASE: Mapping[str, Any] = {
-    "sources": [{"name": "web", "adapter": "laion400m", "path": "s3://bucket/*.parquet"}],
-    "text_encoders": [{"name": "minilm", "model": "sentence-transformers:all-MiniLM-L6-v2"}],
-    "recipes": [{"name": "r", "encoder": "minilm", "text_threshold": 0.5}],
-}
-
-
-def configured(folder: Path, **keys: Any) -> Path:
-    path = folder / "laionet.yaml"
-    path.write_text(yaml.safe_dump({**BASE, **keys}))
-    return path
+SOURCE: Mapping[str, Any] = {"name": "web", "adapter": "laion400m", "path": "s3://bucket/*.parquet"}
 
 
 @pytest.mark.parametrize(
@@ -47,31 +37,31 @@ def configured(folder: Path, **keys: Any) -> Path:
 def test_a_secret_that_is_written_out_is_refused_and_not_repeated(
     tmp_path: Path, options: dict[str, Any], where: str
 ) -> None:
-    source = {**BASE["sources"][0], **({"storage_options": options} if where == "source" else {})}
+    source = {**SOURCE, **({"storage_options": options} if where == "source" else {})}
     keys = {"warehouse": {"storage_options": options}, "source": {}, "images": {"images": {"storage_options": options}}}
     with pytest.raises(SettingsError, match=r"storage_options: .*expected a reference such as") as error:
-        load_settings(configured(tmp_path, sources=[source], **keys[where]))
+        settings_with(tmp_path, sources=[source], **keys[where])
     assert SECRET not in str(error.value)
 
 
 def test_a_password_in_a_url_is_refused_and_not_repeated(tmp_path: Path) -> None:
     url = f"ftp://me:{SECRET}@host/web"
-    source = {**BASE["sources"][0], "path": url}
+    source = {**SOURCE, "path": url}
     for keys in ({"warehouse": url}, {"sources": [source]}, {"images": {"location": url}}):
         with pytest.raises(SettingsError, match="found a URL with a password in it") as error:
-            load_settings(configured(tmp_path, **keys))
+            settings_with(tmp_path, **keys)
         assert SECRET not in str(error.value)
 
 
 def test_options_that_are_no_mapping_are_not_repeated(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="storage_options: ") as error:
-        load_settings(configured(tmp_path, storage_options=f"secret={SECRET}"))
+        settings_with(tmp_path, storage_options=f"secret={SECRET}")
     assert SECRET not in str(error.value)
 
 
 def test_what_is_no_secret_is_taken_as_it_is(tmp_path: Path) -> None:
     options = {"anon": True, "client_kwargs": {"endpoint_url": "http://127.0.0.1:9000"}, "token": "anon"}
-    assert load_settings(configured(tmp_path, storage_options=options)).storage_options == options
+    assert settings_with(tmp_path, storage_options=options).storage_options == options
 
 
 def test_references_are_resolved_at_any_depth(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,10 +78,8 @@ def test_what_dagster_sees_has_the_reference_and_not_the_secret(
 ) -> None:
     monkeypatch.setenv("A_SECRET", SECRET)
     options = {"key": "${A_SECRET}", "secret": "${A_SECRET}"}
-    source = {**BASE["sources"][0], "storage_options": options}
-    settings = load_settings(
-        configured(tmp_path, warehouse="s3://bucket/lake", storage_options=options, sources=[source])
-    )
+    source = {**SOURCE, "storage_options": options}
+    settings = settings_with(tmp_path, warehouse="s3://bucket/lake", storage_options=options, sources=[source])
     pipeline = build_pipeline(settings)
     assert pipeline.warehouse.lake.filesystem.secret == SECRET
     told = build_defs(settings, pipeline=pipeline).get_repository_def()
@@ -102,7 +90,7 @@ def test_what_dagster_sees_has_the_reference_and_not_the_secret(
 
 def test_a_missing_variable_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOT_SET", raising=False)
-    source = {**BASE["sources"][0], "storage_options": {"secret": "${NOT_SET}"}}
-    settings = load_settings(configured(tmp_path, sources=[source]))
+    source = {**SOURCE, "storage_options": {"secret": "${NOT_SET}"}}
+    settings = settings_with(tmp_path, sources=[source])
     with pytest.raises(UserError, match="the environment variable NOT_SET is not set"):
         sync_parts(settings, build_pipeline(settings).warehouse)

@@ -1,6 +1,6 @@
 """Every key of laionet.yaml acts: for each, another value, and something of this project that then comes out otherwise.
 
-A new key of `settings.py` needs a line in EFFECTS: the test names keys without one.
+A new key of `settings/` needs a line in EFFECTS: the test names keys without one.
 """
 
 import io
@@ -24,9 +24,9 @@ from pydantic import BaseModel
 
 from laionet_assets.assets.fetching import Fetching
 from laionet_assets.assets.housekeeping import keep_house
-from laionet_assets.assets.image_sets import open_local_set
 from laionet_assets.assets.image_text import recognizer_spec
 from laionet_assets.assets.images import open_store
+from laionet_assets.assets.local_sets import open_local_set
 from laionet_assets.assets.named_models import named_models
 from laionet_assets.assets.parts import sync_parts
 from laionet_assets.assets.pipeline import build_pipeline

@@ -1,7 +1,6 @@
-"""Image sets of the settings: their rows, the paths that are taken, and the rule of admission in SQL and in Python."""
+"""Image sets of the settings: their rows, what is taken of them, and the rule of admission in SQL and in Python."""
 
 import hashlib
-import json
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -12,36 +11,30 @@ import pytest
 from PIL import Image
 
 from laionet_assets.assets import images, taxonomy
-from laionet_assets.assets.image_sets import image_set_rows, open_local_set, steps
+from laionet_assets.assets.image_sets import image_set_rows, steps
 from laionet_assets.assets.publishing import Published, make
 from laionet_assets.assets.steps import sql_step
-from laionet_assets.images.removals import Removal, remove
+from laionet_assets.images.removal_list import Removal
+from laionet_assets.images.removals import remove
 from laionet_assets.pictures.admission import admit
-from laionet_assets.settings import Settings, SettingsError, load_settings
 from laionet_assets.sqlmodels.binding import create_macros
 from laionet_assets.warehouse.lake import Lake
 from laionet_assets.warehouse.warehouse import Warehouse, memory_connection
+from tests.unit.settings.files import settings_with
 from tests.unit.sql.models import Database, project, queries
 
-
-def settings_of(folder: Path, **more: Any) -> Settings:
-    config = {
-        "sources": [{"name": "web", "path": "./parts"}],
-        "text_encoders": [{"name": "e", "model": "sentence-transformers:all-MiniLM-L6-v2"}],
-        "recipes": [
-            {"name": "r1", "matching": "paper", "encoder": "e", "text_threshold": 0.5},
-            {"name": "r2", "matching": "corrected", "encoder": "e", "text_threshold": 0.5},
-        ],
-    }
-    (folder / "laionet.yaml").write_text(json.dumps(config | more))
-    return load_settings(folder / "laionet.yaml")
+RECIPES = [
+    {"name": "r1", "matching": "paper", "encoder": "e", "text_threshold": 0.5},
+    {"name": "r2", "matching": "corrected", "encoder": "e", "text_threshold": 0.5},
+]
 
 
 def test_rows_of_recipes_local_sets_and_published_results(tmp_path: Path) -> None:
     for name in ("val", "results.parquet", "classes.json"):
         (tmp_path / name).touch()
-    settings = settings_of(
+    settings = settings_with(
         tmp_path,
+        recipes=RECIPES,
         image_sets=[
             {"name": "val", "layout": "imagefolder", "path": "./val", "profile": "paper", "weighted_by": "r2"},
             {"name": "drawn", "layout": "imagefolder", "path": "sample://curated", "classes": "./classes.json"},
@@ -56,28 +49,6 @@ def test_rows_of_recipes_local_sets_and_published_results(tmp_path: Path) -> Non
         ("drawn", 3, "local", "imagefolder", "corrected", "r1", None, True),
         ("paper-val", 4, "published", None, None, "r1", "wrong", False),
     ]
-
-
-@pytest.mark.parametrize(
-    "path",
-    ["sample://web", "sample://curated/more", "sample://curated?size=3", "sample://curated?per_class=0",
-     "sample://curated?per_class=many", "s3://bucket/val"],
-)  # fmt: skip
-def test_a_path_that_is_no_folder_is_an_error_of_the_settings(tmp_path: Path, path: str) -> None:
-    settings = settings_of(tmp_path, image_sets=[{"name": "x", "layout": "imagefolder", "path": path}])
-    with pytest.raises(SettingsError, match=r"image_sets\[0\].path: found .*expected"):
-        steps(settings, project())
-
-
-def test_curated_sets_of_other_options_lie_side_by_side(tmp_path: Path) -> None:
-    paths = ("sample://curated?per_class=1", "sample://curated?seed=1&per_class=1")
-    sets = [{"name": f"s{i}", "layout": "imagefolder", "path": path} for i, path in enumerate(paths)]
-    settings = settings_of(tmp_path, warehouse="./lake", image_sets=sets)
-    first, second = (open_local_set(settings, image_set) for image_set in settings.image_sets)
-    assert first.count() == second.count() == 24
-    folders = sorted(path.name for path in (tmp_path / "lake" / "sample").iterdir())
-    assert folders == ["curated-per_class-1", "curated-per_class-1-seed-1"]
-    assert next(first.iterate()).read() != next(second.iterate()).read()
 
 
 def encoded(mode: str, side: int) -> bytes:
@@ -127,7 +98,7 @@ class Sets:
             self.put(name, "n01443537/b.png", colour + 1)
         (folder / "good/n01443537/note.txt").touch()
         image_sets = [{"name": name, "layout": "imagefolder", "path": f"./{name}"} for name in ("good", "other")]
-        self.settings = settings_of(folder, warehouse="./lake", image_sets=image_sets)
+        self.settings = settings_with(folder, warehouse="./lake", image_sets=image_sets)
         self.warehouse = Warehouse(
             Lake(self.settings.warehouse_root), project().tables, memory_connection, folder / "docs"
         )

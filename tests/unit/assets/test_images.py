@@ -24,7 +24,8 @@ from laionet_assets.assets.publishing import make
 from laionet_assets.assets.steps import Step
 from laionet_assets.images.fetch.policy import FetchPolicy
 from laionet_assets.images.outcomes import Result, removed, result_columns
-from laionet_assets.images.removals import Removal, remove
+from laionet_assets.images.removal_list import Removal
+from laionet_assets.images.removals import remove
 from laionet_assets.settings import Settings, load_settings
 from laionet_assets.sqlmodels.binding import create_empty
 from laionet_assets.sqlmodels.loader import load_project

@@ -1,8 +1,6 @@
 """Models of the settings: every key of an entry reaches the model, in its role."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -10,24 +8,15 @@ from laionet_assets.assets.image_text import recognizer_spec
 from laionet_assets.assets.predictions import predictor_specs
 from laionet_assets.assets.similarity import encoder_specs
 from laionet_assets.models.spec import PREDICTOR, RECOGNIZER, TEXT_ENCODER, ModelSpec
-from laionet_assets.settings import Settings, SettingsError, load_settings
-
-
-def settings(folder: Path, **keys: Any) -> Settings:
-    config: dict[str, Any] = {
-        "sources": [{"name": "web", "path": "./parts"}],
-        "text_encoders": [{"name": "e", "model": "sentence-transformers:all-MiniLM-L6-v2"}],
-        "recipes": [{"name": "r", "encoder": "e", "text_threshold": 0.5}],
-    }
-    (folder / "laionet.yaml").write_text(json.dumps(config | keys))
-    return load_settings(folder / "laionet.yaml")
+from laionet_assets.settings import SettingsError
+from tests.unit.settings.files import settings_with
 
 
 def test_every_key_of_an_entry_reaches_the_model(tmp_path: Path) -> None:
     weights = tmp_path / "weights.pt"
     weights.touch()
     entry = {"name": "e", "model": "open_clip:ViT-B-32", "weights": "weights.pt", "device": "cuda:1"}
-    found = settings(
+    found = settings_with(
         tmp_path,
         text_encoders=[entry | {"allow_torchscript": True}],
         predictors=[entry | {"allow_torchscript": True}, {"name": "p", "model": "timm:resnet50.a1_in1k"}],
@@ -43,7 +32,7 @@ def test_every_key_of_an_entry_reaches_the_model(tmp_path: Path) -> None:
 
 
 def test_a_key_without_a_meaning_is_an_error_at_its_path(tmp_path: Path) -> None:
-    found = settings(
+    found = settings_with(
         tmp_path,
         text_encoders=[
             {"name": "e", "model": "sentence-transformers:all-MiniLM-L6-v2", "allow_torchscript": True},

@@ -1,6 +1,5 @@
 """Predictors of the settings, and the chunks of a run that did not end."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,25 +8,20 @@ import pyarrow as pa
 import pytest
 
 from laionet_assets.assets.predictions import predictor_specs
-from laionet_assets.settings import SettingsError, load_settings
+from laionet_assets.settings import SettingsError
 from laionet_assets.warehouse.checkpoint import Chunks
+from tests.unit.settings.files import settings_with
 
 
 def test_every_impossible_predictor_is_named_by_its_key(tmp_path: Path) -> None:
-    config: dict[str, Any] = {
-        "sources": [{"name": "web", "path": "./parts"}],
-        "text_encoders": [{"name": "e", "model": "sentence-transformers:all-MiniLM-L6-v2"}],
-        "recipes": [{"name": "r", "encoder": "e", "text_threshold": 0.5}],
-        "predictors": [
-            {"name": "good", "model": "timm:tf_efficientnet_lite0"},
-            {"name": "nobody", "model": "keras:resnet50"},
-            {"name": "half", "model": "open_clip:ViT-B-32"},
-            {"name": "asked", "model": "timm:tf_efficientnet_lite1", "prompts": "templates"},
-        ],
-    }
-    (tmp_path / "laionet.yaml").write_text(json.dumps(config))
+    predictors = [
+        {"name": "good", "model": "timm:tf_efficientnet_lite0"},
+        {"name": "nobody", "model": "keras:resnet50"},
+        {"name": "half", "model": "open_clip:ViT-B-32"},
+        {"name": "asked", "model": "timm:tf_efficientnet_lite1", "prompts": "templates"},
+    ]
     with pytest.raises(SettingsError) as error:
-        predictor_specs(load_settings(tmp_path / "laionet.yaml"))
+        predictor_specs(settings_with(tmp_path, predictors=predictors))
     message = str(error.value)
     assert "3 problem(s)" in message
     assert "predictors[1].model: predictor 'nobody'" in message

@@ -394,6 +394,36 @@ def test_shipped_declarations_are_kept_in_order_and_add_up(
         same_rows.shipped_list.cache_clear()
 
 
+def test_what_makes_other_rows_than_before_is_declared_alike_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world: World
+) -> None:
+    """Rewritten since cd80978, or of a table that it did not have: an edit of today's code can keep its rows."""
+    target = tmp_path / "same_rows.json"
+    target.write_text('[\n{"code": "counting", "was": ["one"], "same": {"counting-0": "x"}}\n]\n')
+    monkeypatch.setattr(same_rows, "SHIPPED_FILE", target)
+    same_rows.shipped_list.cache_clear()
+    try:
+        world.counting, world.base_code = "counting-2", "base-2"
+        assert world.stale() != set()
+        like = {"counting": "counting-1", "raw.base": "base-1"}
+        same_rows.ship({"counting": "counting-2", "raw.base": "base-2"}, because="moved", like=like)
+        assert world.stale() == set()
+        assert world.label() == "counting-1", "as the published rows are labelled"
+        same_rows.ship({"counting": "counting-3"}, because="moved", like={"counting": "counting-2"})
+        found = same_rows.shipped_list()["counting"]
+        assert found.same == {"counting-0": "x"}
+        assert found.later == ({"counting-1": "As first made.", "counting-2": "moved", "counting-3": "moved"},)
+        same = same_rows.SameRows(same_rows.shipped_list(), ())
+        assert same.first_label("counting", "counting-3") == "counting-1"
+        assert not same.holds("raw.base", "counting", "counting-3", same_rows.BEFORE_DIGESTS)
+        assert not same.holds("raw.base", "raw.base", "base-2", same_rows.BEFORE_DIGESTS)
+        assert same.before_digests(["counting", "raw.base"]).keys() == {"counting"}
+        with pytest.raises(KeyError):
+            same_rows.ship({"counting": "counting-4"}, because="moved", like={})
+    finally:
+        same_rows.shipped_list.cache_clear()
+
+
 def test_stamps_survive_their_metadata() -> None:
     from laionet_assets.warehouse.warehouse import Code
 

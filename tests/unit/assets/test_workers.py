@@ -12,6 +12,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from laionet_assets.assets import workers
 from laionet_assets.assets.build import asset_key
 from laionet_assets.assets.workers import DIED, ENDED_TAG, GROUP_TAG, bury_dead_runs, end_overdue_runs, holders
 from laionet_assets.warehouse.processes import Process
@@ -79,14 +80,19 @@ def test_a_run_whose_worker_was_killed_is_ended_and_frees_its_pool(
     assert bury_dead_runs(instance, TABLES) == []
 
 
-@pytest.mark.parametrize("worker", ["", "deaf"], indirect=True)
-def test_what_hangs_ends_with_its_process(instance: dg.DagsterInstance, worker: subprocess.Popen[str]) -> None:
+@pytest.mark.parametrize(
+    ("worker", "end_seconds"), [("", workers.END_SECONDS), ("deaf", 1)], indirect=["worker"], ids=["heeds", "deaf"]
+)
+def test_what_hangs_ends_with_its_process(
+    instance: dg.DagsterInstance, worker: subprocess.Popen[str], end_seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "END_SECONDS", end_seconds)
     now = time.time()
     assert end_overdue_runs(instance, TABLES, longest_hours=1, now=now) == []
     assert worker.poll() is None
     overdue = only_run(instance)
     assert end_overdue_runs(instance, TABLES, longest_hours=1, now=now + 3700) == [overdue.run_id]
-    worker.wait(5)
+    assert (worker.wait(5) == -signal.SIGKILL) == (end_seconds == 1), "killed where it is deaf, and only there"
     assert only_run(instance).status == dg.DagsterRunStatus.FAILURE
     assert "refresh.longest_run_hours (1)" in only_run(instance).tags[ENDED_TAG]
     assert holders(instance, "models") == []

@@ -13,12 +13,14 @@ from PIL import Image
 
 from laionet_assets.images.downloaded import Downloaded, Found
 from laionet_assets.images.fetch.policy import FetchPolicy
-from laionet_assets.images.harvest import Asked, Harvest, Refusal, Rules, _turn, _Wanted, harvest
+from laionet_assets.images.harvest import Asked, Harvest, _turn, _Wanted, harvest
 from laionet_assets.images.outcomes import Result
-from laionet_assets.images.removals import Removal, Removals, remove, url_hash
+from laionet_assets.images.removal_list import Removal
+from laionet_assets.images.removals import Removals, remove
+from laionet_assets.images.rules import Refusal, Rules
 from laionet_assets.images.shards import content_hash
 from laionet_assets.images.store import ImageStore
-from laionet_assets.images.tombstones import Tombstone, read_tombstones
+from laionet_assets.images.tombstones import Tombstone, read_tombstones, url_hash
 from laionet_assets.warehouse.table import PartKey
 from tests.unit.images.fetch.raw_server import answer, picture, raw_server
 
@@ -206,17 +208,6 @@ def test_a_removed_content_takes_address_and_samples_with_it(store: ImageStore) 
             Removal("sample", "web/2", "a wish"),
             Removal("url_hash", url_hash(URL), "a wish"),
         }
-
-
-def test_the_policy_of_a_fetch_has_everything_blocked_and_removed() -> None:
-    rules = Rules(
-        policy=POLICY,
-        removals=tombstones(("sha256", "a" * 64), ("url_hash", "b" * 64), ("sample", "web/1")),
-        blocked_urls=frozenset({"c" * 32}),
-        blocked_contents=frozenset({"d" * 64}),
-    )
-    assert rules.full_policy.blocked_url_hashes == {"b" * 64, "c" * 32}
-    assert rules.full_policy.blocked_content_hashes == {"a" * 64, "d" * 64}
 
 
 def test_no_address_is_in_the_repr_of_a_request() -> None:

@@ -8,71 +8,22 @@ import subprocess
 import sys
 import tarfile
 import textwrap
-import time
-from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from laionet_assets.images.part_folder import PartFolder
-from laionet_assets.images.shard_writer import FOREIGN_SECONDS, Added, ShardWriter
+from laionet_assets.images.shard_writer import Added
 from laionet_assets.images.shards import (
     CorruptShardError,
-    PartBusyError,
     RemovedContentError,
     StoreFullError,
     content_hash,
     pack,
     shard_entries,
 )
-from laionet_assets.warehouse.lake import HOST, Lake
-from laionet_assets.warehouse.table import PartKey
-
-PART = PartKey("web", "part-0")
-
-
-def picture(number: int, size_bytes: int = 3000) -> bytes:
-    """Bytes that no other number gives."""
-    return random.Random(number).randbytes(size_bytes)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> PartFolder:
-    return PartFolder(Lake(str(tmp_path)), PART, tmp_path / PART.folder)
-
-
-def writer(
-    folder: PartFolder,
-    *,
-    known: Collection[str] = (),
-    removed: Callable[[], Collection[str]] = frozenset,
-    room_bytes: int | None = None,
-    shard_bytes: int = 20_000,
-) -> ShardWriter:
-    return ShardWriter(
-        folder,
-        known=lambda sha256: sha256 in known or any(entry.sha256 == sha256 for entry in folder.entries()),
-        removed=removed,
-        room_bytes=lambda: room_bytes,
-        shard_bytes=shard_bytes,
-    )
-
-
-def stored(folder: PartFolder) -> dict[str, bytes]:
-    """What the index promises, read from the shards."""
-    return {
-        entry.sha256: Path(folder.path(entry.shard)).read_bytes()[entry.byte_offset :][: entry.size_bytes]
-        for entry in folder.entries()
-    }
-
-
-def as_stored(*numbers: int) -> dict[str, bytes]:
-    return {content_hash(picture(number)): picture(number) for number in numbers}
-
-
-def hidden(folder: PartFolder) -> list[str]:
-    return sorted(path.name for path in folder.staging.glob(".shard-*"))
+from tests.unit.images.parts import as_stored, hidden, picture, stored, writer
 
 
 def test_nothing_is_visible_before_the_commit_and_everything_after(folder: PartFolder) -> None:
@@ -350,9 +301,7 @@ def test_over_the_quota_nothing_more_is_written(folder: PartFolder) -> None:
     assert stored(folder) == as_stored(0, 1)
 
 
-def test_a_part_has_one_writer_at_a_time(folder: PartFolder) -> None:
-    with writer(folder), pytest.raises(PartBusyError, match="web/part-0"), writer(folder):
-        pass
+def test_a_writer_takes_no_more_after_its_commit(folder: PartFolder) -> None:
     with writer(folder) as part:
         part.add(picture(1), "jpg")
         part.commit()
@@ -388,7 +337,7 @@ KILLED = textwrap.dedent(
     import sys
     from laionet_assets.images.store import ImageStore
     from laionet_assets.warehouse.table import PartKey
-    from tests.unit.images.test_shard_writer import picture
+    from tests.unit.images.parts import picture
 
     with ImageStore(sys.argv[1]).writer(PartKey("web", "part-0"), shard_bytes=50_000) as part:
         for number in range(400):
@@ -427,38 +376,6 @@ def test_killed_in_the_middle_a_writer_resumes_where_it_stood(folder: PartFolder
     assert hidden(folder) == []
     shards = [shard_entries(Path(folder.path(shard)), shard, verify=True)[0] for shard in folder.shards()]
     assert [entry for entries in shards for entry in entries] == folder.entries()
-
-
-def left_by(folder: PartFolder, host: str, *, seconds_ago: float) -> None:
-    """What a writer on a host left when it was killed."""
-    with writer(folder) as killed:
-        killed.add(picture(1), "jpg")
-        killed.record({"url_hash": "x"})
-    (folder.staging / ".lock").write_text(host)
-    for path in folder.staging.glob(".*"):
-        os.utime(path, (time.time() - seconds_ago,) * 2)
-
-
-def test_what_another_host_is_writing_is_left_alone(folder: PartFolder) -> None:
-    """Locks of a shared folder may be those of one host alone."""
-    left_by(folder, "another-host", seconds_ago=FOREIGN_SECONDS / 2)
-    before = {path.name: path.read_bytes() for path in folder.staging.glob(".*")}
-    with (
-        pytest.raises(PartBusyError, match=r"the host another-host wrote them 300 seconds ago and is not done"),
-        writer(folder),
-    ):
-        pass
-    assert {path.name: path.read_bytes() for path in folder.staging.glob(".*")} == before
-
-
-@pytest.mark.parametrize(("host", "seconds_ago"), [("another-host", FOREIGN_SECONDS + 60), (HOST, 0)])
-def test_what_nobody_writes_any_more_is_taken_over(folder: PartFolder, host: str, seconds_ago: float) -> None:
-    left_by(folder, host, seconds_ago=seconds_ago)
-    with writer(folder) as heir:
-        assert len(heir) == 1 and heir.recorded == [{"url_hash": "x"}]
-        assert (folder.staging / ".lock").read_text() == HOST
-        heir.commit()
-    assert (folder.staging / ".lock").read_text() == ""
 
 
 def test_lines_of_a_journal_that_were_never_written_cost_themselves_alone(folder: PartFolder) -> None:

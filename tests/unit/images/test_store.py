@@ -1,6 +1,5 @@
 """The store of all parts: one copy a content, one seek a picture, local and on a remote filesystem."""
 
-import random
 import shutil
 import tempfile
 import threading
@@ -12,16 +11,15 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from laionet_assets.images.removals import Removal, leftovers, remove
+from laionet_assets.images.leftovers import leftovers
+from laionet_assets.images.removal_list import Removal
+from laionet_assets.images.removals import remove
 from laionet_assets.images.shards import CorruptShardError, RemovedContentError, StoreFullError, content_hash
 from laionet_assets.images.store import ImageStore, MissingImageError
 from laionet_assets.warehouse.table import PartKey
+from tests.unit.images.parts import picture
 
 A, B = PartKey("web", "part-0"), PartKey("web", "part 1/of 2")
-
-
-def picture(number: int, size_bytes: int = 3000) -> bytes:
-    return random.Random(number).randbytes(size_bytes)
 
 
 def name(number: int) -> str:
@@ -34,13 +32,6 @@ def put(store: ImageStore, part: PartKey, *numbers: int, shard_bytes: int = 20_0
         writer.commit()
     store.refresh()
     return added
-
-
-@pytest.fixture(params=["local", "memory"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> ImageStore:
-    if request.param == "local":
-        return ImageStore(str(tmp_path / "we[i]rd *name"))
-    return ImageStore(f"memory://bucket-{uuid.uuid4().hex}/images", staging=tmp_path / "staging")
 
 
 def test_every_picture_can_be_read_by_its_content(store: ImageStore) -> None:

@@ -1,4 +1,4 @@
-"""The batching rule; models themselves run in tests/integration/test_encoders.py."""
+"""The batching rule; models themselves run in tests/integration."""
 
 from hypothesis import given
 from hypothesis import strategies as st

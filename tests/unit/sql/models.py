@@ -1,6 +1,6 @@
 """Runs SQL models of this project on an in-memory DuckDB, for tests."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cache
@@ -52,6 +52,13 @@ class Database:
             select = project().models[name].select or ""
         self.connection.execute(f"delete from {name}")
         self.connection.execute(f"insert into {name} by name {select}")
+
+    def put(self, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Add rows to a table; columns that a row does not name are null."""
+        types = {column.name: column.type for column in project().tables[table].columns}
+        for row in rows:
+            places = ", ".join(f"?::{types[name]}" for name in row)
+            self.connection.execute(f"insert into {table} ({', '.join(row)}) values ({places})", list(row.values()))
 
     def put_synsets(self, synsets: Sequence[Synset]) -> None:
         """Fill raw.synsets."""

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.sql.models import Database, project, queries
+from tests.unit.sql.models import Database
+from tests.unit.sql.spoiling import SpoiltChecks
 
 WNID, OTHER = "n00000001", "n00000002"
 KEY = 7_000_413_967_451_013_937
@@ -153,36 +154,16 @@ SPOILT = {
     ): "update marts.neighbour_sweep set images = 2 where threshold = 0.6",
     ("marts.neighbour_sweep", "shares_fit_each_other"): "update marts.neighbour_sweep set higher = 0.2",
 }
-TABLES = list(dict.fromkeys(table for table, _ in SPOILT))
 
 
 @pytest.fixture(scope="module")
 def good() -> Iterator[Database]:
     made = Database()
     for table, rows in GOOD.items():
-        types = {column.name: column.type for column in project().tables[table].columns}
-        for row in rows:
-            places = ", ".join(f"?::{types[name]}" for name in row)
-            made.connection.execute(f"insert into {table} ({', '.join(row)}) values ({places})", list(row.values()))
+        made.put(table, rows)
     yield made
     made.connection.close()
 
 
-@pytest.mark.parametrize("table", TABLES)
-def test_good_tables_have_no_unexpected_rows(good: Database, table: str) -> None:
-    assert good.rows(f"select count(*) from {table}") != [(0,)]
-    found = {name: good.rows(query) for name, query in queries(table).items()}
-    assert found == {name: [] for name in found}
-
-
-@pytest.mark.parametrize(("table", "name"), SPOILT, ids=[f"{table}-{name}" for table, name in SPOILT])
-def test_spoilt_tables_have(good: Database, table: str, name: str) -> None:
-    good.connection.execute("begin")
-    good.connection.execute(SPOILT[table, name])
-    found = good.rows(queries(table)[name])
-    good.connection.execute("rollback")
-    assert found
-
-
-def test_every_query_is_spoilt_once() -> None:
-    assert {(table, name) for table in TABLES for name in queries(table)} == SPOILT.keys()
+class TestChecks(SpoiltChecks):
+    spoilt = SPOILT

@@ -6,6 +6,7 @@ import pytest
 
 from laionet_assets.taxonomy import load_synsets
 from tests.unit.sql.models import Database, database, queries
+from tests.unit.sql.spoiling import SpoiltChecks
 
 CAPTIONS = [
     "a golden-retriever, Sea  Lion",
@@ -65,11 +66,10 @@ SPOILT = {
     ): "update marts.matching_gain set rows_kept = 7 where name = 'lion'",
     ("marts.matching_gain", "out_of_reach_is_never_found"): "update marts.matching_gain set is_reachable_paper = false",
 }
-TABLES = list(dict.fromkeys(table for table, _ in SPOILT))
 
 
 @pytest.fixture(scope="module")
-def imagenet() -> Iterator[Database]:
+def good() -> Iterator[Database]:
     with database(load_synsets("imagenet-1k")) as db:
         db.put_captions(CAPTIONS)
         for table in (
@@ -83,23 +83,8 @@ def imagenet() -> Iterator[Database]:
         yield db
 
 
-@pytest.mark.parametrize("table", TABLES)
-def test_good_tables_have_no_unexpected_rows(imagenet: Database, table: str) -> None:
-    found = {name: imagenet.rows(query) for name, query in queries(table).items()}
-    assert found == {name: [] for name in found}
-
-
-@pytest.mark.parametrize(("table", "name"), SPOILT, ids=[name for _, name in SPOILT])
-def test_spoilt_tables_have(imagenet: Database, table: str, name: str) -> None:
-    imagenet.connection.execute("begin")
-    imagenet.connection.execute(SPOILT[table, name])
-    found = imagenet.rows(queries(table)[name])
-    imagenet.connection.execute("rollback")
-    assert found
-
-
-def test_every_query_is_spoilt_once() -> None:
-    assert {(table, name) for table in TABLES for name in queries(table)} == SPOILT.keys()
+class TestChecks(SpoiltChecks):
+    spoilt = SPOILT
 
 
 @pytest.mark.parametrize(
@@ -120,11 +105,11 @@ def test_every_query_is_spoilt_once() -> None:
         ("corrected", "delete from raw.pairs"),
     ],
 )
-def test_every_way_in_which_a_caption_does_not_read_the_lemma(imagenet: Database, matching: str, spoil: str) -> None:
+def test_every_way_in_which_a_caption_does_not_read_the_lemma(good: Database, matching: str, spoil: str) -> None:
     """The sample whose caption is the lemma "lion" alone."""
     rule = queries("core.caption_matches")["the_caption_reads_the_lemma_at_the_offset"]
-    imagenet.connection.execute("begin")
-    imagenet.connection.execute(spoil)
-    found = {(row[0], row[4]) for row in imagenet.rows(f"from ({rule}) where sample_id = 3")}
-    imagenet.connection.execute("rollback")
+    good.connection.execute("begin")
+    good.connection.execute(spoil)
+    found = {(row[0], row[4]) for row in good.rows(f"from ({rule}) where sample_id = 3")}
+    good.connection.execute("rollback")
     assert (matching, "lion") in found

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.sql.models import Database, queries
+from tests.unit.sql.models import Database
+from tests.unit.sql.spoiling import SpoiltChecks
 
 SHA = {name: name * 64 for name in "abc"}
 GOOD: Mapping[str, list[dict[str, Any]]] = {
@@ -128,36 +129,19 @@ SPOILT = {
     ): "update core.image_labels set is_admitted = false where image_id = 's/1'",
     ("core.predictions", "no_picture_is_missing"): "delete from core.predictions where image_id = 'b'",
 }
-TABLES = list(dict.fromkeys(table for table, _ in SPOILT))
 
 
 @pytest.fixture(scope="module")
 def good() -> Iterator[Database]:
     made = Database()
     for table, rows in GOOD.items():
-        for row in rows:
-            places = ", ".join("?" for _ in row)
-            made.connection.execute(f"insert into {table} ({', '.join(row)}) values ({places})", list(row.values()))
+        made.put(table, rows)
     made.make("core.image_labels")
     made.make("core.predictions")
     yield made
     made.connection.close()
 
 
-@pytest.mark.parametrize("table", TABLES)
-def test_good_tables_have_no_unexpected_rows(good: Database, table: str) -> None:
-    found = {name: good.rows(query) for name, query in queries(table).items()}
-    assert found == {name: [] for name in found}
-
-
-@pytest.mark.parametrize(("table", "name"), SPOILT, ids=[f"{table}-{name}" for table, name in SPOILT])
-def test_spoilt_tables_have(good: Database, table: str, name: str) -> None:
-    good.connection.execute("begin")
-    good.connection.execute(SPOILT[table, name])
-    found = good.rows(queries(table)[name])
-    good.connection.execute("rollback")
-    assert found
-
-
-def test_every_query_is_spoilt_once() -> None:
-    assert {(table, name) for table in TABLES for name in queries(table)} == SPOILT.keys()
+class TestChecks(SpoiltChecks):
+    spoilt = SPOILT
+    may_be_empty = ("raw.real_labels",)

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.unit.sql.models import Database, queries
+from tests.unit.sql.models import Database
+from tests.unit.sql.spoiling import SpoiltChecks
 
 RECIPES = """
     select * from (values
@@ -168,7 +169,6 @@ SPOILT = {
         "safe_rows_are_among_the_rows",
     ): "update marts.threshold_sweep set safe_rows = rows + 1",
 }
-TABLES = list(dict.fromkeys(table for table, _ in SPOILT))
 
 
 @pytest.fixture(scope="module")
@@ -196,20 +196,5 @@ def test_the_good_tables_have_rows_of_every_reason(good: Database) -> None:
     ]
 
 
-@pytest.mark.parametrize("table", TABLES)
-def test_good_tables_have_no_unexpected_rows(good: Database, table: str) -> None:
-    found = {name: good.rows(query) for name, query in queries(table).items()}
-    assert found == {name: [] for name in found}
-
-
-@pytest.mark.parametrize(("table", "name"), SPOILT, ids=[f"{table}-{name}" for table, name in SPOILT])
-def test_a_spoilt_table_has_unexpected_rows(good: Database, table: str, name: str) -> None:
-    good.connection.execute("begin")
-    good.connection.execute(SPOILT[table, name])
-    found = good.rows(queries(table)[name])
-    good.connection.execute("rollback")
-    assert found
-
-
-def test_every_query_is_spoilt_once() -> None:
-    assert {(table, name) for table in TABLES for name in queries(table)} == SPOILT.keys()
+class TestChecks(SpoiltChecks):
+    spoilt = SPOILT

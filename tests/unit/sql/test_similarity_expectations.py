@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.sql.models import Database, project
-from tests.unit.sql.test_prediction_expectations import queries
+from tests.unit.sql.models import Database
+from tests.unit.sql.spoiling import SpoiltChecks
 
 SHA = {name: name * 64 for name in "abc"}
 SETS = ("v", "w")
@@ -401,38 +401,18 @@ MADE = (
     "marts.intra_class_similarity", "marts.intra_class_similarity_paper", "marts.similarity_histogram",
     "marts.similarity_curves",
 )  # fmt: skip
-TABLES = list(dict.fromkeys(table for table, _ in SPOILT))
 
 
 @pytest.fixture(scope="module")
 def good() -> Iterator[Database]:
     made = Database()
     for table, rows in GOOD.items():
-        types = {column.name: column.type for column in project().tables[table].columns}
-        for row in rows:
-            places = ", ".join(f"?::{types[name]}" for name in row)
-            made.connection.execute(f"insert into {table} ({', '.join(row)}) values ({places})", list(row.values()))
+        made.put(table, rows)
     for table in MADE:
         made.make(table)
     yield made
     made.connection.close()
 
 
-@pytest.mark.parametrize("table", TABLES)
-def test_good_tables_have_no_unexpected_rows(good: Database, table: str) -> None:
-    assert good.rows(f"select count(*) from {table}") != [(0,)]
-    found = {name: good.rows(query) for name, query in queries(table).items()}
-    assert found == {name: [] for name in found}
-
-
-@pytest.mark.parametrize(("table", "name"), SPOILT, ids=[f"{table}-{name}" for table, name in SPOILT])
-def test_spoilt_tables_have(good: Database, table: str, name: str) -> None:
-    good.connection.execute("begin")
-    good.connection.execute(SPOILT[table, name])
-    found = good.rows(queries(table)[name])
-    good.connection.execute("rollback")
-    assert found
-
-
-def test_every_query_is_spoilt_once() -> None:
-    assert {(table, name) for table in TABLES for name in queries(table)} == SPOILT.keys()
+class TestChecks(SpoiltChecks):
+    spoilt = SPOILT

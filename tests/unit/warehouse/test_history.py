@@ -3,6 +3,7 @@ from pathlib import Path
 import dagster as dg
 import psutil
 import pytest
+from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from laionet_assets.warehouse.history import history_kept_open
 
@@ -66,3 +67,21 @@ def test_a_block_in_a_block_and_another_storage_are_left_alone(home: Path) -> No
         assert open_databases(home), "the inner block closed what the outer one keeps"
     with dg.DagsterInstance.ephemeral() as instance, history_kept_open(instance):
         assert JOB.execute_in_process(instance=instance, run_config=QUIET).success
+
+
+def test_what_is_kept_open_is_the_same_database_and_waits_as_long(home: Path) -> None:
+    def told(storage: SqliteEventLogStorage) -> list[tuple[str, int]]:
+        connections = (storage.index_connection(), storage.run_connection("a-run"))
+        found = []
+        for opened in connections:
+            with opened as connection:
+                waits = connection.exec_driver_sql("pragma busy_timeout").scalar_one()
+                found.append((str(connection.engine.url), waits))
+        return found
+
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        plain = told(instance.event_log_storage)
+        with history_kept_open(instance):
+            kept = told(instance.event_log_storage)
+        assert kept == plain and all(waits > 0 for _, waits in plain)
+        assert plain[0][0].endswith("/index.db") and plain[1][0].endswith("/a-run.db")
