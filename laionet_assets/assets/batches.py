@@ -12,7 +12,7 @@ from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PART
 from laionet_assets.assets.parts import load_register
 from laionet_assets.assets.planning import Run
 from laionet_assets.warehouse.table import PartKey
-from laionet_assets.warehouse.warehouse import Warehouse
+from laionet_assets.warehouse.warehouse import Warehouse, digest
 
 SMALL_PART_BYTES = 8 * 2**20
 MOST_BYTES = 256 * 2**20
@@ -55,6 +55,11 @@ def range_tags(parts: Sequence[PartKey | None]) -> Mapping[str, str]:
     if len(parts) < 2 or parts[0] is None or parts[-1] is None:
         return {}
     return {ASSET_PARTITION_RANGE_START_TAG: parts[0].key, ASSET_PARTITION_RANGE_END_TAG: parts[-1].key}
+
+
+def version_of_lot(versions: Mapping[PartKey, str]) -> str:
+    """The version of parts that one Dagster run makes: it gives all of them the same one."""
+    return digest(*(versions[part] for part in sorted(versions)))
 
 
 def _chunks(

@@ -14,6 +14,7 @@ import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from pydantic import Field
 
+from laionet_assets.assets.batches import version_of_lot
 from laionet_assets.assets.failures import FAILED_PARTS, transient_faults_retried, user_errors_shown, with_traceback
 from laionet_assets.assets.partitions import PARTS
 from laionet_assets.assets.planning import is_stale, is_stale_by
@@ -27,7 +28,7 @@ from laionet_assets.quality.validate import Outcome
 from laionet_assets.warehouse.catalog import refresh_catalog
 from laionet_assets.warehouse.resource import WarehouseResource
 from laionet_assets.warehouse.table import PartKey
-from laionet_assets.warehouse.warehouse import Warehouse, digest
+from laionet_assets.warehouse.warehouse import Warehouse
 
 GROUPS = ("sources", "taxonomy", "matching", "similarity", "images", "laionet", "predictions", "marts")
 """Stages in pipeline order; their number goes into the name of the group, because the UI sorts groups by name."""
@@ -171,9 +172,8 @@ def _several(
         )
     for part, told_of_part in metadata.items():
         context.add_asset_metadata(told_of_part, asset_key=key, partition_key=part.key)
-    yield dg.MaterializeResult(
-        asset_key=key, data_version=dg.DataVersion(digest(*(done[part].version for part in sorted(done))))
-    )
+    version = version_of_lot({part: each.version for part, each in done.items()})
+    yield dg.MaterializeResult(asset_key=key, data_version=dg.DataVersion(version))
 
 
 def _all_outcomes(published: Sequence[Published]) -> Iterator[Outcome]:

@@ -20,6 +20,7 @@ from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from sqlalchemy import delete, func, select
 
+from laionet_assets.assets.batches import version_of_lot
 from laionet_assets.assets.build import asset_key, table_name
 from laionet_assets.assets.pipeline import Pipeline
 from laionet_assets.assets.steps import Step
@@ -93,8 +94,9 @@ def report_published(pipeline: Pipeline, instance: dg.DagsterInstance) -> int:
             if step.is_partitioned
             else {None: _known_version(whole.get(asset_key(step.name)))}
         )
+        known_together = _told_together(stamps, known)
         for part, stamp in sorted(stamps.items(), key=lambda item: item[0] or PartKey("", "")):
-            if known.get(part) != stamp.version:
+            if known.get(part) != stamp.version and part not in known_together:
                 instance.report_runless_asset_event(_materialization(pipeline, step, part, stamp))
                 reported += 1
     return reported
@@ -147,6 +149,26 @@ def _known_parts(instance: dg.DagsterInstance, step: Step) -> Mapping[PartKey | 
     event_type = dg.DagsterEventType.ASSET_MATERIALIZATION
     told = instance.event_log_storage.get_latest_tags_by_partition(asset_key(step.name), event_type, [DATA_VERSION_TAG])
     return {PartKey.parse(part): tags.get(DATA_VERSION_TAG) for part, tags in told.items()}
+
+
+def _told_together(
+    stamps: Mapping[PartKey | None, Stamp], known: Mapping[PartKey | None, str | None]
+) -> set[PartKey | None]:
+    """Parts that one run made together, as they are published: Dagster gives all of them one version, that of the lot.
+
+    Once one of them is made alone, the others are reported, each with its own.
+    """
+    lots: dict[str | None, list[PartKey]] = {}
+    for part, version in known.items():
+        if part is not None:
+            lots.setdefault(version, []).append(part)
+    return {
+        part
+        for version, parts in lots.items()
+        if len(parts) > 1 and all(part in stamps for part in parts)
+        if version == version_of_lot({part: stamps[part].version for part in parts})
+        for part in parts
+    }
 
 
 def _known_version(event: dg.EventLogEntry | None) -> str | None:
