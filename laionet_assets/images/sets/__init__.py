@@ -10,8 +10,8 @@ from pathlib import Path
 from laionet_assets.images.sets.ilsvrc2012_val import open_ilsvrc2012_val
 from laionet_assets.images.sets.imagefolder import ImageFolder
 from laionet_assets.images.sets.imagenetv2 import ImageNetV2
-from laionet_assets.images.sets.img2dataset import Img2Dataset
-from laionet_assets.images.sets.items import ImageItem, ImageSet, ImageSetError
+from laionet_assets.images.sets.img2dataset import open_img2dataset
+from laionet_assets.images.sets.items import ImageItem, ImageSet, ImageSetError, Labels
 from laionet_assets.images.sets.webdataset import WebDataset
 
 __all__ = [
@@ -63,6 +63,7 @@ def open_image_set(
         return open_ilsvrc2012_val(name, path, imagenet_wnids=imagenet_wnids, devkit=devkit)
     if layout == "imagenetv2":
         return ImageNetV2(name, path, imagenet_wnids=imagenet_wnids)
+    labels = Labels(frozenset(wnids), imagenet_wnids, label_column)
     if layout == "img2dataset":
-        return Img2Dataset(name, path, wnids=wnids, imagenet_wnids=imagenet_wnids, label_column=label_column)
-    return WebDataset(name, path, wnids=wnids, imagenet_wnids=imagenet_wnids, label_column=label_column)
+        return open_img2dataset(name, path, labels)
+    return WebDataset(name, path, labels)

@@ -19,13 +19,13 @@ from laionet_assets.images.sets.items import (
     FileReader,
     ImageItem,
     ImageSetError,
+    Labels,
     LeftOut,
     Rest,
     pictures_in,
     readable,
     require_folder,
     some,
-    wnid_of_label,
 )
 from laionet_assets.images.sets.webdataset import NO_PICTURE, SUCCESS, WebDataset, outcome_of, rows_of
 from laionet_assets.pictures.formats import ENDINGS
@@ -49,28 +49,22 @@ class CellReader:
         return bytes(data)
 
 
-class Img2Dataset:
+def open_img2dataset(name: str, path: Path, labels: Labels) -> "WebDataset | Img2Dataset":
     """The pictures of a folder that img2dataset wrote. Raises ImageSetError for one that it did not."""
+    require_folder(name, path)
+    return (WebDataset if any(path.glob("*.tar")) else Img2Dataset)(name, path, labels)
 
-    def __init__(
-        self,
-        name: str,
-        path: Path,
-        *,
-        wnids: Collection[str],
-        imagenet_wnids: Sequence[str],
-        label_column: str | None = None,
-    ) -> None:
+
+class Img2Dataset:
+    """Pictures beside Parquet files, or in them. Raises ImageSetError for a folder without."""
+
+    has_parquet = True
+    """There is a row for each picture."""
+
+    def __init__(self, name: str, path: Path, labels: Labels) -> None:
         self.name = name
         self.path = path
-        self._wnids = frozenset(wnids)
-        self._imagenet_wnids = imagenet_wnids
-        self._label_column = label_column
-        self._tars: WebDataset | None = None
-        require_folder(name, path)
-        if any(path.glob("*.tar")):
-            self._tars = WebDataset(name, path, wnids=wnids, imagenet_wnids=imagenet_wnids, label_column=label_column)
-            return
+        self._labelling = labels
         self._parquets = sorted(file for file in path.glob("*.parquet") if not file.name.startswith("."))
         if not self._parquets:
             raise ImageSetError(
@@ -83,16 +77,8 @@ class Img2Dataset:
         """Not known: any number may have been asked for."""
         return None
 
-    @property
-    def has_parquet(self) -> bool:
-        """Whether rows are there for the pictures."""
-        return self._tars is None or self._tars.has_parquet
-
     def iterate(self) -> Iterator[ImageItem]:
         """Every picture once, shard by shard, in the order of the rows."""
-        if self._tars is not None:
-            yield from self._tars.iterate()
-            return
         for parquet in self._parquets:
             yield from self._items(parquet, Rest())
 
@@ -102,9 +88,6 @@ class Img2Dataset:
         That hash is a sha256 or md5, None where the Parquet file has neither. A shard without any is not opened.
         Raises ImageSetError if addresses are not kept.
         """
-        if self._tars is not None:
-            yield from self._tars.pictures_of(urls)
-            return
         for parquet in self._parquets:
             wanted = rows_of(self.name, parquet, self._columns(parquet), urls)
             readers = self._readers(parquet, self._columns(parquet)) if wanted else {}
@@ -118,9 +101,7 @@ class Img2Dataset:
 
     def fingerprint(self) -> str:
         """Digest of names, sizes and modification times of the files, and of where labels come from."""
-        if self._tars is not None:
-            return self._tars.fingerprint()
-        state = blake2b(repr(self._label_column).encode(), digest_size=8)
+        state = blake2b(repr(self._labelling.column).encode(), digest_size=8)
         for parquet in self._parquets:
             folder = parquet.with_suffix("")
             pictures = pictures_in(folder) if folder.is_dir() else []
@@ -135,8 +116,6 @@ class Img2Dataset:
 
     @cached_property
     def _survey(self) -> tuple[int, list[LeftOut]]:
-        if self._tars is not None:
-            return self._tars.count(), self._tars.left_out()
         rest = Rest()
         pictures = sum(1 for parquet in self._parquets for _ in self._items(parquet, rest))
         return pictures, rest.reasons()
@@ -145,6 +124,7 @@ class Img2Dataset:
         """The pictures of a shard; rows and files that have none go to `rest`."""
         names = self._columns(parquet)
         readers = self._readers(parquet, names)
+        column = self._labelling.column
         wrong: list[str] = []
         for row in self._rows(parquet, names):
             key = str(row["key"])
@@ -154,11 +134,7 @@ class Img2Dataset:
                 rest.add(NO_PICTURE if outcome == SUCCESS else outcome, key)
                 continue
             try:
-                wnid = wnid_of_label(
-                    row[self._label_column] if self._label_column is not None else None,
-                    wnids=self._wnids,
-                    imagenet_wnids=self._imagenet_wnids,
-                )
+                wnid = self._labelling.wnid_of(row[column] if column is not None else None)
             except ValueError as error:
                 wrong.append(f"{key} ({error})")
                 continue
@@ -176,7 +152,7 @@ class Img2Dataset:
 
         with readable(self.name, parquet):
             names = pq.read_schema(parquet).names
-        absent = [name for name in ("key", self._label_column) if name is not None and name not in names]
+        absent = [name for name in ("key", self._labelling.column) if name is not None and name not in names]
         if not parquet.with_suffix("").is_dir() and not ENDINGS.intersection(names):
             absent.append("jpg (or a folder of that name with the pictures)")
         if absent:
@@ -189,7 +165,7 @@ class Img2Dataset:
     def _rows(self, parquet: Path, names: Sequence[str]) -> list[dict[str, Any]]:
         import pyarrow.parquet as pq
 
-        wanted = [n for n in ("key", "status", "error_message", "url", self._label_column) if n in names]
+        wanted = [n for n in ("key", "status", "error_message", "url", self._labelling.column) if n in names]
         with readable(self.name, parquet):
             return pq.read_table(parquet, columns=list(dict.fromkeys(wanted))).to_pylist()
 

@@ -10,7 +10,7 @@ import tarfile
 import zlib
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -227,19 +227,27 @@ def require_folder(name: str, path: Path) -> None:
         raise ImageSetError(f"image set {name}: found {found} at {path}, expected a folder. Correct its path.")
 
 
-def wnid_of_label(value: object, *, wnids: Collection[str], imagenet_wnids: Sequence[str]) -> str | None:
-    """The class of a label, a wnid or a class index of ImageNet-1k; None where there is none.
+@dataclass(frozen=True)
+class Labels:
+    """What the labels of pictures may say: a wnid of the taxonomy, or a class index of ImageNet-1k.
 
-    Raises ValueError if it is neither.
+    `column` is the name under which they stand, None for the place that a layout has for them.
     """
-    if value is None or value != value:
-        return None
-    if isinstance(value, str) and value in wnids:
-        return value
-    digits = str(value).removesuffix(".0")
-    if not (digits.isascii() and digits.isdigit()) or int(digits) >= len(imagenet_wnids):
-        raise ValueError(value)
-    return imagenet_wnids[int(digits)]
+
+    wnids: frozenset[str] = frozenset()
+    imagenet_wnids: Sequence[str] = ()
+    column: str | None = None
+
+    def wnid_of(self, value: object) -> str | None:
+        """The class of a label; None where there is none. Raises ValueError if it is neither."""
+        if value is None or value != value:
+            return None
+        if isinstance(value, str) and value in self.wnids:
+            return value
+        digits = str(value).removesuffix(".0")
+        if not (digits.isascii() and digits.isdigit()) or int(digits) >= len(self.imagenet_wnids):
+            raise ValueError(value)
+        return self.imagenet_wnids[int(digits)]
 
 
 def some(names: list[str]) -> str:

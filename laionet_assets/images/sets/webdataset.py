@@ -25,12 +25,12 @@ from laionet_assets.images.sets.items import (
     NO_FILE,
     ImageItem,
     ImageSetError,
+    Labels,
     LeftOut,
     RangeReader,
     Rest,
     readable,
     some,
-    wnid_of_label,
 )
 from laionet_assets.images.sets.tars import BLOCK_BYTES, TarMember, UnusualTarError, walk_tar
 from laionet_assets.pictures.formats import ENDINGS
@@ -66,20 +66,10 @@ class WebDataset:
     Raises ImageSetError here for files that do not belong together, on iterating for keys and labels that do not fit.
     """
 
-    def __init__(
-        self,
-        name: str,
-        path: Path,
-        *,
-        wnids: Collection[str],
-        imagenet_wnids: Sequence[str],
-        label_column: str | None = None,
-    ) -> None:
+    def __init__(self, name: str, path: Path, labels: Labels) -> None:
         self.name = name
         self.path = path
-        self._wnids = frozenset(wnids)
-        self._imagenet_wnids = imagenet_wnids
-        self._label_column = label_column
+        self._labelling = labels
         self._shards = _find_shards(name, path)
 
     def iterate(self) -> Iterator[ImageItem]:
@@ -124,7 +114,7 @@ class WebDataset:
 
     def fingerprint(self) -> str:
         """Digest of names, sizes and modification times of the files, and of where labels come from."""
-        state = blake2b(repr(self._label_column).encode(), digest_size=8)
+        state = blake2b(repr(self._labelling.column).encode(), digest_size=8)
         for shard in self._shards:
             for file in filter(None, (shard.tar, shard.parquet)):
                 status = file.stat()
@@ -219,7 +209,7 @@ class WebDataset:
         if shard.parquet is None:
             return None
         names = self._check_columns(shard.parquet)
-        wanted = [n for n in ("key", "status", "error_message", "url", self._label_column) if n in names]
+        wanted = [n for n in ("key", "status", "error_message", "url", self._labelling.column) if n in names]
         with readable(self.name, shard.parquet):
             rows = pq.read_table(shard.parquet, columns=list(dict.fromkeys(wanted))).to_pylist()
         return {str(row["key"]): row for row in rows}
@@ -229,7 +219,7 @@ class WebDataset:
 
         with readable(self.name, parquet):
             names = pq.read_schema(parquet).names
-        absent = [name for name in ("key", self._label_column) if name is not None and name not in names]
+        absent = [name for name in ("key", self._labelling.column) if name is not None and name not in names]
         if absent:
             raise ImageSetError(
                 f"image set {self.name}: {parquet}: found columns {', '.join(names)}; expected also "
@@ -263,23 +253,23 @@ class WebDataset:
         values: dict[str, object] = {}
         wrong: list[str] = []
         for key, members in samples.items():
-            if self._label_column is not None and rows is not None:
-                values[key] = rows[key][self._label_column]
-            elif self._label_column is not None and "json" in members:
+            if self._labelling.column is not None and rows is not None:
+                values[key] = rows[key][self._labelling.column]
+            elif self._labelling.column is not None and "json" in members:
                 with readable(self.name, f"{shard.tar}: {members['json'].name}"):
                     described = json.loads(_read(shard.tar, members["json"]))
-                if isinstance(described, dict) and self._label_column in described:
-                    values[key] = described[self._label_column]
+                if isinstance(described, dict) and self._labelling.column in described:
+                    values[key] = described[self._labelling.column]
                 else:
-                    wrong.append(f"{key} (no field {self._label_column})")
-            elif self._label_column is not None:
+                    wrong.append(f"{key} (no field {self._labelling.column})")
+            elif self._labelling.column is not None:
                 wrong.append(f"{key} (no .json)")
             elif "cls" in members:
                 values[key] = _read(shard.tar, members["cls"]).decode("utf-8", "replace").strip()
         labels: dict[str, str | None] = {}
         for key, value in values.items():
             try:
-                labels[key] = wnid_of_label(value, wnids=self._wnids, imagenet_wnids=self._imagenet_wnids)
+                labels[key] = self._labelling.wnid_of(value)
             except ValueError:
                 wrong.append(f"{key} ({value!r})")
         if wrong:

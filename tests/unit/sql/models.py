@@ -60,6 +60,11 @@ class Database:
             places = ", ".join(f"?::{types[name]}" for name in row)
             self.connection.execute(f"insert into {table} ({', '.join(row)}) values ({places})", list(row.values()))
 
+    def fill(self, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Make these all the rows of a table, in this order."""
+        self.connection.execute(f"delete from {table}")
+        self.put(table, rows)
+
     def put_synsets(self, synsets: Sequence[Synset]) -> None:
         """Fill raw.synsets."""
         self.connection.register("synsets", as_documented(project().tables["raw.synsets"], map(asdict, synsets)))

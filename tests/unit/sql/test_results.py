@@ -2,8 +2,7 @@
 "rows that should not exist" of the tables of results.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -32,17 +31,6 @@ def db() -> Iterator[Database]:
     opened.connection.close()
 
 
-def put(db: Database, name: str, rows: Sequence[dict[str, Any]]) -> None:
-    """Make these all the rows of a table; columns that a row does not name are null."""
-    db.connection.execute(f"delete from {name}")
-    if rows:
-        columns = list(rows[0])
-        marks = ", ".join("?" for _ in columns)
-        db.connection.executemany(
-            f"insert into {name} ({', '.join(columns)}) values ({marks})", [list(row.values()) for row in rows]
-        )
-
-
 def fill(db: Database, inputs: Inputs) -> None:
     """Put the inputs and make the tables."""
     sets = sorted({image_set for image_set, _ in inputs.labels})
@@ -50,13 +38,12 @@ def fill(db: Database, inputs: Inputs) -> None:
     rows.append({"image_set": "pub", "kind": "published", "has_class_list": "pub" in inputs.class_lists})
     for row in rows:
         row["zero_shot_missing"] = inputs.zero_shot_missing if row["kind"] == "published" else None
-    put(db, "raw.image_sets", rows)
-    put(
-        db, "raw.class_lists", [{"image_set": s, "wnid": w} for s, listed in inputs.class_lists.items() for w in listed]
+    db.fill("raw.image_sets", rows)
+    db.fill(
+        "raw.class_lists", [{"image_set": s, "wnid": w} for s, listed in inputs.class_lists.items() for w in listed]
     )
-    put(db, "raw.synsets", [{"wnid": w, "paper_wnid": PAPER_HUSKY if w == WNIDS[0] else w} for w in WNIDS])
-    put(
-        db,
+    db.fill("raw.synsets", [{"wnid": w, "paper_wnid": PAPER_HUSKY if w == WNIDS[0] else w} for w in WNIDS])
+    db.fill(
         "core.image_labels",
         [
             {"image_set": image[0], "image_id": image[1], "wnid": wnid, "is_admitted": image in inputs.admitted}
@@ -64,8 +51,7 @@ def fill(db: Database, inputs: Inputs) -> None:
             for wnid in wnids
         ],
     )
-    put(
-        db,
+    db.fill(
         "core.predictions",
         [
             {"image_set": s, "image_id": i, "model": m, "rank": rank, "wnid": wnid}
@@ -73,8 +59,7 @@ def fill(db: Database, inputs: Inputs) -> None:
             for rank, wnid in enumerate(ranked, start=1)
         ],
     )
-    put(
-        db,
+    db.fill(
         "raw.published_correctness",
         [
             {

@@ -1,7 +1,6 @@
 """From candidates to LAIONet, its funnel and the sweep of thresholds, against the plain-Python oracle."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -113,18 +112,10 @@ def db() -> Iterator[Database]:
     opened.connection.close()
 
 
-def put(db: Database, name: str, rows: Sequence[dict[str, Any]]) -> None:
-    """Make these all the rows of a table, in this order; columns that they lack are null."""
-    db.connection.execute(f"delete from {name}")
-    for row in rows:
-        marks = ", ".join("?" for _ in row)
-        db.connection.execute(f"insert into {name} ({', '.join(row)}) values ({marks})", list(row.values()))
-
-
 def fill(db: Database, world: World) -> None:
     """Put what the models read, and make them."""
-    put(db, "raw.recipes", [vars(recipe) for recipe in world.recipes])
-    put(db, "raw.parts", [{"source": "s", "part": "a", "rows": world.rows, "pairs": world.pairs}])
+    db.fill("raw.recipes", [vars(recipe) for recipe in world.recipes])
+    db.fill("raw.parts", [{"source": "s", "part": "a", "rows": world.rows, "pairs": world.pairs}])
     kept = ("source", "part", "sample_id", "nsfw", "punsafe", "url", "caption")
     candidates = [
         {
@@ -137,30 +128,29 @@ def fill(db: Database, world: World) -> None:
         for profile, found in sample.classes.items()
         for wnid in found
     ]
-    put(db, "core.candidates", candidates)
+    db.fill("core.candidates", candidates)
     similarities = [
         {"encoder": encoder, "source": source, "sample_id": sample, "wnid": wnid, "similarity": similarity}
         for (encoder, (source, sample, wnid)), similarity in world.similarities.items()
     ]
-    put(db, "core.caption_similarity", similarities)
+    db.fill("core.caption_similarity", similarities)
     names = [
         {"source": source, "sample_id": sample, "wnid": wnid, **{f"has_name_{p}": named[p] for p in PROFILES}}
         for (source, sample, wnid), named in world.names.items()
     ]
-    put(db, "core.names_in_images", names)
+    db.fill("core.names_in_images", names)
     looks = [
         {"encoder": encoder, "kind": kind, "profile": profile, "source": source, "sample_id": sample, "wnid": wnid,
          "similarity": similarity}
         for (encoder, kind, profile, (source, sample, wnid)), similarity in world.looks.items()
     ]  # fmt: skip
-    put(db, "core.sample_query_similarity", looks)
+    db.fill("core.sample_query_similarity", looks)
     of_url: dict[str, list[bool]] = {}
     for sample in world.samples:
         if sample.url is not None:
             of_url.setdefault(sample.url, []).append(sample.is_removed)
     gone = [url for url, are_removed in of_url.items() if all(are_removed)]
-    put(
-        db,
+    db.fill(
         "core.removals",
         [{"kind": "sample", "value": f"{x.source}/{x.sample_id}"} for x in world.samples if x.is_removed]
         + [{"kind": "url_hash", "value": db.rows("select sha256(?)", [url])[0][0]} for url in gone],

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from laionet_assets.images.sets import ImageSet, ImageSetError, open_image_set
-from laionet_assets.images.sets.items import LeftOut
+from laionet_assets.images.sets.items import Labels, LeftOut
 from laionet_assets.images.sets.webdataset import WebDataset
 
 
@@ -282,7 +282,7 @@ def test_a_file_that_is_no_tar(tmp_path: Path, imagenet_wnids: list[str]) -> Non
 
 def test_pictures_are_found_by_their_address(tmp_path: Path) -> None:
     rows = write_img2dataset(tmp_path)
-    folder = WebDataset("web", tmp_path, wnids=(), imagenet_wnids=())
+    folder = WebDataset("web", tmp_path, Labels())
     wanted = {rows[key]["url"] for key in ("000000000", "000000002", "000010005")}
     found = {item.url: item.read() for item, original_hash in folder.pictures_of(wanted) if original_hash is None}
     assert found == {rows[key]["url"]: f"picture {key}".encode() for key in ("000000000", "000010005")}
@@ -296,7 +296,7 @@ def test_an_address_comes_with_the_hash_of_the_original(tmp_path: Path) -> None:
     write_tar(tmp_path / "00000.tar", [("0.jpg", b"zero"), ("0.cls", b"no class"), ("1.jpg", b"one")])
     rows = [{"key": "0", "url": "u0", "sha256": "ab" * 32}, {"key": "1", "url": "u1", "sha256": None}]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "00000.parquet")
-    folder = WebDataset("web", tmp_path, wnids=(), imagenet_wnids=())
+    folder = WebDataset("web", tmp_path, Labels())
     assert [(item.url, item.wnid, original) for item, original in folder.pictures_of({"u0", "u1"})] == [
         ("u0", None, "ab" * 32),
         ("u1", None, None),
