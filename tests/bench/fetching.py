@@ -225,6 +225,7 @@ def fetch_and_store(folder: Path, urls: Sequence[str], port: int) -> Fetched:
         per_host=PER_HOST,
         min_interval=0,
         allowed_private=("127.0.0.0/8",),
+        allowed_ports=(port,),
         allow_hosts={"*.bench.test": f"{HOST}:{port}"},
     )
     store = ImageStore(str(folder))
