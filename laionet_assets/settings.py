@@ -116,7 +116,17 @@ class TextEncoderSettings(ModelSettings):
     query_template: QueryTemplate = Field("name_def", description="Published template; the paper's is name_def.")
 
 
-class PredictorSettings(ModelSettings):
+class PictureModelSettings(ModelSettings):
+    """A model that sees pictures, and who decodes them for it."""
+
+    decode_on: Literal["cpu", "card"] = Field(
+        "cpu",
+        description="card: JPEG files are decoded and resized by the CUDA device that the model computes on, faster "
+        "and with other rounding: rows of both ways are kept apart.",
+    )
+
+
+class PredictorSettings(PictureModelSettings):
     """An ImageNet classifier, or the towers of open_clip for zero-shot prediction."""
 
     prompts: Literal["query", "templates"] = Field(
@@ -376,7 +386,7 @@ class Settings(BaseSettings):
     sources: tuple[SourceSettings, ...] = Field(min_length=1)
     taxonomy: str = Field("imagenet-1k", description="imagenet-1k, imagenet-21k, or a file of wnids.")
     text_encoders: tuple[TextEncoderSettings, ...] = Field(min_length=1)
-    image_encoders: tuple[ModelSettings, ...] = ()
+    image_encoders: tuple[PictureModelSettings, ...] = ()
     predictors: tuple[PredictorSettings, ...] = ()
     image_sets: tuple[ImageSetSettings, ...] = ()
     prototypes: Name | None = Field(

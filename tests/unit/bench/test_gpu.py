@@ -43,4 +43,8 @@ def test_every_row_is_measured_without_a_card_duckdb_and_dagster(tmp_path: Path)
     ]
     assert float(worst) < 1e-5
     assert "3 models together, one decoding" in measured
+    assert float(measured["decoding, resizing and cropping on cpu"].replace(",", "")) > 0
+    apart = measured["pixels decoded on cpu: from those of the exact way, of 255"]
+    assert float(apart.partition(" ")[0]) < 0.5
+    assert measured["ResNet-50, decoded by the card: end to end"] == "no card here"
     assert "1: " in measured["EfficientNet-Lite0 on the CPU"]
