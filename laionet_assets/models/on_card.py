@@ -164,7 +164,7 @@ def opened(file: NDArray[np.uint8]) -> "Image":
 def _decode(files: "list[torch.Tensor]", device: "torch.device") -> "list[torch.Tensor]":
     from torchvision.io import ImageReadMode, decode_jpeg
 
-    with warnings.catch_warnings():  # torchvision points to TorchCodec, which has no decoder of pictures on a card
+    with warnings.catch_warnings():  # torchvision 0.29 says that its decoders will go, in favour of TorchCodec
         warnings.simplefilter("ignore", DeprecationWarning)
         found: list[torch.Tensor] = decode_jpeg(files, mode=ImageReadMode.RGB, device=device)
     return found
