@@ -79,13 +79,16 @@ class Bench:
     def section(self, what: str) -> Iterator[None]:
         """A part of the bench: what cannot be measured is a row that says why, and the rest goes on."""
         try:
-            if time.monotonic() - self.started > LONGEST_SECONDS:
-                raise Missing(f"left out after {LONGEST_SECONDS:.0f} s")
             yield
         except Missing as error:
             self.add(what, "not run", remarks=str(error))
         except Exception as error:  # one model that fails must not cost the other rows
             self.add(what, "failed", remarks=f"{type(error).__name__}: {str(error)[:200]}")
+
+    def expect_time(self) -> None:
+        """Raises Missing where none is left."""
+        if time.monotonic() - self.started > LONGEST_SECONDS:
+            raise Missing(f"left out after {LONGEST_SECONDS:.0f} s")
 
     @property
     def few(self) -> int:
@@ -94,6 +97,7 @@ class Bench:
 
     def rate(self, work: Callable[[int], Any], *, first: int, most: int) -> float:
         """Items a second of `work(items)`: once to warm up, once to see how fast it is, then for about `seconds`."""
+        self.expect_time()
         first = first if self.work.device == "cuda" else min(first, 16)
         work(first)
         probe = self._timed(work, first)
@@ -293,6 +297,7 @@ def decoded_by_device(bench: Bench) -> None:
 def scaling(bench: Bench, numbers: Sequence[int]) -> None:
     """CPU rates on some cores, against as many processes of one core each."""
     with bench.section("scaling over cores"):
+        bench.expect_time()
         found = {cores: _on_cores(bench, [range(cores)])[0] for cores in numbers}
         most = max(numbers)
         alone = _on_cores(bench, [range(core, core + 1) for core in range(most)])
