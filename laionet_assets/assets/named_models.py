@@ -9,7 +9,7 @@ from typing import Any
 
 from laionet_assets.errors import UserError
 from laionet_assets.models.spec import ModelSpec, Role, parse_model
-from laionet_assets.settings import Settings, SettingsError
+from laionet_assets.settings import PictureModelSettings, Settings, SettingsError
 
 
 def named_models(
@@ -35,6 +35,7 @@ def named_models(
                 weights=weights,
                 device=entry.device,
                 allow_torchscript=entry.allow_torchscript,
+                decode_on=entry.decode_on if isinstance(entry, PictureModelSettings) else "cpu",
             )
         except UserError as error:
             problems.append(f"  {key}[{i}].model: {error}")

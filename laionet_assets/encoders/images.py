@@ -25,6 +25,7 @@ from laionet_assets.models.timm_models import load_timm_model, timm_prepare
 from laionet_assets.models.transformers_models import linear_head, load_with_gaps, transformers_prepare
 from laionet_assets.models.weights import model_folder
 from laionet_assets.pictures.admission import to_rgb
+from laionet_assets.pictures.sight import Prepare, TakesFiles
 
 if TYPE_CHECKING:
     import torch
@@ -67,28 +68,34 @@ class ImageEncoder:
         self._spec = spec
         self._forward = Forward(spec, readout.module, readout.prepare)
         self.batch_pictures = self._forward.batch_pictures
-        self.prepare = readout.prepare.pixels
+        pixels = readout.prepare.pixels
+        self.prepare: Prepare = TakesFiles(pixels) if self._forward.takes_files else pixels
 
     def told(self) -> str:
         """Where and how it computes, for people, with what did not go as it should."""
         return self._forward.told()
 
-    def compute(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[np.float32]]:
-        """A vector of length 1 for each input, shape (dimensions,). May be called from several threads at once.
+    def compute(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[np.float32] | None]:
+        """A vector of length 1 for each input, shape (dimensions,); None for a file that its device does not decode.
 
+        May be called from several threads at once.
         Raises ModelError where a vector is not finite, or has no direction.
         """
         vectors = self._forward.outputs(inputs)
-        lengths = [float(np.linalg.norm(vector)) for vector in vectors]
-        if any(length == 0 for length in lengths):
+        return [None if vector is None else self._unit(vector) for vector in vectors]
+
+    def _unit(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
+        length = float(np.linalg.norm(vector))
+        if length == 0:
             raise self._spec.error("its vector of a picture is zero: its weights are damaged or not whole")
-        return [vector / np.float32(length) for vector, length in zip(vectors, lengths, strict=True)]
+        unit: NDArray[np.float32] = vector / np.float32(length)
+        return unit
 
     def encode(self, images: Sequence["Image"]) -> NDArray[np.float32]:
         """Unit vectors of pictures, shape (pictures, dimensions)."""
         inputs = [self.prepare(to_rgb(image)[0]) for image in images]
         batches = (inputs[i : i + self.batch_pictures] for i in range(0, len(inputs), self.batch_pictures))
-        return np.stack([vector for batch in batches for vector in self.compute(batch)])
+        return np.stack([vector for batch in batches for vector in self.compute(batch) if vector is not None])
 
 
 def load_image_encoder(spec: ModelSpec) -> ImageEncoder:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from laionet_assets.models.devices import described, device_of, in_precision, precision_of, torch_threads
 from laionet_assets.models.fitting import Fitting
+from laionet_assets.models.on_card import OnCard, agreement, built_in_files, on_card, opened
 from laionet_assets.models.preparing import Preparation
 from laionet_assets.models.spec import ModelSpec
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
 
+_FILES = (-1,)
+"""Stands for the shape of files, which have no common one."""
 BATCH_PICTURES = {"cpu": 4, "mps": 32, "cuda": 256}
 """Pictures of a batch: on a CPU its intermediates then stay in the cache, on a card they fill it."""
 
@@ -50,6 +53,7 @@ class Forward:
         self.device = device_of(spec)
         self._dtype = precision_of(spec, self.device)
         self.batch_pictures = BATCH_PICTURES[self.device.type]
+        self._on_card: OnCard | None = on_card(spec, self.device, prepare)
         self._fitting = Fitting(f"{spec.role.name} {spec.name}, pictures")
         self._turn = threading.Lock()
         is_cuda = self.device.type == "cuda"
@@ -70,52 +74,79 @@ class Forward:
         if self.device.type == "cpu" and self._dtype == torch.float32:
             with torch_threads(1):
                 self._module = faster_on_cpu(module, self._example(self.batch_pictures))
+        self._agreement = self._measured(self._on_card) if self._on_card is not None else ""
+
+    @property
+    def takes_files(self) -> bool:
+        """Whether inputs may be JPEG files, because its device decodes them."""
+        return self._on_card is not None
 
     def told(self) -> str:
         """Where and how it computes, for people, with what did not go as it should."""
-        return "; ".join(filter(None, (described(self.device, self._dtype), self._fitting.said())))
+        decoded = self._on_card.said() if self._on_card is not None else ""
+        return "; ".join(
+            filter(None, (described(self.device, self._dtype), self._agreement, decoded, self._fitting.said()))
+        )
 
-    def outputs(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[np.float32]]:
+    def outputs(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[np.float32] | None]:
         """One vector an input, in their order, which may differ in shape. May be called from several threads at once.
 
-        Inputs are what the first half of `prepare` gives. Raises ModelError for outputs that are not finite.
+        Inputs are what the first half of `prepare` gives; where it `takes_files`, files too, their bytes as uint8 of
+        one dimension: None for those that the device does not decode. Raises ModelError for outputs that are not
+        finite.
         """
         found: list[Any] = [None] * len(inputs)
         by_shape: dict[tuple[int, ...], list[int]] = {}
         for i, array in enumerate(inputs):
-            by_shape.setdefault(array.shape, []).append(i)
-        for positions in by_shape.values():
-            vectors = self._batch([inputs[i] for i in positions])
+            by_shape.setdefault(array.shape if array.ndim > 1 else _FILES, []).append(i)
+        for shape, positions in by_shape.items():
+            taken, vectors = self._batch([inputs[i] for i in positions], are_files=shape == _FILES)
             if not np.isfinite(vectors).all():
                 raise self._spec.error(
                     f"its outputs are not finite: its weights are damaged or not whole, or beyond {self._dtype} on "
                     f"{self.device}. Load the weights again, or set device: cpu, which computes in float32"
                 )
-            for i, vector in zip(positions, vectors, strict=True):
-                found[i] = vector
+            for at, vector in zip(taken, vectors, strict=True):
+                found[positions[at]] = vector
         return found
 
-    def _batch(self, inputs: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
-        """Outputs of inputs of one shape: float32 of shape (pictures, outputs).
+    def _batch(self, inputs: Sequence[NDArray[Any]], *, are_files: bool) -> tuple[Sequence[int], NDArray[np.float32]]:
+        """Positions of the inputs, of one shape, that have outputs; and these: float32 of shape (positions, outputs).
 
-        On a GPU, threads take turns to compute; what one computes next is copied there meanwhile.
+        On a GPU, threads take turns to compute; what one computes next is copied, or decoded, there meanwhile.
         """
         import torch
 
-        batch = torch.empty(
-            (len(inputs), *inputs[0].shape), dtype=_dtype_of(inputs[0]), pin_memory=self._copying is not None
-        )
-        np.stack(inputs, out=batch.numpy())
         if self._copying is None:
+            taken, batch = self._loaded(inputs, are_files=are_files)
             with contextlib.nullcontext() if self.device.type == "cpu" else self._turn:
-                return self._fitting.compute(self._compute, batch)
+                return taken, self._outputs(batch)
         with torch.cuda.stream(self._copying):
-            there = batch.to(self.device, non_blocking=True)
+            taken, batch = self._loaded(inputs, are_files=are_files)
         with self._turn:
             computing = torch.cuda.current_stream(self.device)
             computing.wait_stream(self._copying)
-            there.record_stream(computing)
-            return self._fitting.compute(self._compute, there)
+            batch.record_stream(computing)
+            return taken, self._outputs(batch)
+
+    def _loaded(self, inputs: Sequence[NDArray[Any]], *, are_files: bool) -> "tuple[Sequence[int], torch.Tensor]":
+        """Positions of the inputs, and the inputs as one batch, on a card already if there is one."""
+        import torch
+
+        if are_files:
+            assert self._on_card is not None, "files are for models that take them"
+            return self._on_card.pixels(inputs)
+        if self._on_card is not None:
+            self._on_card.count_exact(len(inputs))
+        is_cuda = self._copying is not None
+        batch = torch.empty((len(inputs), *inputs[0].shape), dtype=_dtype_of(inputs[0]), pin_memory=is_cuda)
+        np.stack(inputs, out=batch.numpy())
+        return range(len(inputs)), batch.to(self.device, non_blocking=True) if is_cuda else batch
+
+    def _outputs(self, batch: "torch.Tensor") -> NDArray[np.float32]:
+        if not len(batch):
+            return np.empty((0, 0), dtype=np.float32)
+        return self._fitting.compute(self._compute, batch)
 
     def _compute(self, batch: "torch.Tensor") -> NDArray[np.float32]:
         import torch
@@ -126,6 +157,30 @@ class Forward:
             order = torch.contiguous_format if self.device.type == "mps" else torch.channels_last
             pictures = self._prepare.finish(batch.to(self.device)).contiguous(memory_format=order)
             return self._finish(self._module(pictures.to(self._input)).float()).cpu().numpy()
+
+    def _measured(self, on_card: OnCard) -> str:
+        """How far files decoded by the device are from the exact way, for people: on a handful of built-in pictures."""
+        import torch
+
+        files = built_in_files()
+        exact = np.stack([np.asarray(self._prepare.pixels(opened(file)), dtype=np.uint8) for file in files])
+        taken, there = OnCard(on_card.shape, self.device).pixels(files)
+        if len(taken) < len(files):
+            raise self._spec.error(
+                f"decode_on: card: {self.device} decoded {len(taken)} of {len(files)} built-in JPEG files; take "
+                "decode_on away"
+            )
+        pixels = agreement(exact, there.cpu().numpy())
+        left, right = (
+            torch.nn.functional.normalize(torch.from_numpy(self._compute(each)), dim=1)
+            for each in (torch.from_numpy(exact), there)
+        )
+        worst = float((1 - (left * right).sum(dim=1)).max())
+        return (
+            f"JPEG files are decoded on {self.device}: of {len(files)} built-in pictures, pixels differ from those "
+            f"of the CPU by {pixels.mean:.2f} of 255 on average ({pixels.worst:.0f} at most), outputs by a cosine of "
+            f"{max(worst, 0.0):.1e} at most"
+        )
 
     def _example(self, pictures: int) -> "torch.Tensor":
         """Inputs that make every part of the model work: 256 x 256 pixels of noise, always the same."""

@@ -13,7 +13,7 @@ _MODEL_FILES = {".json", ".txt", ".model", ".safetensors", ".bin", ".pt", ".pth"
 
 def identity(spec: ModelSpec) -> str:
     """Provider, model, and the hub revision or the content of bundled or local weights; the precision if it is reduced;
-    the label of the code that computes with it, if it has one.
+    who decodes pictures for it, if that is not the CPU; the label of the code that computes with it, if it has one.
 
     Two specs of one identity give the same outputs up to rounding, whatever their names and devices. A hub model
     without revision has no more than its name: name a revision where a moving model must not go unnoticed.
@@ -23,7 +23,8 @@ def identity(spec: ModelSpec) -> str:
     content = f"@sha256:{digest(weights)[:16]}" if weights else ""
     precision = "" if spec.dtype in ("auto", "float32") else f"+{spec.dtype}"
     code = f"+code:{spec.code}" if spec.code else ""
-    return f"{spec}{content}{precision}{code}"
+    decoding = f"+decoded-on:{spec.decode_on}" if spec.decode_on != "cpu" else ""
+    return f"{spec}{content}{precision}{decoding}{code}"
 
 
 def digest(path: Path) -> str:

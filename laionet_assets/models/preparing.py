@@ -130,7 +130,7 @@ class ResizedCenter:
         is_bicubic = self.filter == pillow.Resampling.BICUBIC
         if is_bicubic and self.side <= self.short_side and height <= _MAX_HEIGHT * width:
             return resized_center(image, self.short_side, self.side)
-        new_width, new_height = _resized(width, height, self.short_side)
+        new_width, new_height = resized_size(width, height, self.short_side)
         resized = image.resize((new_width, new_height), pillow.Resampling(self.filter))
         left, top = round((new_width - self.side) / 2), round((new_height - self.side) / 2)
         return resized.crop((left, top, left + self.side, top + self.side))
@@ -171,7 +171,7 @@ def _known_shape(steps: list[Any]) -> Shape | None:
     return shape
 
 
-def _resized(width: int, height: int, short_side: int) -> tuple[int, int]:
+def resized_size(width: int, height: int, short_side: int) -> tuple[int, int]:
     """Width and height once the shorter is `short_side`, as torchvision rounds the longer."""
     long_side = int(short_side * max(width, height) / min(width, height))
     return (short_side, long_side) if width <= height else (long_side, short_side)
@@ -187,7 +187,7 @@ def resized_center(image: "Image", short_side: int, side: int) -> "Image":
     from PIL import Image as pillow
 
     width, height = image.size
-    new_width, new_height = _resized(width, height, short_side)
+    new_width, new_height = resized_size(width, height, short_side)
     left, top = round((new_width - side) / 2), round((new_height - side) / 2)
     scale = height / new_height
     reach = _BICUBIC_SUPPORT * max(scale, 1.0) + 1

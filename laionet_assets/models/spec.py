@@ -20,6 +20,8 @@ PINNED_REVISIONS = {
 }
 """Revisions of the paper's three text encoders on the Hugging Face hub, used where none is named."""
 
+DECODERS = ("cpu", "card")
+
 _TORCHSCRIPT_PROVIDERS = ("open_clip", "timm")
 """Libraries whose checkpoints may be TorchScript archives."""
 
@@ -78,7 +80,8 @@ class ModelSpec:
     `name` is the user's label (a column of the tables that it makes), `model` the name inside the provider: a hub id,
     or an architecture of open_clip with `/tag` of its weights. `weights` is a local file or folder that replaces the
     hub. `device` and `dtype` "auto" let the loader choose. `allow_torchscript`: weights may be a TorchScript archive,
-    which holds code. `code` is the label of the code that computes with it, where results are kept.
+    which holds code. `code` is the label of the code that computes with it, where results are kept. `decode_on` is
+    who decodes pictures for it, one of `DECODERS`.
     """
 
     role: Role
@@ -91,6 +94,7 @@ class ModelSpec:
     dtype: str = "auto"
     allow_torchscript: bool = False
     code: str = ""
+    decode_on: str = "cpu"
 
     def error(self, message: str) -> ModelError:
         """An error about this model: which one, in which role, then the message."""
@@ -109,6 +113,7 @@ def parse_model(
     device: str = "auto",
     dtype: str = "auto",
     allow_torchscript: bool = False,
+    decode_on: str = "cpu",
 ) -> ModelSpec:
     """The spec of `provider:name[@revision]` in a role.
 
@@ -140,6 +145,10 @@ def parse_model(
         faults.append(f"unknown device {device!r}; known are {', '.join(DEVICES)}")
     if dtype not in DTYPES:
         faults.append(f"unknown dtype {dtype!r}; known are {', '.join(DTYPES)}")
+    if decode_on not in DECODERS:
+        faults.append(f"unknown decode_on {decode_on!r}; known are {', '.join(DECODERS)}")
+    if decode_on == "card" and (device in ("cpu", "mps")):
+        faults.append(f"decode_on: card needs a CUDA device, and device is {device!r}; take one of them away")
     if allow_torchscript and provider not in _TORCHSCRIPT_PROVIDERS:
         faults.append(f"allow_torchscript has a meaning for {' and '.join(_TORCHSCRIPT_PROVIDERS)} alone; take it away")
     if faults:
@@ -148,4 +157,15 @@ def parse_model(
         model_name = f"sentence-transformers/{model_name}"
     if not revision and path is None:
         revision = PINNED_REVISIONS.get(model_name, "")
-    return ModelSpec(role, name, provider, model_name, revision or None, path, device, dtype, allow_torchscript)
+    return ModelSpec(
+        role,
+        name,
+        provider,
+        model_name,
+        revision or None,
+        path,
+        device,
+        dtype,
+        allow_torchscript,
+        decode_on=decode_on,
+    )

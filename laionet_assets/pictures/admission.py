@@ -35,6 +35,7 @@ MAX_PIXELS = 89_478_485
 MAX_ASPECT_RATIO = 100.0
 """Beyond it no model sees a picture: scaling the short side to its input makes many millions of pixels."""
 
+_JPEG_BEGINS, _JPEG_ENDS = b"\xff\xd8\xff", b"\xff\xd9"
 _ORIENTATION = 0x0112
 _XMP = ("XML:com.adobe.xmp", "xmp")
 """Where Pillow keeps XMP, of which its `getexif` takes an orientation that browsers do not look at."""
@@ -98,6 +99,26 @@ def admit(data: bytes, profile: Profile, *, min_pixels: int = MIN_PIXELS, max_pi
         if seen["mode"] is None:
             detail = f"begins as {sniff(data)}, but does not open: {detail}"
         return Admission(None, "decode", **seen, detail=detail)
+
+
+def decodes_alike(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int] | None:
+    """Width and height of a file that any decoder shows as `admit` does, under both profiles and up to rounding.
+
+    That is a JPEG of three colours, upright, whole to its last byte, and within the limits. None for other files.
+    """
+    if not data.startswith(_JPEG_BEGINS) or not data.endswith(_JPEG_ENDS):
+        return None
+
+    def look(image: "ImageFile") -> tuple[int, int] | None:
+        width, height = image.size
+        is_within = width * height <= max_pixels and max(width, height) <= MAX_ASPECT_RATIO * min(width, height)
+        is_plain = image.mode == "RGB" and image.info.get("adobe_transform") != 0
+        return (width, height) if is_within and is_plain and _orientation(image) not in range(2, 9) else None
+
+    try:
+        return with_picture(data, look)
+    except Exception:  # whatever is wrong with it, the exact way finds words for it
+        return None
 
 
 def _refusal(

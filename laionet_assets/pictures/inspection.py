@@ -8,6 +8,7 @@ only the luminance is transformed, and at a reduced scale (libjpeg's scaled deco
 60% of the cost, and what remains is enough for the perceptual hash.
 """
 
+import hashlib
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -66,6 +67,11 @@ def inspect(data: bytes, *, min_pixels: int, max_pixels: int) -> Inspection:
         return Inspection(mime_type, "not_an_image", "no bytes" if not data else None)
     except Exception as error:  # whatever a decoder raises on hostile bytes is a finding about the bytes
         return Inspection(mime_type, "decode", type(error).__name__, **found)
+
+
+def hash_and_inspect(data: bytes, *, min_pixels: int, max_pixels: int) -> tuple[str, Inspection]:
+    """sha256 (hex) of an image file, and what `inspect` says of it."""
+    return hashlib.sha256(data).hexdigest(), inspect(data, min_pixels=min_pixels, max_pixels=max_pixels)
 
 
 def perceptual_hash(image: "ImageFile") -> int:

@@ -53,14 +53,7 @@ def read_picture(content: Content, *, max_pixels: int = MAX_PIXELS) -> Picture:
     or has too many pixels (checked before they are decoded) or too long a side. What `content` raises passes, if it
     is called.
     """
-    if isinstance(content, Path):
-        try:
-            data = content.read_bytes()
-        except OSError as error:
-            raise UnreadablePicture(f"{type(error).__name__}: {error}") from error
-    else:
-        data = content if isinstance(content, bytes) else content()
-    found = admit(data, "corrected", min_pixels=1, max_pixels=max_pixels)
+    found = admit(bytes_of(content), "corrected", min_pixels=1, max_pixels=max_pixels)
     if found.image is None or found.mode is None or found.width is None or found.height is None:
         raise UnreadablePicture(f"{found.reason}: {found.detail}")
     if max(found.image.size) > MAX_ASPECT_RATIO * min(found.image.size):
@@ -68,3 +61,13 @@ def read_picture(content: Content, *, max_pixels: int = MAX_PIXELS) -> Picture:
         raise UnreadablePicture(f"too_narrow: {size}, at most {MAX_ASPECT_RATIO:g} to 1 are scaled")
     as_stored = found.as_stored if found.conversions else None
     return Picture(found.image, found.mode, found.width, found.height, as_stored)
+
+
+def bytes_of(content: Content) -> bytes:
+    """The bytes of a picture. Raises UnreadablePicture if its file cannot be read; what `content` raises passes."""
+    if isinstance(content, Path):
+        try:
+            return content.read_bytes()
+        except OSError as error:
+            raise UnreadablePicture(f"{type(error).__name__}: {error}") from error
+    return content if isinstance(content, bytes) else content()

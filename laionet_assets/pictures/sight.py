@@ -3,18 +3,33 @@
 The first half of a batch (`stream`): it may run in this process or in another (`processes`), and holds no model.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from laionet_assets.pictures.admission import Profile, Profiles
-from laionet_assets.pictures.reading import Content, UnreadablePicture, read_picture
+import numpy as np
+from numpy.typing import NDArray
+
+from laionet_assets.pictures.admission import PROFILES, Profile, Profiles, decodes_alike
+from laionet_assets.pictures.reading import Content, UnreadablePicture, bytes_of, read_picture
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 Prepare = Callable[["Image"], Any]
 """What makes a model's input of an RGB picture. An exception costs this picture alone."""
+
+
+@dataclass(frozen=True)
+class TakesFiles:
+    """A model's `prepare` where its device decodes: files that any decoder shows alike go there as they are, as uint8
+    of one dimension. `exact` makes the input of all other pictures.
+    """
+
+    exact: Prepare
+
+    def __call__(self, image: "Image") -> Any:
+        return self.exact(image)
 
 
 @dataclass(frozen=True)
@@ -42,6 +57,13 @@ def sights(
     content: Content, *, prepares: Sequence[Prepare], profiles: Collection[Profile], max_pixels: int
 ) -> list[Sight]:
     """A picture in every way in which it looks under `profiles`; its pixels are let go."""
+    if any(isinstance(prepare, TakesFiles) for prepare in prepares):
+        try:
+            content = bytes_of(content)
+        except UnreadablePicture as error:
+            return refused(str(error), len(prepares))
+        if (size := decodes_alike(content, max_pixels=max_pixels)) is not None:
+            return [_as_file(content, size, prepares=prepares, max_pixels=max_pixels)]
     try:
         picture = read_picture(content, max_pixels=max_pixels)
     except UnreadablePicture as error:
@@ -57,6 +79,24 @@ def sights(
         for look_of, image in picture.looks
         if look_of == "both" or look_of in profiles
     ]
+
+
+def exact_input(file: NDArray[np.uint8], prepare: TakesFiles, *, max_pixels: int) -> Any:
+    """A model's input for a file that its device did not decode, or why there is none."""
+    (sight,) = sights(file.tobytes(), prepares=[prepare.exact], profiles=PROFILES, max_pixels=max_pixels)
+    return sight.inputs[0]
+
+
+def _as_file(content: bytes, size: tuple[int, int], *, prepares: Sequence[Prepare], max_pixels: int) -> Sight:
+    """A file for the models that take it as it is; decoded if there are others. It looks in one way only."""
+    others = [prepare for prepare in prepares if not isinstance(prepare, TakesFiles)]
+    exact: Iterator[Any] = iter(())
+    if others:
+        (sight,) = sights(content, prepares=others, profiles=PROFILES, max_pixels=max_pixels)
+        exact = iter(sight.inputs)
+    file = np.frombuffer(content, dtype=np.uint8)
+    inputs = [file if isinstance(prepare, TakesFiles) else next(exact) for prepare in prepares]
+    return Sight("both", inputs, *size, "RGB")
 
 
 def refused(reason: str, models: int) -> list[Sight]:

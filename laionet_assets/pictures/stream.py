@@ -20,7 +20,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from laionet_assets.pictures.admission import MAX_PIXELS, PROFILES, Profile, Profiles
 from laionet_assets.pictures.processes import Processes
 from laionet_assets.pictures.reading import Content
-from laionet_assets.pictures.sight import Prepare, Refused, Sight, refused, sights
+from laionet_assets.pictures.sight import Prepare, Refused, Sight, TakesFiles, exact_input, refused, sights
 
 Item = tuple[Hashable, Content]
 """A picture's id and its content."""
@@ -47,8 +47,10 @@ class PictureModel(Protocol[R_co]):
         """What makes the input for one RGB picture. An exception costs this picture alone."""
         ...
 
-    def compute(self, inputs: Sequence[Any]) -> Sequence[R_co]:
-        """One result an input, in order. An exception ends the stream."""
+    def compute(self, inputs: Sequence[Any]) -> Sequence[R_co | None]:
+        """One result an input, in order; None for a file that it does not decode, if it `TakesFiles`: it then gets the
+        picture. An exception ends the stream.
+        """
         ...
 
 
@@ -104,7 +106,7 @@ def picture_stream(
             found = elsewhere.map([content() if callable(content) else content for content in contents])
         else:
             found = [see(content) for content in contents]
-        return _compute([image_id for image_id, _ in batch], found, models)
+        return _compute([image_id for image_id, _ in batch], found, models, max_pixels)
 
     mapped = ordered_map(looks, batches, workers=workers, set_up=set_up)
     try:
@@ -149,18 +151,24 @@ def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
 
 
 def _compute(
-    ids: Sequence[Hashable], found: Sequence[Sequence[Sight]], models: Sequence[PictureModel[R]]
+    ids: Sequence[Hashable], found: Sequence[Sequence[Sight]], models: Sequence[PictureModel[R]], max_pixels: int
 ) -> list[Look[R]]:
     seen = [(image_id, sight) for image_id, of_picture in zip(ids, found, strict=True) for sight in of_picture]
-    by_model = [_results(model, [sight.inputs[i] for _, sight in seen]) for i, model in enumerate(models)]
+    by_model = [_results(model, [sight.inputs[i] for _, sight in seen], max_pixels) for i, model in enumerate(models)]
     return [
         Look(image_id, sight.profiles, tuple(results), sight.width, sight.height, sight.mode)
         for (image_id, sight), *results in zip(seen, *by_model, strict=True)
     ]
 
 
-def _results(model: PictureModel[R], inputs: Sequence[Any]) -> list[R | Refused]:
-    """The model's results, with refusals where they were."""
+def _results(model: PictureModel[R], inputs: Sequence[Any], max_pixels: int) -> list[R | Refused]:
+    """The model's results, with refusals where they were; files that its device does not decode go the exact way."""
     accepted = [one for one in inputs if not isinstance(one, Refused)]
-    computed = iter(model.compute(accepted) if accepted else ())
-    return [one if isinstance(one, Refused) else next(computed) for one in inputs]
+    computed: list[Any] = list(model.compute(accepted)) if accepted else []
+    prepare = model.prepare
+    if isinstance(prepare, TakesFiles) and (left := [i for i, one in enumerate(computed) if one is None]):
+        exact = [exact_input(accepted[i], prepare, max_pixels=max_pixels) for i in left]
+        for i, result in zip(left, _results(model, exact, max_pixels), strict=True):
+            computed[i] = result
+    following = iter(computed)
+    return [one if isinstance(one, Refused) else next(following) for one in inputs]

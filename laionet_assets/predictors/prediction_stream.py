@@ -92,5 +92,5 @@ class _Ranking:
     def prepare(self) -> Prepare:
         return self.predictor.prepare
 
-    def compute(self, inputs: Sequence[Any]) -> list[Ranked]:
+    def compute(self, inputs: Sequence[Any]) -> "list[Ranked] | list[Ranked | None]":
         return self.predictor.classify(inputs, k=self.k)

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from laionet_assets.models.devices import device_of
 from laionet_assets.models.forward import Forward
 from laionet_assets.models.identity import identity
 from laionet_assets.models.prompts import ClassPrompts
 from laionet_assets.models.spec import ModelSpec
 from laionet_assets.pictures.admission import to_rgb
+from laionet_assets.pictures.sight import Prepare, TakesFiles
 from laionet_assets.predictors.heads import Head
 from laionet_assets.predictors.labels import ImageNetClasses
 
@@ -54,8 +56,11 @@ class Predictor(Protocol):
         """What makes the model's input of one RGB picture: a function that can be sent to another process."""
         ...
 
-    def classify(self, inputs: Sequence[Any], *, k: int = 5) -> list[Ranked]:
-        """As `predict`, for inputs already prepared. May be called from several threads at once."""
+    def classify(self, inputs: Sequence[Any], *, k: int = 5) -> "list[Ranked] | list[Ranked | None]":
+        """As `predict`, for inputs already prepared; None for a file that its device does not decode.
+
+        May be called from several threads at once.
+        """
         ...
 
     def told(self) -> str:
@@ -130,15 +135,16 @@ class HeadPredictor:
         self.name = spec.name
         self.identity = model_identity
         self.wnids = head.wnids
+        columns = torch.tensor(head.columns, device=device_of(spec))
 
         def scores(outputs: torch.Tensor) -> torch.Tensor:
             of_classes = outputs[:, columns]
             return of_classes if head.is_cosine else of_classes.softmax(dim=1)
 
         self._forward = Forward(spec, head.module, head.prepare, finish=scores)
-        columns = torch.tensor(head.columns, device=self._forward.device)
         self.batch_pictures = self._forward.batch_pictures
-        self.prepare = head.prepare.pixels
+        pixels = head.prepare.pixels
+        self.prepare: Prepare = TakesFiles(pixels) if self._forward.takes_files else pixels
 
     def told(self) -> str:
         return self._forward.told()
@@ -147,13 +153,15 @@ class HeadPredictor:
         ranked: list[Ranked] = []
         for start in range(0, len(images), self.batch_pictures):
             batch = images[start : start + self.batch_pictures]
-            ranked += self.classify([self.prepare(to_rgb(image)[0]) for image in batch], k=k)
+            found = self.classify([self.prepare(to_rgb(image)[0]) for image in batch], k=k)
+            ranked += [one for one in found if one is not None]
         return ranked
 
-    def classify(self, inputs: Sequence[NDArray[Any]], *, k: int = 5) -> list[Ranked]:
+    def classify(self, inputs: Sequence[NDArray[Any]], *, k: int = 5) -> list[Ranked | None]:
         if not 1 <= k <= len(self.wnids):
             raise ValueError(f"k is {k}; expected 1 to {len(self.wnids)}")
-        return [self._best(scores, k=k) for scores in self._forward.outputs(inputs)]
+        found = self._forward.outputs(inputs)
+        return [None if scores is None else self._best(scores, k=k) for scores in found]
 
     def _best(self, scores: np.ndarray, *, k: int) -> Ranked:
         return [(self.wnids[i], float(scores[i])) for i in np.argsort(-scores, kind="stable")[:k]]

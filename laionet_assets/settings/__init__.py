@@ -14,7 +14,7 @@ from laionet_assets.settings.image_sets import (
     PublishedResultsSettings,
 )
 from laionet_assets.settings.loading import CONFIG_VARIABLE, SettingsError, find_config, load_settings
-from laionet_assets.settings.models import ModelSettings, PredictorSettings
+from laionet_assets.settings.models import ModelSettings, PictureModelSettings, PredictorSettings
 from laionet_assets.settings.recipes import RecipeSettings
 from laionet_assets.settings.sources import SourceSettings
 
@@ -24,6 +24,7 @@ __all__ = [
     "ImageSetSettings",
     "ModelSettings",
     "NeighboursSettings",
+    "PictureModelSettings",
     "PredictorSettings",
     "PublishedResultsSettings",
     "RecipeSettings",

@@ -18,7 +18,13 @@ from laionet_assets.settings.image_sets import (
     PublishedResultsSettings,
 )
 from laionet_assets.settings.images import ImagesSettings
-from laionet_assets.settings.models import ModelSettings, OcrSettings, PredictorSettings, TextEncoderSettings
+from laionet_assets.settings.models import (
+    ModelSettings,
+    OcrSettings,
+    PictureModelSettings,
+    PredictorSettings,
+    TextEncoderSettings,
+)
 from laionet_assets.settings.recipes import ImageSimilaritySettings, RecipeSettings
 from laionet_assets.settings.running import DuckDBSettings, RefreshSettings
 from laionet_assets.settings.sources import SourceSettings
@@ -43,7 +49,7 @@ class Settings(BaseSettings):
     sources: tuple[SourceSettings, ...] = Field(min_length=1)
     taxonomy: str = Field("imagenet-1k", description="imagenet-1k, imagenet-21k, or a file of wnids.")
     text_encoders: tuple[TextEncoderSettings, ...] = Field(min_length=1)
-    image_encoders: tuple[ModelSettings, ...] = ()
+    image_encoders: tuple[PictureModelSettings, ...] = ()
     predictors: tuple[PredictorSettings, ...] = ()
     image_sets: tuple[ImageSetSettings, ...] = ()
     prototypes: Name | None = Field(

@@ -38,7 +38,17 @@ class TextEncoderSettings(ModelSettings):
     query_template: QueryTemplate = Field("name_def", description="Published template; the paper's is name_def.")
 
 
-class PredictorSettings(ModelSettings):
+class PictureModelSettings(ModelSettings):
+    """A model that sees pictures, and who decodes them for it."""
+
+    decode_on: Literal["cpu", "card"] = Field(
+        "cpu",
+        description="card: JPEG files are decoded and resized by the CUDA device that the model computes on, faster "
+        "and with other rounding: rows of both ways are kept apart.",
+    )
+
+
+class PredictorSettings(PictureModelSettings):
     """An ImageNet classifier, or the towers of open_clip for zero-shot prediction."""
 
     prompts: Literal["query", "templates"] = Field(

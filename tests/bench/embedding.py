@@ -1,30 +1,14 @@
 """Stage embedding: pictures to vectors by two image encoders, beside decoding and forward passes alone."""
 
 import pickle
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from laionet_assets.models.spec import IMAGE_ENCODER, parse_model
-from tests.bench.measure import Cost, apart, cost_of
+from tests.bench.measure import Cost, apart
 from tests.bench.options import Options
-from tests.bench.predicting import (
-    DECODE,
-    FORWARD,
-    OURS,
-    PREPARE,
-    SLICE_PICTURES,
-    WITHIN,
-    WORKERS,
-    batches,
-    draw_web_pictures,
-    in_threads,
-    least_by_slice,
-)
-from tests.bench.report import Section, Table, Target, number, times
-
-if TYPE_CHECKING:
-    import torch
+from tests.bench.report import Section, Table, number, times
+from tests.bench.turns import FLOOR, SLICE_PICTURES, WORKERS, draw_web_pictures, in_turns, rows_of, targets_of
 
 MODELS = tuple(f"tf_efficientnet_lite{size}" for size in (0, 1))
 """Those of laionet.yaml."""
@@ -37,8 +21,8 @@ def embedding(options: Options) -> Section:
     drawn = options.folder / "embedding.pickle"
     drawn.write_bytes(pickle.dumps(draw_web_pictures(pictures)))
     costs: Mapping[str, Cost] = apart(embed_in_turns, drawn, repeats).value
-    floor = costs[DECODE] + costs[FORWARD]
-    alone = floor + costs[PREPARE]
+    rows = rows_of(costs)
+    floor = rows[FLOOR]
 
     def line(what: str, cost: Cost) -> tuple[str, ...]:
         return (
@@ -49,7 +33,6 @@ def embedding(options: Options) -> Section:
             times(cost.wall_seconds / floor.wall_seconds),
         )
 
-    ours = costs[OURS]
     return Section(
         title="Embedding pictures",
         body=[
@@ -61,35 +44,17 @@ def embedding(options: Options) -> Section:
             f" ({min(pictures, SLICE_PICTURES)} pictures); of {repeats} repetitions the least count.",
             Table(
                 ("way", "cpu-s", "pictures per cpu-s", "x floor, cpu-s", "x floor, wall"),
-                [
-                    line("ours", ours),
-                    line("decode, prepare and forward alone", alone),
-                    line("floor: decode and forward alone", floor),
-                    line("... decode", costs[DECODE]),
-                    line("... forward", costs[FORWARD]),
-                    line("prepare alone", costs[PREPARE]),
-                ],
+                [line(what, cost) for what, cost in rows.items()],
             ),
         ],
-        targets=[
-            Target(
-                "embedding pictures, cpu-s, against decoding and forward passes alone",
-                f"<= {WITHIN:.2f} x",
-                f"{times(ours.cpu_seconds / floor.cpu_seconds)} ({times(ours.cpu_seconds / alone.cpu_seconds)} if preparing"
-                " is part of the floor)",
-                ours.cpu_seconds <= WITHIN * floor.cpu_seconds,
-            )
-        ]
-        if not options.quick
-        else [],
+        targets=targets_of("embedding pictures", costs, ("cpu",)) if not options.quick else [],
     )
 
 
 def embed_in_turns(drawn: Path, repeats: int) -> Mapping[str, Cost]:
-    """Ours and each piece of the work, slice by slice; every other time in the other order."""
+    """Ours and each piece of its work in turns."""
     from laionet_assets.encoders.images import load_image_encoder
     from laionet_assets.models.devices import torch_threads_in_workers
-    from laionet_assets.pictures.reading import read_picture
     from laionet_assets.pictures.stream import picture_stream
 
     files: list[bytes] = pickle.loads(drawn.read_bytes())
@@ -104,31 +69,12 @@ def embed_in_turns(drawn: Path, repeats: int) -> Mapping[str, Cost]:
                 for result in look.results:
                     result.astype("float16")
 
-    def decode(part: Sequence[bytes]) -> list[Any]:
-        return in_threads(lambda batch: [read_picture(file).image for file in batch], batches(part, size))
-
-    def prepare(images: Sequence[Any]) -> "list[list[torch.Tensor]]":
-        return [
-            in_threads(lambda batch, model=model: [model.prepare(image) for image in batch], batches(images, size))
-            for model in encoders
-        ]
-
-    def forward(held: "Sequence[Sequence[torch.Tensor]]") -> None:
-        for encoder, tensors in zip(encoders, held, strict=True):
-            in_threads(lambda batch, encoder=encoder: encoder.compute(batch), batches(tensors, size))
-
     ours(files[: 2 * size])
-    costs: list[dict[str, Any]] = []
-    for number_of_slice, part in enumerate(batches(files, SLICE_PICTURES)):
-        images = decode(part)
-        held = prepare(images)
-        works: dict[str, Callable[[], Any]] = {
-            OURS: lambda part=part: ours(part),
-            DECODE: lambda part=part: decode(part),
-            PREPARE: lambda images=images: prepare(images),
-            FORWARD: lambda held=held: forward(held),
-        }
-        for repetition in range(repeats):
-            order = list(works) if (number_of_slice + repetition) % 2 == 0 else list(reversed(works))
-            costs.append({"slice": number_of_slice, **{what: cost_of(works[what]) for what in order}})
-    return least_by_slice(costs)
+    return in_turns(
+        files,
+        ours=ours,
+        prepares=[encoder.prepare for encoder in encoders],
+        forwards=[encoder.compute for encoder in encoders],
+        size=size,
+        repeats=repeats,
+    )

@@ -52,6 +52,8 @@ WANTED = {
     "EfficientNet-Lite0": 3_400,
 }
 """Texts or pictures a second on one H100 or H200 with 16 cores."""
+WANTED_OF_THE_CARD = 12_000
+"""Pictures a second where the card decodes."""
 WANTED_SHARE = 0.85
 """Of what as many single-core processes do."""
 LONGEST_SECONDS = 330.0
@@ -77,13 +79,16 @@ class Bench:
     def section(self, what: str) -> Iterator[None]:
         """A part of the bench: what cannot be measured is a row that says why, and the rest goes on."""
         try:
-            if time.monotonic() - self.started > LONGEST_SECONDS:
-                raise Missing(f"left out after {LONGEST_SECONDS:.0f} s")
             yield
         except Missing as error:
             self.add(what, "not run", remarks=str(error))
         except Exception as error:  # one model that fails must not cost the other rows
             self.add(what, "failed", remarks=f"{type(error).__name__}: {str(error)[:200]}")
+
+    def expect_time(self) -> None:
+        """Raises Missing where none is left."""
+        if time.monotonic() - self.started > LONGEST_SECONDS:
+            raise Missing(f"left out after {LONGEST_SECONDS:.0f} s")
 
     @property
     def few(self) -> int:
@@ -92,6 +97,7 @@ class Bench:
 
     def rate(self, work: Callable[[int], Any], *, first: int, most: int) -> float:
         """Items a second of `work(items)`: once to warm up, once to see how fast it is, then for about `seconds`."""
+        self.expect_time()
         first = first if self.work.device == "cuda" else min(first, 16)
         work(first)
         probe = self._timed(work, first)
@@ -124,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     with tempfile.TemporaryDirectory(prefix="laionet-gpu-") as folder:
         bench = Bench(Work(Path(folder), chosen.real), chosen.seconds)
-        for section in (texts, pictures):
+        for section in (texts, pictures, decoded_by_device):
             section(bench)
         scaling(bench, chosen.cores or cores_to_scale_over())
     page = markdown(bench)
@@ -190,7 +196,7 @@ def pictures(bench: Bench) -> None:
     made: list[Any] = []
     for what, load in predictors().items():
         with bench.section(what):
-            model, on_cpu = load(bench.work, bench.work.device), load(bench.work, "cpu")
+            model, on_cpu = load(bench.work, bench.work.device, "cpu"), load(bench.work, "cpu", "cpu")
             images = [read_picture(data).image for _, data in bench.work.pictures_of(bench.few)]
             pairs = zip(model.predict(images, k=1), on_cpu.predict(images, k=1), strict=True)
             agreement = float(np.mean([one[0][0] == other[0][0] for one, other in pairs]))
@@ -231,9 +237,67 @@ def forward_alone(work: Work, model: Any, images: Sequence[Any]) -> Callable[[in
     return forward
 
 
+def decoded_by_device(bench: Bench) -> None:
+    """JPEG files that the device decodes: how far their pixels are from the exact ones, and how fast it is.
+
+    Without a card the same functions run on the CPU, by libjpeg; models that ask for a card are left out then.
+    """
+    import torch
+
+    from laionet_assets.models.on_card import OnCard, agreement, opened
+    from laionet_assets.models.preparing import ResizedCenter
+    from laionet_assets.pictures.processes import are_worth_it
+    from laionet_assets.pictures.stream import available_cores
+    from laionet_assets.predictors import predict_stream
+
+    cores, device = available_cores(), bench.work.device
+    shape = ResizedCenter(256, 224, 3)
+    with bench.section("decoding by the device"):
+        files = [np.frombuffer(data, dtype=np.uint8) for data in bench.work.files]
+        decoder = OnCard(shape, torch.device(device))
+        taken, found = decoder.pixels(files)
+        exact = np.stack([np.asarray(shape(opened(files[i]))) for i in taken])
+        pixels = agreement(exact, found.cpu().numpy())
+        bench.add(
+            f"pixels decoded on {device}: from those of the exact way, of 255",
+            f"{pixels.mean:.3f} on average, {pixels.worst:.0f} at most",
+            remarks=f"{len(taken)} of {len(files)} files taken",
+        )
+        rate = bench.rate(
+            lambda count: decoder.pixels([files[i % len(files)] for i in range(count)]), first=64, most=50_000
+        )
+        bench.add(f"decoding, resizing and cropping on {device}", per_second(rate))
+    for what, load in predictors().items():
+        with bench.section(f"{what}, decoded by the card"):
+            if device != "cuda":
+                bench.add(
+                    f"{what}, decoded by the card: end to end", "no card here", wanted=f">= {WANTED_OF_THE_CARD:,}"
+                )
+                continue
+            model, exactly = load(bench.work, device, "card"), load(bench.work, device, "cpu")
+            few = bench.work.pictures_of(bench.few)
+            pairs = zip(predict_stream(few, [model]), predict_stream(few, [exactly]), strict=True)
+            same = float(np.mean([one.ranked[0][0] == other.ranked[0][0] for one, other in pairs]))
+            bench.add(f"{what}: same first class whoever decodes, of {len(few)}", f"{same:.1%}")
+            rate = bench.rate(
+                lambda count, model=model: list(
+                    predict_stream(bench.work.pictures_of(count), [model], workers=cores, processes=are_worth_it(cores))
+                ),
+                first=256,
+                most=100_000,
+            )
+            bench.add(
+                f"{what}, decoded by the card: end to end",
+                per_second(rate),
+                wanted=f">= {WANTED_OF_THE_CARD:,}: {'met' if rate >= WANTED_OF_THE_CARD else 'missed'}",
+                remarks=model.told(),
+            )
+
+
 def scaling(bench: Bench, numbers: Sequence[int]) -> None:
     """CPU rates on some cores, against as many processes of one core each."""
     with bench.section("scaling over cores"):
+        bench.expect_time()
         found = {cores: _on_cores(bench, [range(cores)])[0] for cores in numbers}
         most = max(numbers)
         alone = _on_cores(bench, [range(core, core + 1) for core in range(most)])

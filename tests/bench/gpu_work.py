@@ -165,11 +165,11 @@ def rivals_of_text(encoder: Any, work: Work) -> TextRivals:
     )
 
 
-def predictors() -> dict[str, Callable[[Work, str], Any]]:
-    """How each predictor is loaded, by what it is called."""
+def predictors() -> dict[str, Callable[[Work, str, str], Any]]:
+    """How each predictor is loaded, by what it is called: for a device, and for who decodes."""
     return {
-        "ResNet-50": lambda work, device: _timm(work, "resnet50", device),
-        "EfficientNet-Lite0": lambda work, device: _timm(work, "tf_efficientnet_lite0", device),
+        "ResNet-50": lambda work, device, decode_on: _timm(work, "resnet50", device, decode_on),
+        "EfficientNet-Lite0": lambda work, device, decode_on: _timm(work, "tf_efficientnet_lite0", device, decode_on),
         "CLIP zero-shot": _zero_shot,
     }
 
@@ -214,7 +214,7 @@ def one_core_rates(work: Work, cores: int, seconds: float) -> dict[str, float]:
     from laionet_assets.predictors import predict_stream
 
     torch.set_num_threads(cores)
-    encoder, model = minilm_text(work, "cpu"), _timm(work, "tf_efficientnet_lite0", "cpu")
+    encoder, model = minilm_text(work, "cpu"), _timm(work, "tf_efficientnet_lite0", "cpu", "cpu")
     return {
         "MiniLM-size text": _rate(lambda count: encoder.encode(work.captions_of(count)), 64 * cores, seconds),
         "EfficientNet-Lite0": _rate(
@@ -237,7 +237,7 @@ def _rate(run: Callable[[int], Any], first: int, seconds: float) -> float:
     return count / (time.perf_counter() - start)
 
 
-def _timm(work: Work, name: str, device: str) -> Any:
+def _timm(work: Work, name: str, device: str, decode_on: str) -> Any:
     import timm
     import torch
 
@@ -248,12 +248,17 @@ def _timm(work: Work, name: str, device: str) -> Any:
         torch.save(timm.create_model(name).state_dict(), path)
 
     spec = parse_model(
-        PREDICTOR, f"timm:{name}", name=f"{name}-{device}", weights=work.weights(f"{name}.pth", save), device=device
+        PREDICTOR,
+        f"timm:{name}",
+        name=f"{name}-{device}",
+        weights=work.weights(f"{name}.pth", save),
+        device=device,
+        decode_on=decode_on,
     )
     return load_predictor(spec, classes=CLASSES)
 
 
-def _zero_shot(work: Work, device: str) -> Any:
+def _zero_shot(work: Work, device: str, decode_on: str) -> Any:
     from laionet_assets.models.prompts import query_prompts
     from laionet_assets.predictors import load_predictor
     from laionet_assets.taxonomy import load_synsets
@@ -261,7 +266,12 @@ def _zero_shot(work: Work, device: str) -> Any:
     synsets = load_synsets("imagenet-1k")[:100]
     prompts = query_prompts({each.wnid: f"{each.name} which is {each.definition}" for each in synsets})
     spec: ModelSpec = parse_model(
-        PREDICTOR, f"open_clip:{CLIP}", name=f"zero-shot-{device}", weights=_clip(work), device=device
+        PREDICTOR,
+        f"open_clip:{CLIP}",
+        name=f"zero-shot-{device}",
+        weights=_clip(work),
+        device=device,
+        decode_on=decode_on,
     )
     return load_predictor(spec, prompts=prompts, cache=work.folder)
 

@@ -33,6 +33,7 @@ def photographs(options: Options) -> Section:
         ("... a second, decoded in processes", number(len(files) / in_processes.wall_seconds)),
         ("... per cpu-s, decoded in processes", number(len(files) / in_processes.cpu_seconds)),
     ]
+    rows += apart(decode_by_device, files).value
     for profile, of in RECOGNIZERS.items():
         chosen = files[::of]
         cost, found = apart(read, chosen, profile).value
@@ -72,6 +73,35 @@ def predict(files: list[Path], processes: bool = False) -> tuple[Cost, dict[str,
         correct[outcome.model, 1] += outcome.image_id.parent.name in wnids[:1]
         correct[outcome.model, 5] += outcome.image_id.parent.name in wnids
     return cost, {name: (correct[name, 1] / len(files), correct[name, 5] / len(files)) for name in MODELS}
+
+
+def decode_by_device(files: list[Path]) -> list[tuple[str, str]]:
+    """How far models agree whose device decodes (`decode_on: card`) with those for which Pillow does.
+
+    The device is the CPU: torchvision decodes by libjpeg there instead of nvJPEG, and what resizes is the same.
+    """
+    import numpy as np
+
+    from laionet_assets.models import on_card
+    from laionet_assets.predictors import load_predictor, predict_stream
+
+    on_card.CARD = "cpu"
+    items = [(file, file) for file in files]
+    rows: list[tuple[str, str]] = []
+    for name in MODELS:
+        specs = [parse_model(PREDICTOR, f"timm:{name}", name=who, decode_on=who) for who in ("cpu", "card")]
+        models = [load_predictor(spec, classes=CLASSES) for spec in specs]
+        found = list(predict_stream(items, models, workers=WORKERS))
+        pairs = list(zip(found[::2], found[1::2], strict=True))
+        same = sum(one.ranked[0][0] == other.ranked[0][0] for one, other in pairs)
+        scores = np.mean([abs(one.ranked[0][1] - other.ranked[0][1]) for one, other in pairs])
+        rows.append(
+            (
+                f"{name}: same best class where the device decodes (its functions on the CPU)",
+                f"{same:,} of {len(pairs):,}; its score differs by {scores:.4f} on average",
+            )
+        )
+    return rows
 
 
 def read(files: list[Path], profile: str) -> tuple[Cost, dict[str, int]]:

@@ -2,31 +2,27 @@
 alone.
 """
 
-import os
 import pickle
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from laionet_assets.models.spec import PREDICTOR, ModelSpec, parse_model
-from tests.bench.measure import Cost, apart, cost_of, stopwatch
+from tests.bench.measure import Cost, apart, stopwatch
 from tests.bench.options import Options
 from tests.bench.published import predictions
-from tests.bench.report import Section, Table, Target, number, percent, times
+from tests.bench.report import Section, Table, number, percent, times
+from tests.bench.turns import FLOOR, SLICE_PICTURES, WORKERS, draw_web_pictures, in_turns, rows_of, targets_of
 from tests.imagenet import CLASSES
 
 if TYPE_CHECKING:
     import torch
 
 MODELS = tuple(f"tf_efficientnet_lite{size}" for size in (0, 1, 2))
-WORKERS = 2
-SLICE_PICTURES = 200
 PUBLISHED_PICTURES = 96
-WITHIN = 1.10
-OURS, DECODE, PREPARE, FORWARD = "ours", "decode", "prepare", "forward"
 
 
 @dataclass(frozen=True)
@@ -49,9 +45,8 @@ def predicting(options: Options) -> Section:
     drawn.write_bytes(pickle.dumps(files))
     found: Both = apart(predict_in_turns, drawn, published_pictures, repeats).value
     theirs, best = apart(predict_as_published, drawn, published_pictures).value
-    ours, decode, prepare, forward = (found.costs[what] for what in (OURS, DECODE, PREPARE, FORWARD))
-    floor = decode + forward
-    alone = floor + prepare
+    rows = rows_of(found.costs)
+    floor = rows[FLOOR]
     same = agreement(found.best, best)
 
     def line(what: str, cost: Cost, of: int = pictures) -> tuple[str, ...]:
@@ -94,50 +89,18 @@ def predicting(options: Options) -> Section:
                 ),
                 [
                     line("published way", theirs, published_pictures),
-                    line("ours", ours),
-                    line("decode, prepare and forward alone", alone),
-                    line("floor: decode and forward alone", floor),
-                    line("... decode", decode),
-                    line("... forward", forward),
-                    line("prepare alone", prepare),
+                    *(line(what, cost) for what, cost in rows.items()),
                 ],
             ),
             f"On the {published_pictures} pictures that both ways predicted, the best class is the same for {percent(same)} of"
             " pictures and models.",
         ],
-        targets=[
-            Target(
-                "predicting, cpu-s, against decoding and forward passes alone",
-                f"<= {WITHIN:.2f} x",
-                f"{times(ours.cpu_seconds / floor.cpu_seconds)} ({times(ours.cpu_seconds / alone.cpu_seconds)} if preparing"
-                " is part of the floor)",
-                ours.cpu_seconds <= WITHIN * floor.cpu_seconds,
-            ),
-            Target(
-                "predicting, wall seconds, against decoding and forward passes alone",
-                f"<= {WITHIN:.2f} x",
-                f"{times(ours.wall_seconds / floor.wall_seconds)} ({times(ours.wall_seconds / alone.wall_seconds)} if"
-                " preparing is part of the floor)",
-                ours.wall_seconds <= WITHIN * floor.wall_seconds,
-            ),
-        ]
-        if not options.quick
-        else [],
+        targets=targets_of("predicting", found.costs, ("cpu", "wall")) if not options.quick else [],
     )
 
 
-def draw_web_pictures(pictures: int) -> list[bytes]:
-    """Files of the synthetic web, the classes in turn, seeded by position."""
-    from laionet_assets.sample.classes import sample_classes
-
-    wnids = [each.wnid for each in sample_classes()]
-    classes = [wnids[i % len(wnids)] for i in range(pictures)]
-    with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        return list(pool.map(_draw, classes, range(pictures), chunksize=10))
-
-
 def predict_in_turns(drawn: Path, published_pictures: int, repeats: int) -> Both:
-    """Ours and each piece of the work, slice by slice; every other time in the other order."""
+    """Ours and each piece of its work in turns, and the best classes of the first pictures."""
     import torch
 
     from laionet_assets.models.on_cpu import faster_on_cpu
@@ -159,53 +122,18 @@ def predict_in_turns(drawn: Path, published_pictures: int, repeats: int) -> Both
         for _ in predict_stream(enumerate(part), predictors, workers=WORKERS):
             pass
 
-    def decode(part: Sequence[bytes]) -> list[Any]:
-        return in_threads(lambda batch: [read_picture(file).image for file in batch], batches(part, size))
-
-    def prepare(images: Sequence[Any]) -> list[list[torch.Tensor]]:
-        return [
-            in_threads(lambda batch, head=head: [head.prepare.tensor(image) for image in batch], batches(images, size))
-            for head in heads
-        ]
-
-    def forward(held: Sequence[Sequence[torch.Tensor]]) -> None:
-        for module, tensors in zip(modules, held, strict=True):
-            in_threads(lambda batch, module=module: [_forward(module, batch)], tensors)
-
     for outcome in predict_stream(enumerate(files[:published_pictures]), predictors, workers=WORKERS):
         best.setdefault(outcome.model, []).append([wnid for wnid, _ in outcome.ranked])
-    costs: list[dict[str, Cost]] = []
-    for number_of_slice, part in enumerate(batches(files, SLICE_PICTURES)):
-        images = decode(part)
-        held = [
-            [_stacked(batch) for batch in batches(of_model, size)] for of_model in prepare(images)
-        ]  # as a batch goes into a model
-        works: dict[str, Callable[[], Any]] = {
-            OURS: lambda part=part: ours(part),
-            DECODE: lambda part=part: decode(part),
-            PREPARE: lambda images=images: prepare(images),
-            FORWARD: lambda held=held: forward(held),
-        }
-        for repetition in range(repeats):
-            order = list(works) if (number_of_slice + repetition) % 2 == 0 else list(reversed(works))
-            costs.append({"slice": number_of_slice, **{what: cost_of(works[what]) for what in order}})
-    return Both(least_by_slice(costs), best)
-
-
-def least_by_slice(costs: Iterable[Mapping[str, Any]]) -> dict[str, Cost]:
-    """For each piece of work, the least cpu-seconds and the least wall seconds of every slice, summed over slices."""
-    by_slice: dict[int, list[Mapping[str, Any]]] = {}
-    for each in costs:
-        by_slice.setdefault(each["slice"], []).append(each)
-    total: dict[str, Cost] = {}
-    for repetitions in by_slice.values():
-        for what in repetitions[0].keys() - {"slice"}:
-            least = Cost(
-                min(each[what].cpu_seconds for each in repetitions),
-                min(each[what].wall_seconds for each in repetitions),
-            )
-            total[what] = total.get(what, Cost()) + least
-    return total
+    costs = in_turns(
+        files,
+        ours=ours,
+        prepares=[head.prepare.tensor for head in heads],
+        forwards=[partial(_forward, module) for module in modules],
+        size=size,
+        repeats=repeats,
+        held=_stacked,
+    )
+    return Both(costs, best)
 
 
 def predict_as_published(drawn: Path, pictures: int) -> tuple[Cost, Mapping[str, Sequence[Sequence[str]]]]:
@@ -225,22 +153,6 @@ def specs() -> list[ModelSpec]:
     return [parse_model(PREDICTOR, f"timm:{name}", name=name, device="cpu") for name in MODELS]
 
 
-def in_threads(work: Callable[[Any], Sequence[Any]], items: Iterable[Any]) -> list[Any]:
-    """What `work` gives for each item, joined, computed in as many threads as ours has workers, torch with one each."""
-    import torch
-
-    before = torch.get_num_threads()
-    with ThreadPoolExecutor(WORKERS, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        joined = [each for some in pool.map(work, items) for each in some]
-    torch.set_num_threads(before)
-    return joined
-
-
-def batches(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
-    """The items in their order, `size` at a time."""
-    return [items[start : start + size] for start in range(0, len(items), size)]
-
-
 def agreement(left: Mapping[str, Sequence[Sequence[str]]], right: Mapping[str, Sequence[Sequence[str]]]) -> float:
     """Share of pictures and models for which both have the same class first. Raises ValueError for other pictures."""
     pairs = [pair for model in left for pair in zip(left[model], right[model], strict=True)]
@@ -258,9 +170,3 @@ def _forward(module: Callable[["torch.Tensor"], "torch.Tensor"], batch: "torch.T
 
     with torch.inference_mode():
         module(batch)
-
-
-def _draw(wnid: str, seed: int) -> bytes:
-    from laionet_assets.sample.web_pictures import web_picture
-
-    return web_picture("web", wnid, seed)

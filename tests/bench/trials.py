@@ -12,8 +12,9 @@ from laionet_assets.models.spec import PREDICTOR, TEXT_ENCODER, parse_model
 from tests.bench.captions import texts
 from tests.bench.measure import Cost, apart, stopwatch
 from tests.bench.options import Options
-from tests.bench.predicting import MODELS, batches, draw_web_pictures
+from tests.bench.predicting import MODELS
 from tests.bench.report import Section, Table, number, percent, times
+from tests.bench.turns import batches, draw_web_pictures
 from tests.bench.workspace import MINILM
 from tests.imagenet import CLASSES
 

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 
 from laionet_assets.images.fetch.outcomes import FetchOutcome, FetchRequest, Status
@@ -205,15 +206,17 @@ def test_requests_are_taken_no_further_ahead_than_allowed(web: Web) -> None:
     assert taken <= 700
 
 
-def test_closing_early_stops_all(web: Web) -> None:
-    before = set(threading.enumerate())
+@pytest.mark.parametrize("counted", [list, iter], ids=["in threads", "in processes"])
+def test_closing_early_stops_all(web: Web, counted) -> None:
+    before, children = set(threading.enumerate()), set(psutil.Process().children())
     urls = ["http://first.stop.test/good/1", *(f"http://stop{i}.test/hang/{i}" for i in range(20))]
-    outcomes = fetch(requests_for(*urls), policy_for(web))
+    outcomes = fetch(counted(requests_for(*urls)), policy_for(web, verify_threads=2))
     assert next(outcomes).status == Status.SUCCESS
     began = time.monotonic()
     outcomes.close()
     assert time.monotonic() - began < 2
     assert {t for t in set(threading.enumerate()) - before if not t.name.startswith("fetch-dns")} == set()
+    assert set(psutil.Process().children()) == children
 
 
 def test_an_interrupt_while_waiting_stops_all(web: Web) -> None:
@@ -240,7 +243,8 @@ def test_what_the_sink_raises_ends_the_fetch(web: Web) -> None:
         ask(policy_for(web), *(f"http://sink{i}.test/good/{i}" for i in range(100)), sink=full)
 
 
-def test_what_is_being_verified_when_the_fetch_ends_reaches_the_sink_whole(web: Web) -> None:
+@pytest.mark.parametrize("counted", [list, iter], ids=["in threads", "in processes"])
+def test_what_is_being_verified_when_the_fetch_ends_reaches_the_sink_whole(web: Web, counted) -> None:
     sunk: list[tuple[int, int | None, bool]] = []
 
     def full(outcome: FetchOutcome, data: bytes) -> None:
@@ -250,7 +254,7 @@ def test_what_is_being_verified_when_the_fetch_ends_reaches_the_sink_whole(web: 
 
     policy = policy_for(web, verify_threads=4, total_timeout=20)
     with pytest.raises(OSError, match="no space left"):
-        ask(policy, *(f"http://verify{i}.test/large/{i}" for i in range(40)), sink=full)
+        list(fetch(counted(requests_for(*(f"http://verify{i}.test/large/{i}" for i in range(40)))), policy, sink=full))
     assert len(sunk) > 1, "others were being verified"
     assert all(size == told and is_its_hash for size, told, is_its_hash in sunk)
 

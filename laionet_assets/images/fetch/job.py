@@ -3,7 +3,6 @@
 Not here: where it goes next (`journey`).
 """
 
-import hashlib
 import random
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -53,8 +52,15 @@ class Job:
         key = self.request.id if self.request is not None else str(self.start)
         return full * (0.5 + 0.5 * random.Random(f"{policy.seed}/{key}/{self.tries}").random())
 
-    def outcome(self, answer: Answer, policy: FetchPolicy, *, inspection: Inspection | None = None) -> FetchOutcome:
-        """What came of the request, given its last answer and what its body was found to be."""
+    def outcome(
+        self,
+        answer: Answer,
+        policy: FetchPolicy,
+        *,
+        sha256: str | None = None,
+        inspection: Inspection | None = None,
+    ) -> FetchOutcome:
+        """What came of the request, given its last answer; if it has a body, the hash of it and what it is."""
         assert self.request is not None
         now = datetime.now(UTC)
         is_blocked = answer.blocked_hash is not None
@@ -72,7 +78,7 @@ class Job:
             content_type=answer.content_type,
             mime_type=inspection.mime_type if inspection else answer.mime_type,
             size_bytes=None if body is None else len(body),
-            sha256=None if body is None else hashlib.sha256(body).hexdigest(),
+            sha256=sha256,
             phash=inspection.phash if inspection else None,
             width=inspection.width if inspection else None,
             height=inspection.height if inspection else None,

@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from laionet_assets.errors import UserError
 from laionet_assets.pictures.admission import MIN_PIXELS
+from laionet_assets.pictures.stream import available_cores
 
 ALLOWED_PORTS = (80, 443, 8000, 8008, 8080, 8081, 8088, 8443, 8888)
 """Ports of web servers; on others something else may listen that a request could reach."""
@@ -112,7 +113,8 @@ class FetchPolicy:
     """Requests held at once, so that a busy host does not keep others waiting. Bounds memory (about 1 kB each)."""
     buffer_bytes: int = 512 * 2**20
     """Bound of the memory that bodies larger than 1 MiB may take together."""
-    verify_threads: int = 2
+    verify_threads: int = field(default_factory=available_cores)
+    """Threads that verify bodies, at most; each has a process that decodes for it, if there are many requests."""
     dns_threads: int = 32
     seed: int = 0
     """Of the jitter."""

@@ -1,8 +1,9 @@
 """A fetch: requests in, one outcome for each out, as they finish.
 
-Belongs here: feeding, workers, verification and sink, progress, and the bounds of memory: at most `lookahead` requests
+Belongs here: feeding, workers, progress, and the bounds of memory: at most `lookahead` requests
 are held that have no outcome yet or whose outcome nobody took, and at most `concurrency` bodies. Does not belong here:
-what happens to a request before it has a body (`journey`).
+what happens to a request before it has a body (`journey`) and to a
+body (`verification`).
 """
 
 import asyncio
@@ -11,23 +12,18 @@ import queue
 import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Sized
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 from laionet_assets.images.fetch.address import AddressPolicy, Lookup, system_lookup
-from laionet_assets.images.fetch.blocklist import listed_hash
-from laionet_assets.images.fetch.exchange import Answer, Client, open_client
+from laionet_assets.images.fetch.exchange import Client, open_client
 from laionet_assets.images.fetch.job import Job
 from laionet_assets.images.fetch.journey import Journey
-from laionet_assets.images.fetch.outcomes import ErrorClass, FetchOutcome, FetchRequest
+from laionet_assets.images.fetch.outcomes import FetchOutcome, FetchRequest
 from laionet_assets.images.fetch.policy import FetchPolicy
 from laionet_assets.images.fetch.progress import FetchProgress, ProgressMeter
 from laionet_assets.images.fetch.schedule import Schedule
-from laionet_assets.pictures.inspection import inspect
+from laionet_assets.images.fetch.verification import Sink, Verification
 
 Requests = Iterable[FetchRequest] | AsyncIterable[FetchRequest]
-Sink = Callable[[FetchOutcome, bytes], None]
-"""Takes the bytes of a success, before its outcome is handed out. Called by one thread at a time, not the caller's."""
 Progress = Callable[[FetchProgress], None]
 """Called about once a second and at the end, by the fetching thread."""
 
@@ -93,7 +89,6 @@ class _Run:
     ) -> None:
         self._policy = policy
         self._sink = sink
-        self._sink_lock = threading.Lock()
         self._progress = progress
         self._total = total
         self._lookup = lookup
@@ -131,19 +126,23 @@ class _Run:
             allow_hosts=policy.allow_hosts,
             allowed_ports=policy.allowed_ports,
         )
-        threads = ThreadPoolExecutor(policy.verify_threads, thread_name_prefix="fetch-verify")
+        verification = Verification(policy, sink=self._sink, requests=self._total)
         try:
             async with open_client(policy, addresses, lookup=self._lookup) as client, asyncio.TaskGroup() as tasks:
-                journey = Journey(policy, addresses=addresses, client=client, schedule=self._schedule, threads=threads)
+                journey = Journey(
+                    policy, addresses=addresses, client=client, schedule=self._schedule, threads=verification.threads
+                )
                 reporter = tasks.create_task(self._report())
                 tasks.create_task(self._feed(journey, requests))
-                workers = [tasks.create_task(self._work(journey, client, threads)) for _ in range(policy.concurrency)]
+                workers = [
+                    tasks.create_task(self._work(journey, client, verification)) for _ in range(policy.concurrency)
+                ]
                 await asyncio.wait(workers)
                 reporter.cancel()
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None
         finally:
-            threads.shutdown(wait=True, cancel_futures=True)
+            verification.close()
         self._report_now()
 
     async def _report(self) -> None:
@@ -167,8 +166,7 @@ class _Run:
         self._is_fed = True
         self._close_if_finished()
 
-    async def _work(self, journey: Journey, client: Client, threads: ThreadPoolExecutor) -> None:
-        loop = asyncio.get_running_loop()
+    async def _work(self, journey: Journey, client: Client, verification: Verification) -> None:
         while (taken := await self._schedule.take()) is not None:
             host, job = taken
             answer = await journey.turn(host, job)
@@ -178,25 +176,10 @@ class _Run:
                 self._deliver(job.outcome(answer, self._policy))
                 continue
             try:
-                # A copy: the thread goes on with the body where this task is cancelled, and `forget` takes it away.
-                outcome = await loop.run_in_executor(threads, self._verify, job, replace(answer))
+                outcome = await verification.outcome(job, answer)
             finally:
                 client.forget(answer)
             self._deliver(outcome)
-
-    def _verify(self, job: Job, answer: Answer) -> FetchOutcome:
-        """In a verifying thread: judge the body and hand a good one to the sink."""
-        body, policy = answer.body or b"", self._policy
-        if (listed := listed_hash(body, policy.blocked_content_hashes)) is not None:
-            return job.outcome(Answer(ErrorClass.BLOCKED, "content", answer.http_status, blocked_hash=listed), policy)
-        inspection = inspect(body, min_pixels=policy.min_pixels, max_pixels=policy.max_pixels)
-        answer.error = ErrorClass(inspection.error) if inspection.error is not None else None
-        answer.detail = inspection.detail
-        outcome = job.outcome(answer, policy, inspection=inspection)
-        if outcome.error_class is None and self._sink is not None:
-            with self._sink_lock:
-                self._sink(outcome, body)
-        return outcome
 
     def _deliver(self, outcome: FetchOutcome) -> None:
         self._done.append(outcome)

@@ -110,7 +110,9 @@ class HostQueues(Generic[Job]):
     def stays(self, name: str) -> bool:
         """Whether the host's next job follows soon, so that its connection is worth keeping."""
         host = self._hosts.get(name)
-        return host is not None and bool(host.jobs) and (host.turns > 0 or not self._ring)
+        if host is None or not host.jobs:
+            return False
+        return host.turns > 0 or not self._ring or (len(self._ring) == 1 and self._ring[0] is host)
 
     def _host(self, name: str) -> _Host[Job]:
         host = self._hosts.get(name)

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.bench.gpu import LONGEST_SECONDS, Bench, scaling
+from tests.bench.gpu_work import Work
+
 WITHOUT = """
 import runpy, sys
 
@@ -19,6 +22,21 @@ sys.meta_path.insert(0, Without())
 sys.argv = ["tests.bench.gpu", *sys.argv[1:]]
 runpy.run_module("tests.bench.gpu", run_name="__main__")
 """
+
+
+def test_what_there_is_no_time_for_is_a_row_and_the_rest_goes_on(tmp_path: Path) -> None:
+    bench = Bench(Work(tmp_path, None, device="cpu"), seconds=0.01)
+    with bench.section("in time"):
+        bench.add("in time", str(bench.rate(lambda count: None, first=1, most=1) > 0))
+    bench.started -= LONGEST_SECONDS + 1
+    with bench.section("late"):
+        bench.rate(lambda count: None, first=1, most=1)
+    scaling(bench, [1])
+    assert [(row[0], row[1], row[5]) for row in bench.rows] == [
+        ("in time", "True", ""),
+        ("late", "not run", "left out after 330 s"),
+        ("scaling over cores", "not run", "left out after 330 s"),
+    ]
 
 
 @pytest.mark.slow
@@ -43,4 +61,8 @@ def test_every_row_is_measured_without_a_card_duckdb_and_dagster(tmp_path: Path)
     ]
     assert float(worst) < 1e-5
     assert "3 models together, one decoding" in measured
+    assert float(measured["decoding, resizing and cropping on cpu"].replace(",", "")) > 0
+    apart = measured["pixels decoded on cpu: from those of the exact way, of 255"]
+    assert float(apart.partition(" ")[0]) < 0.5
+    assert measured["ResNet-50, decoded by the card: end to end"] == "no card here"
     assert "1: " in measured["EfficientNet-Lite0 on the CPU"]

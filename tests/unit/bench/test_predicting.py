@@ -1,7 +1,6 @@
 """The pure parts of the benchmark of predicting."""
 
 import io
-import threading
 
 import pytest
 import torch
@@ -9,23 +8,8 @@ from PIL import Image
 
 from laionet_assets.models.preparing import Preparation, Transformed
 from laionet_assets.predictors.heads import Head
-from tests.bench.measure import Cost
-from tests.bench.predicting import WORKERS, agreement, batches, in_threads, least_by_slice
+from tests.bench.predicting import agreement
 from tests.bench.published import predictions
-
-
-def test_batches_hold_every_item_once_in_order() -> None:
-    assert batches("abcdefg", 3) == ["abc", "def", "g"]
-    assert batches([], 3) == []
-
-
-def test_of_each_slice_the_least_counts_cpu_and_wall_apart() -> None:
-    costs = [
-        {"slice": 0, "ours": Cost(5, 9), "floor": Cost(4, 4)},
-        {"slice": 0, "ours": Cost(6, 7), "floor": Cost(3, 5)},
-        {"slice": 1, "ours": Cost(10, 20), "floor": Cost(1, 1)},
-    ]
-    assert least_by_slice(costs) == {"ours": Cost(15, 27), "floor": Cost(4, 5)}
 
 
 def test_agreement_is_of_the_first_class_alone() -> None:
@@ -34,20 +18,6 @@ def test_agreement_is_of_the_first_class_alone() -> None:
     assert agreement(left, right) == 0.75
     with pytest.raises(ValueError):
         agreement(left, {"a": [["x"]], "b": [["z"], []]})
-
-
-def test_threads_give_results_in_order_and_leave_torch_as_it_was() -> None:
-    before = torch.get_num_threads()
-    used, together = set(), threading.Barrier(WORKERS, timeout=30)
-
-    def work(batch: str) -> list[tuple[str, int]]:
-        used.add(threading.get_ident())
-        together.wait()
-        return [(each, torch.get_num_threads()) for each in batch]
-
-    assert in_threads(work, ["ab", "cd", "e", "f"]) == [(each, 1) for each in "abcdef"]
-    assert len(used) == WORKERS
-    assert torch.get_num_threads() == before
 
 
 def test_the_published_way_ranks_the_classes_that_a_model_has() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from laionet_assets.pictures.admission import MAX_PIXELS, admit
+from laionet_assets.pictures.admission import MAX_PIXELS, admit, decodes_alike
 
 SIZE = (16, 12)
 WHITE, RED, GREY = (255, 255, 255), (200, 30, 10), (90, 90, 90)
@@ -186,3 +186,40 @@ def test_the_first_frame_of_an_animation_counts() -> None:
     data = encode(frames[0], "WEBP", save_all=True, append_images=frames[1:], lossless=True)
     found = admit(data, "paper")
     assert found.mode == "RGB" and found.image.getpixel((5, 5)) == RED
+
+
+def turned(orientation: int) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return encode(Image.new("RGB", SIZE, RED), "JPEG", exif=exif)
+
+
+PLAIN = MODES["rgb jpeg"][0]
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (PLAIN, SIZE),
+        (encode(Image.new("RGB", SIZE, RED), "JPEG", progressive=True, subsampling=0), SIZE),
+        (turned(1), SIZE),
+        (encode(Image.new("RGB", (10, 10)), "JPEG"), (10, 10)),
+        *((turned(orientation), None) for orientation in range(2, 9)),
+        *((data, None) for name, (data, _, _) in MODES.items() if name != "rgb jpeg"),
+        (encode(Image.new("RGB", SIZE, RED), "JPEG", keep_rgb=True), None),
+        (PLAIN[:-2], None),
+        (PLAIN[:-40], None),
+        (PLAIN + b"more", None),
+        (PLAIN[:20] + b"\xff\xd9", None),
+        (encode(Image.new("RGB", (5, 501)), "JPEG"), None),
+        (encode(Image.new("RGB", (101, 100)), "JPEG"), None),
+        (b"", None),
+        (b"\xff\xd8\xff\xd9", None),
+    ],
+)
+def test_files_that_any_decoder_shows_alike(data: bytes, expected: tuple[int, int] | None) -> None:
+    assert decodes_alike(data, max_pixels=10_000) == expected
+    if expected is not None:
+        found = admit(data, "corrected", min_pixels=1)
+        assert (found.mode, found.width, found.height, found.conversions) == ("RGB", *expected, ())
+        assert found.image is not None and found.image.size == expected

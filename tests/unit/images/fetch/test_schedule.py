@@ -149,6 +149,16 @@ def test_a_connection_is_worth_keeping_while_the_host_has_its_turn() -> None:
     assert kept == [True] * (TURN - 1) + [False]
 
 
+def test_the_connection_of_the_only_host_stays_beyond_its_turn() -> None:
+    q = queues(per_host=100)
+    for i in range(2 * TURN + 1):
+        q.add("a", i, now=0)
+    kept = []
+    while take(q, 0) is not None:
+        kept.append(q.stays("a"))
+    assert kept == [True] * 2 * TURN + [False]
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_every_job_comes_once_and_within_the_limits(seed: int) -> None:
     rng = random.Random(seed)

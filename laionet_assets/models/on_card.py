@@ -1,0 +1,194 @@
+"""JPEG files to a model's pixels on its device: decoded, resized and cropped there, where a model is told to
+(`decode_on: card`).
+
+Here: torchvision's decoder (nvJPEG on a card), the resizing that stands for Pillow's, and how far both ways agree. Not
+here: which files may go this way (`pictures.admission`), and what becomes of those that the decoder does not take
+(`pictures.stream`).
+
+Only a card may be asked for, but all of it runs on any device: on a CPU torchvision decodes by libjpeg.
+"""
+
+import io
+import threading
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from laionet_assets.models.preparing import Pixels, Preparation, ResizedCenter, resized_size
+from laionet_assets.models.spec import ModelSpec
+
+if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image
+
+CARD = "cuda"
+"""The kind of device that may be asked to decode."""
+_MOST_FILES, _MOST_BYTES = 64, 16 * 2**20
+"""Files that are decoded at once, and their bytes together: their pixels lie on the device until they are resized."""
+_SIZES = ((500, 375), (375, 500), (341, 256), (1024, 683), (256, 256), (640, 427), (240, 320), (800, 600))
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far pixels are from those of the exact way, of 255: on average, and at most."""
+
+    mean: float
+    worst: float
+
+
+class OnCard:
+    """What decodes for a model: `shape` is how it sees a picture, `device` where. Used from several threads at once."""
+
+    def __init__(self, shape: ResizedCenter, device: "torch.device") -> None:
+        self.shape = shape
+        self._device = device
+        self._lock = threading.Lock()
+        self._files = self._not_taken = self._exact = 0
+
+    def pixels(self, files: Sequence[NDArray[np.uint8]]) -> "tuple[list[int], torch.Tensor]":
+        """Positions of the files that could be decoded, and their pixels: uint8 of shape (files, side, side, 3), on the
+        device.
+
+        A file is its bytes, of one dimension. Raises torch.OutOfMemoryError where one alone does not fit.
+        """
+        import torch
+
+        side = self.shape.side
+        found: list[torch.Tensor] = []
+        taken: list[int] = []
+        for start, end in _parts([len(file) for file in files]):
+            for at, picture in enumerate(self._decoded([torch.from_numpy(file.copy()) for file in files[start:end]])):
+                if picture is not None:
+                    taken.append(start + at)
+                    found.append(resized(picture, self.shape))
+        with self._lock:
+            self._files += len(files)
+            self._not_taken += len(files) - len(taken)
+        empty = torch.empty((0, side, side, 3), dtype=torch.uint8, device=self._device)
+        return taken, torch.stack(found) if found else empty
+
+    def count_exact(self, pictures: int) -> None:
+        """Take note of pictures that came decoded."""
+        with self._lock:
+            self._exact += pictures
+
+    def said(self) -> str:
+        """How many pictures went this way, for people; empty before the first."""
+        with self._lock:
+            decoded, not_taken = self._files - self._not_taken, self._not_taken
+            exact = self._exact  # those that were not taken come again, decoded
+        if not decoded and not exact:
+            return ""
+        others = f", of {exact:,} others its decoder refused {not_taken:,}" if exact else ""
+        return f"{decoded:,} of {decoded + exact:,} pictures decoded on {self._device}{others}"
+
+    def _decoded(self, files: "list[torch.Tensor]") -> "list[torch.Tensor | None]":
+        """A picture of each file, uint8 of shape (3, height, width); None where the decoder does not take it."""
+        import torch
+
+        try:
+            return list(_decode(files, self._device))
+        except torch.OutOfMemoryError:
+            if len(files) < 2:
+                raise
+        except RuntimeError:  # it says so of the whole batch, for the sake of one
+            if len(files) < 2:
+                return [None]
+        middle = len(files) // 2
+        return self._decoded(files[:middle]) + self._decoded(files[middle:])
+
+
+def on_card(spec: ModelSpec, device: "torch.device", prepare: Preparation) -> OnCard | None:
+    """What decodes for a model; None unless its spec asks for it.
+
+    Raises ModelError where its device is no card, and for a model that sees pictures otherwise than by the resized
+    middle.
+    """
+    if spec.decode_on != "card":
+        return None
+    if device.type != CARD:
+        raise spec.error(
+            f"decode_on: card needs a CUDA device, and this model computes on {device}; take decode_on away, or set "
+            "device: cuda on a machine that has one"
+        )
+    shape = prepare.pixels.shape if isinstance(prepare.pixels, Pixels) else None
+    if not isinstance(shape, ResizedCenter):
+        raise spec.error(
+            "decode_on: card knows models that see the middle of a picture resized by its shorter side (most of timm "
+            "and open_clip); this one prepares pictures in another way. Take decode_on away"
+        )
+    return OnCard(shape, device)
+
+
+def resized(picture: "torch.Tensor", shape: ResizedCenter) -> "torch.Tensor":
+    """A picture, uint8 of shape (3, height, width), as a model sees it: uint8 of shape (side, side, 3).
+
+    The filters are Pillow's, computed in float32; Pillow rounds to 8 bits once more between rows and columns.
+    """
+    import torch
+    from PIL import Image as pillow
+
+    height, width = picture.shape[1:]
+    new_width, new_height = resized_size(width, height, shape.short_side)
+    left, top = round((new_width - shape.side) / 2), round((new_height - shape.side) / 2)
+    mode = "bicubic" if shape.filter == pillow.Resampling.BICUBIC else "bilinear"
+    whole = torch.nn.functional.interpolate(
+        picture[None].float(), (new_height, new_width), mode=mode, antialias=True, align_corners=False
+    )[0]
+    middle = whole[:, top : top + shape.side, left : left + shape.side]
+    return middle.round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0)
+
+
+def agreement(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> Agreement:
+    """How far two arrays of pixels of one shape are apart."""
+    apart = np.abs(left.astype(np.int16) - right.astype(np.int16))
+    return Agreement(float(apart.mean()), float(apart.max()))
+
+
+def built_in_files() -> list[NDArray[np.uint8]]:
+    """Eight JPEG files, drawn: soft colours, edges and grain, with halved colour, as on the web. Always the same."""
+    return [np.frombuffer(_drawn(size, seed), dtype=np.uint8) for seed, size in enumerate(_SIZES)]
+
+
+def opened(file: NDArray[np.uint8]) -> "Image":
+    """The picture of a file as Pillow decodes it."""
+    from PIL import Image as pillow
+
+    return pillow.open(io.BytesIO(file.tobytes())).convert("RGB")
+
+
+def _decode(files: "list[torch.Tensor]", device: "torch.device") -> "list[torch.Tensor]":
+    from torchvision.io import ImageReadMode, decode_jpeg
+
+    with warnings.catch_warnings():  # torchvision 0.29 says that its decoders will go, in favour of TorchCodec
+        warnings.simplefilter("ignore", DeprecationWarning)
+        found: list[torch.Tensor] = decode_jpeg(files, mode=ImageReadMode.RGB, device=device)
+    return found
+
+
+def _parts(sizes: Sequence[int]) -> list[tuple[int, int]]:
+    """Where parts of files begin and end, in order: each within both limits, or a single file."""
+    parts: list[tuple[int, int]] = []
+    start = total = 0
+    for i, size in enumerate(sizes):
+        if i > start and (i - start >= _MOST_FILES or total + size > _MOST_BYTES):
+            parts.append((start, i))
+            start, total = i, 0
+        total += size
+    return [*parts, (start, len(sizes))] if sizes else []
+
+
+def _drawn(size: tuple[int, int], seed: int) -> bytes:
+    from PIL import Image as pillow
+
+    noise = np.random.default_rng(seed)
+    soft = pillow.fromarray(noise.integers(0, 256, (6, 8, 3), dtype=np.uint8)).resize(size, pillow.Resampling.BICUBIC)
+    pixels = np.asarray(soft).astype(np.int16) + noise.normal(0, 8, (size[1], size[0], 1)).astype(np.int16)
+    pixels[size[1] // 3 : size[1] // 2, size[0] // 4 : size[0] // 2] = noise.integers(0, 256, 3)
+    buffer = io.BytesIO()
+    pillow.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(buffer, "JPEG", quality=85)
+    return buffer.getvalue()
