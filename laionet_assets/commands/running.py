@@ -34,6 +34,7 @@ from laionet_assets.commands.terminal import open_console, tell
 from laionet_assets.commands.waiting import wait_for_pool
 from laionet_assets.definitions import build_defs
 from laionet_assets.errors import UserError
+from laionet_assets.full_disk import full_disk_told
 from laionet_assets.inert import inert
 from laionet_assets.settings import load_settings
 from laionet_assets.warehouse.catalog import refresh_catalog
@@ -69,16 +70,16 @@ def run_pipeline(
     for source in sorted(pipeline.warehouse.set_aside()):
         tell(console, "note", f"source {source} is not in the settings: its rows are set aside, its files stay")
     started = time.monotonic()
-    refresh_catalog(pipeline.warehouse)
     sealed = [] if parts else synced.sealed
     plan = partial(stale_tasks, pipeline.warehouse, pipeline.steps, wanted, names=names, sealed=sealed)
     tally = Tally()
-    with dagster_instance(settings) as instance:
+    with full_disk_told(pipeline.warehouse.lake.root), dagster_instance(settings) as instance:
+        refresh_catalog(pipeline.warehouse)
         instance.add_dynamic_partitions(PARTS.name or "", [part.key for part in (*synced.present, *sealed)])
         for done in keep_house(pipeline, instance):
             tell(console, "note", done)
         _execute(defs, instance, pipeline, plan, tally, console, force=force)
-    refresh_catalog(pipeline.warehouse)
+        refresh_catalog(pipeline.warehouse)
     for note in untagged_sources(settings, pipeline.warehouse):
         tell(console, "note", note)
     summarize(console, pipeline, tally, time.monotonic() - started, parts=len(wanted))
