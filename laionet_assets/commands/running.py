@@ -22,6 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from laionet_assets.assets.batches import batches, range_tags
 from laionet_assets.assets.build import GROUPS, asset_key, group_name, table_name
 from laionet_assets.assets.housekeeping import keep_house
+from laionet_assets.assets.image_sets import TELLS_UNREADABLE
 from laionet_assets.assets.ingestion import untagged_sources
 from laionet_assets.assets.partitions import PARTS
 from laionet_assets.assets.parts import sync_parts
@@ -95,7 +96,7 @@ def run_pipeline(
 
 def selected_tables(defs: dg.Definitions, pipeline: Pipeline, select: str | None) -> set[str]:
     """Names of the tables that a selection names, in Dagster's syntax or as `in_dagsters_syntax` reads it; all without
-    one. Raises UserError.
+    one. What tells that an image set cannot be read is made with what reads it. Raises UserError.
     """
     graph = defs.resolve_asset_graph()
     every = set(map(table_name, graph.get_all_asset_keys()))
@@ -107,7 +108,8 @@ def selected_tables(defs: dg.Definitions, pipeline: Pipeline, select: str | None
         raise UserError(f"--select {select!r}: {error}") from None
     if not chosen:
         raise UserError(f"--select {select!r} selects nothing; expected some of: {', '.join(sorted(every))}")
-    return set(map(table_name, chosen))
+    names = set(map(table_name, chosen))
+    return names | {told for name, told in TELLS_UNREADABLE.items() if name in names}
 
 
 def in_dagsters_syntax(select: str, tables: Collection[str]) -> str:

@@ -43,7 +43,7 @@ def queries(connection: duckdb.DuckDBPyConnection) -> Mapping[str, str]:
 
 
 def _part_of(columns: list[str]) -> str:
-    return "source || '/' || part" if {'"source"', '"part"'} <= set(columns) else "''"
+    return "coalesce(source || '/' || part, '')" if {'"source"', '"part"'} <= set(columns) else "''"
 
 
 def content(catalog: Path) -> Content:
