@@ -37,7 +37,8 @@ def dagster_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     except DatabaseError as error:
         raise full_disk(error) or UserError(
             f"Dagster's state in {home} cannot be read or written: {error.orig}; {free(Path(home))} there. Make the "
-            "folder writable, with room on its disk, or name another one with DAGSTER_HOME; the tables are not touched by that"
+            "folder writable, with room on its disk, or name another one with DAGSTER_HOME; the tables are not touched "
+            "by that"
         ) from error
 
 
