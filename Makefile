@@ -65,7 +65,7 @@ ui: $(STAMP)  ## The Dagster UI on http://127.0.0.1:3000
 bench: $(STAMP) img2dataset  ## Every stage beside the published way; writes docs/benchmarks.md (fetching needs nginx)
 	$(BIN)/python -m tests.bench
 
-soak: $(STAMP)  ## Kill, read, fill up, lock and shift the clock of a warehouse for half an hour; writes docs/soak.md
+soak: $(STAMP)  ## Kill, read, fill up, lock and shift the clock of a warehouse for an hour; writes docs/soak.md
 	$(BIN)/python -m tests.soak
 
 img2dataset: $(RIVAL_STAMP)

@@ -16,6 +16,7 @@ import typer
 
 from laionet_assets.commands.interrupting import INTERRUPTED, exit_code, guarded
 from laionet_assets.errors import UserError, with_causes
+from laionet_assets.full_disk import full_disk
 from laionet_assets.inert import inert
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -226,9 +227,12 @@ def _exit_with(work: Callable[[], int]) -> NoReturn:
         code = 2
     except BrokenPipeError:  # who read our output has read enough, as `| head` does
         os._exit(0)
-    except OSError as error:
-        hint = "; check the path and its permissions" if error.filename else ""
-        print(inert(f"laionet: {with_causes(error)}{hint}", keep="\n"), file=sys.stderr)
+    except Exception as error:
+        shown = full_disk(error)
+        if shown is None and not isinstance(error, OSError):
+            raise
+        hint = "; check the path and its permissions" if isinstance(error, OSError) and error.filename else ""
+        print(inert(f"laionet: {shown or with_causes(error) + hint}", keep="\n"), file=sys.stderr)
         code = 2
     except KeyboardInterrupt:
         print(INTERRUPTED, file=sys.stderr)

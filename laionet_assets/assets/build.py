@@ -15,7 +15,7 @@ from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from pydantic import Field
 
 from laionet_assets.assets.batches import version_of_lot
-from laionet_assets.assets.failures import FAILED_PARTS, transient_faults_retried, user_errors_shown, with_traceback
+from laionet_assets.assets.failures import FAILED_PARTS, told, transient_faults_retried, user_errors_shown
 from laionet_assets.assets.partitions import PARTS
 from laionet_assets.assets.planning import is_stale, is_stale_by
 from laionet_assets.assets.publishing import Published, make, standing
@@ -93,7 +93,7 @@ def build_asset(step: Step, open_warehouse: OpenWarehouse, *, is_last: bool = Fa
         part = parts[0] if parts else None
         started = time.monotonic()
         opened = open_warehouse(warehouse)
-        with transient_faults_retried(), user_errors_shown():
+        with transient_faults_retried(), user_errors_shown(opened.lake.root):
             step.look(opened, part)
             if config.force or is_stale(opened, step, part):
                 status = MADE
@@ -132,7 +132,7 @@ def _several(
     materialized though the step fails, so that what reads them can be asked for.
     """
     key, started = asset_key(step.name), time.monotonic()
-    with transient_faults_retried(), user_errors_shown():
+    with transient_faults_retried(), user_errors_shown(opened.lake.root):
         for part in parts:
             step.look(opened, part)
         versions = Versions(opened)
@@ -146,11 +146,11 @@ def _several(
         if isinstance(each, Published) and each.is_published:
             done[part] = each
         elif isinstance(each, Published):
-            told = describe_failures(each.outcomes, table=step.name, partition=part.key, stands=part not in stale)
+            broken = describe_failures(each.outcomes, table=step.name, partition=part.key, stands=part not in stale)
             kept = f"\nThe rejected rows are kept in {each.rejected}." if each.rejected else ""
-            failures[part.key] = told + kept
+            failures[part.key] = broken + kept
         else:
-            failures[part.key] = str(each) if isinstance(each, UserError) else with_traceback(each)
+            failures[part.key] = told(each, warehouse=opened.lake.root)
     statuses = {
         part: MADE if part in stale else AUDITED if each.is_audited_now else UP_TO_DATE for part, each in done.items()
     }

@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from laionet_assets.errors import UserError, cause_of
+from laionet_assets.full_disk import full_disk
 
 MAX_RETRIES = 3
 RETRY_SECONDS = 10
@@ -17,14 +18,19 @@ FAILED_PARTS = "failed_parts"
 
 
 class user_errors_shown:
-    """What the user can mend fails the step with its one message, without retries."""
+    """What the user can mend, a full disk too, fails the step with its one message, without retries."""
+
+    def __init__(self, warehouse: str) -> None:
+        """`warehouse`: its folder or URL."""
+        self.warehouse = warehouse
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, UserError):
-            raise dg.Failure(str(error), allow_retries=False) from error
+        shown = error if isinstance(error, UserError) else error and full_disk(error, warehouse=self.warehouse)
+        if shown:
+            raise dg.Failure(str(shown), allow_retries=False) from error
 
 
 class transient_faults_retried:
@@ -70,8 +76,11 @@ def failure_message(data: Any) -> str:
     return "\n".join([*own, errors[-1].to_string()])
 
 
-def with_traceback(error: BaseException) -> str:
-    """An error that is not the user's, with its traceback."""
+def told(error: BaseException, *, warehouse: str) -> str:
+    """What is told of an error: the user's message alone, that of a full disk, or anything else with its traceback."""
+    shown = error if isinstance(error, UserError) else full_disk(error, warehouse=warehouse)
+    if shown is not None:
+        return str(shown)
     return "".join(traceback.format_exception(error)).strip()
 
 

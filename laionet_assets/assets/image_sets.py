@@ -35,6 +35,8 @@ NOT_READ = "not_read"
 """Why a picture does not take part whose file could not be read."""
 TAKEN, LEFT_OUT, UNREADABLE = "taken", "left out", "cannot be read"
 """Outcomes of core.set_files."""
+TELLS_UNREADABLE = {"core.set_files": "core.unreadable_sets", "core.set_images": "core.unreadable_sets"}
+"""By table that a set is read for, the one whose check fails where a set cannot be read: asked for with it."""
 ADMISSION = "admission"
 """The computation of core.set_images: what admission makes of a content."""
 _ROWS = 4_096

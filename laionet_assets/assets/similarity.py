@@ -1,9 +1,10 @@
 """Stage similarity: core.query_embeddings and core.caption_embeddings (core.caption_similarity is SQL)."""
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from laionet_assets.assets.named_models import named_models
 from laionet_assets.assets.progress import progress_log
@@ -12,10 +13,16 @@ from laionet_assets.models.identity import identity
 from laionet_assets.models.spec import TEXT_ENCODER, ModelSpec
 from laionet_assets.settings import Settings
 from laionet_assets.sqlmodels.loader import Project
+from laionet_assets.warehouse.rows import VECTOR_GROUP_ROWS
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Warehouse, digest
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 ENCODER_POOL = "encoder"
+PIECE_TEXTS = 8 * VECTOR_GROUP_ROWS
+"""Captions whose vectors are in memory together: a whole number of row groups, and of chunks of a checkpoint."""
 
 
 def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
@@ -71,24 +78,38 @@ def _write_queries(specs: Sequence[ModelSpec], templates: Mapping[str, str], wor
 
 
 def _write_captions(specs: Sequence[ModelSpec], work: Work) -> None:
-    import pyarrow as pa
-
     captions = work.connection.sql(
         "select source, part, caption_id, any_value(caption) as caption from core.candidates group by all order by all"
     ).to_arrow_table()
-    ids = captions.select(["source", "part", "caption_id"])
-    tables = [
-        embedded(
-            labelled(spec, work),
+    pieces = (
+        _embedded_pieces(labelled(spec, work), captions, work) for spec in sorted(specs, key=lambda spec: spec.name)
+    )
+    work.write_batches(itertools.chain.from_iterable(pieces))
+
+
+def _embedded_pieces(spec: ModelSpec, captions: "pa.Table", work: Work) -> "Iterator[pa.Table]":
+    """The vectors of the captions of a part by one model, a row group at a time: a part of LAION-400M has several
+    gigabytes of them.
+    """
+    told = progress_log(work.log, f"texts embedded by {spec.name}")
+    for start in range(0, len(captions), PIECE_TEXTS):
+        piece = captions.slice(start, PIECE_TEXTS)
+        ids = piece.select(["source", "part", "caption_id"])
+        first, last = (ids["caption_id"][i].as_py() for i in (0, -1))
+        rows = embedded(
+            spec,
             ids,
-            captions["caption"],
+            piece["caption"],
             work,
-            existing=work.published(),
+            existing=work.published(f"caption_id between {first} and {last}"),
             checkpoint=work.checkpoint,
+            is_told=False,
         )
-        for spec in sorted(specs, key=lambda spec: spec.name)
-    ]
-    work.write_rows(pa.concat_tables(tables))
+        told(start + len(piece), len(captions))
+        for row in range(0, len(rows), VECTOR_GROUP_ROWS):
+            yield rows.slice(row, VECTOR_GROUP_ROWS)
+    if spec.name in work.told:
+        work.tell(spec.name, work.told[spec.name])
 
 
 def embedded(

@@ -74,11 +74,13 @@ class Work:
         """Some columns of the table, by name, as a pyarrow Table of their documented types."""
         return as_documented(self.model.table, columns, names=columns.keys())
 
-    def published(self) -> Any:
-        """The rows published before as a pyarrow Table, None without: what they have need not be made again."""
+    def published(self, where: str = "true") -> Any:
+        """The rows published before as a pyarrow Table, or some of them; None without: what they have need not be made
+        again.
+        """
         if not self.warehouse.lake.exists(self.model.table, self.part):
             return None
-        return self.connection.sql(self.published_select).to_arrow_table()
+        return self.connection.sql(f"from ({self.published_select}) where {where}").to_arrow_table()
 
     @property
     def published_select(self) -> str:

@@ -18,6 +18,7 @@ from laionet_assets.assets.parts import sync_parts
 from laionet_assets.assets.pipeline import build_pipeline, dagster_yaml
 from laionet_assets.commands.interrupting import heed_signals
 from laionet_assets.errors import UserError
+from laionet_assets.full_disk import free, full_disk
 from laionet_assets.inert import inert
 from laionet_assets.settings import CONFIG_VARIABLE, Settings, find_config, load_settings
 from laionet_assets.warehouse.processes import Process
@@ -34,9 +35,10 @@ def dagster_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
         with dg.DagsterInstance.get() as instance:
             yield instance
     except DatabaseError as error:
-        raise UserError(
-            f"Dagster's state in {home} cannot be read or written: {error.orig}. Make the folder writable, with room "
-            "on its disk, or name another one with DAGSTER_HOME; the tables are not touched by that"
+        raise full_disk(error) or UserError(
+            f"Dagster's state in {home} cannot be read or written: {error.orig}; {free(Path(home))} there. Make the "
+            "folder writable, with room on its disk, or name another one with DAGSTER_HOME; the tables are not touched "
+            "by that"
         ) from error
 
 

@@ -22,6 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from laionet_assets.assets.batches import batches, range_tags
 from laionet_assets.assets.build import GROUPS, asset_key, group_name, table_name
 from laionet_assets.assets.housekeeping import keep_house
+from laionet_assets.assets.image_sets import TELLS_UNREADABLE
 from laionet_assets.assets.ingestion import untagged_sources
 from laionet_assets.assets.partitions import PARTS
 from laionet_assets.assets.parts import sync_parts
@@ -34,6 +35,7 @@ from laionet_assets.commands.terminal import open_console, tell
 from laionet_assets.commands.waiting import wait_for_pool
 from laionet_assets.definitions import build_defs
 from laionet_assets.errors import UserError
+from laionet_assets.full_disk import full_disk_told
 from laionet_assets.inert import inert
 from laionet_assets.settings import load_settings
 from laionet_assets.warehouse.catalog import refresh_catalog
@@ -69,16 +71,16 @@ def run_pipeline(
     for source in sorted(pipeline.warehouse.set_aside()):
         tell(console, "note", f"source {source} is not in the settings: its rows are set aside, its files stay")
     started = time.monotonic()
-    refresh_catalog(pipeline.warehouse)
     sealed = [] if parts else synced.sealed
     plan = partial(stale_tasks, pipeline.warehouse, pipeline.steps, wanted, names=names, sealed=sealed)
     tally = Tally()
-    with dagster_instance(settings) as instance:
+    with full_disk_told(pipeline.warehouse.lake.root), dagster_instance(settings) as instance:
+        refresh_catalog(pipeline.warehouse)
         instance.add_dynamic_partitions(PARTS.name or "", [part.key for part in (*synced.present, *sealed)])
         for done in keep_house(pipeline, instance):
             tell(console, "note", done)
         _execute(defs, instance, pipeline, plan, tally, console, force=force)
-    refresh_catalog(pipeline.warehouse)
+        refresh_catalog(pipeline.warehouse)
     for note in untagged_sources(settings, pipeline.warehouse):
         tell(console, "note", note)
     summarize(console, pipeline, tally, time.monotonic() - started, parts=len(wanted))
@@ -94,7 +96,7 @@ def run_pipeline(
 
 def selected_tables(defs: dg.Definitions, pipeline: Pipeline, select: str | None) -> set[str]:
     """Names of the tables that a selection names, in Dagster's syntax or as `in_dagsters_syntax` reads it; all without
-    one. Raises UserError.
+    one. What tells that an image set cannot be read is made with what reads it. Raises UserError.
     """
     graph = defs.resolve_asset_graph()
     every = set(map(table_name, graph.get_all_asset_keys()))
@@ -106,7 +108,8 @@ def selected_tables(defs: dg.Definitions, pipeline: Pipeline, select: str | None
         raise UserError(f"--select {select!r}: {error}") from None
     if not chosen:
         raise UserError(f"--select {select!r} selects nothing; expected some of: {', '.join(sorted(every))}")
-    return set(map(table_name, chosen))
+    names = set(map(table_name, chosen))
+    return names | {told for name, told in TELLS_UNREADABLE.items() if name in names}
 
 
 def in_dagsters_syntax(select: str, tables: Collection[str]) -> str:

@@ -31,6 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from laionet_assets.full_disk import free
 from laionet_assets.images.part_folder import JOURNAL_FILE, PartFolder, read_journal
 from laionet_assets.images.part_lock import lock_part, unlock_part
 from laionet_assets.images.sets.tars import BLOCK_BYTES
@@ -343,8 +344,9 @@ class _OpenShard:
             os.ftruncate(self.descriptor, at)
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise StoreFullError(
-                    f"{self.path}: {error.strerror}. Free some space and run again; what is stored stays.",
-                    mend="free some disk space",
+                    f"{self.path}: {error.strerror}: {free(self.path.parent)}. Free some of that disk, or name another "
+                    "store with images.location, and run again; what is stored stays.",
+                    mend="free some of its disk, or name another store with images.location",
                 ) from None
             raise
         self.length += len(data)

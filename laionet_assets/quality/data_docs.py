@@ -29,6 +29,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+from laionet_assets.full_disk import full_disk
 from laionet_assets.quality.expectations import QualityError
 
 KEPT_RUNS = 3
@@ -107,9 +108,10 @@ def publish(
         with _locked(target.root):
             _write_root_index(target.root)
     except OSError as error:
+        if (full := full_disk(error, warehouse=str(target.root.parent))) is not None:
+            raise full from error
         raise QualityError(
-            f"Data Docs cannot be written to {target.root}: {error}. "
-            "Make the folder writable or free some space, then run again."
+            f"Data Docs cannot be written to {target.root}: {error}. Make the folder writable, then run again."
         ) from error
     return run / PAGE
 
@@ -197,7 +199,8 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _replace(path: Path, text: str) -> None:
-    staged = path.with_name(f".{path.name}.{os.getpid()}.staged")
+    """Under a lock: the file that a killed process, or a full disk, left half written is written again."""
+    staged = path.with_name(f".{path.name}.staged")
     staged.write_text(text, encoding="utf-8")
     os.replace(staged, path)
 

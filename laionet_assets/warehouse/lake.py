@@ -15,6 +15,7 @@ replaced by one put.
 """
 
 import fcntl
+import glob
 import hashlib
 import os
 import re
@@ -288,12 +289,22 @@ def _forget_superseded(target: Path, *, older_than: float) -> None:
 
 
 def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a local file whole or not at all: what `write` puts into a hidden file beside it then takes its name."""
+    """Write a local file whole or not at all: what `write` puts into a hidden file beside it then takes its name. What
+    killed processes of this host have left of that file is swept.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    staged = path.with_name(f".{path.name}.{HOST}.{os.getpid()}{STAGED_SUFFIX}")
-    with staged.open("wb") as file:
-        write(file)
-    replace(staged, path)
+    before = f".{path.name}.{HOST}."
+    for left in path.parent.glob(f"{glob.escape(before)}*{STAGED_SUFFIX}"):
+        process = left.name.removeprefix(before).removesuffix(STAGED_SUFFIX)
+        if process.isdigit() and not is_alive(int(process)):
+            left.unlink(missing_ok=True)
+    staged = path.with_name(f"{before}{os.getpid()}{STAGED_SUFFIX}")
+    try:
+        with staged.open("wb") as file:
+            write(file)
+        replace(staged, path)
+    finally:
+        staged.unlink(missing_ok=True)
 
 
 def _sweep(paths: Iterable[Path]) -> None:

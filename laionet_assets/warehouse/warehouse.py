@@ -234,9 +234,10 @@ def digest(*values: str) -> str:
 
 @contextmanager
 def memory_connection(config: Mapping[str, Any] | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A private in-memory DuckDB, closed whatever happens."""
+    """A private in-memory DuckDB, closed whatever happens. It draws no bars of its own into what a run prints."""
     connection = duckdb.connect(":memory:", config=dict(config or {}))
     try:
+        connection.execute("set enable_progress_bar = false")
         yield connection
     finally:
         connection.close()

@@ -1,12 +1,14 @@
 """The short form of `make soak`: a warehouse of captions alone is killed, read, filled up and locked for a minute."""
 
 import os
+from pathlib import Path
 
+import duckdb
 import pytest
 
 from tests.integration.conftest import Project
 from tests.soak import scenarios
-from tests.soak.content import differences
+from tests.soak.content import content, differences
 from tests.soak.project import Disturbed
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
@@ -31,6 +33,17 @@ def test_whatever_happens_what_is_published_stays(project: Project) -> None:
     assert told.startswith("8 kills of ") and two.startswith("1 pairs") and reads[0] > 50
     if os.geteuid() == 0:
         assert not locked.startswith("not tried") or not full.startswith("not tried")
+
+
+def test_rows_of_no_part_stand_under_a_text(tmp_path: Path) -> None:
+    """As pictures of local sets beside those of the web: the readers get what is expected as JSON."""
+    with duckdb.connect(str(tmp_path / "catalog")) as connection:
+        connection.execute("create schema core")
+        connection.execute("create table core.rows (source varchar, part varchar, n int)")
+        connection.execute("insert into core.rows values ('s', 'a', 1), (null, null, 2)")
+        connection.execute("create view core.images as select * from core.rows")
+    found = content(tmp_path / "catalog")
+    assert found["core.images"].keys() == {"", "s/a"}
 
 
 def test_what_was_lost_or_changed_is_found() -> None:

@@ -23,13 +23,14 @@ parts, pictures, models of every kind) is made once undisturbed. Then everything
 drawn by a seed, while readers ask every view all the time. What is published has to stay what the
 undisturbed run made, to the row; columns that say when something was done are left out."""
 READERS = 2
+READS = 10_000
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run it all. Exit 1 if anything was not as it should be."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--minutes", type=float, default=30, help="kills end after so long, even if they are fewer")
+    parser.add_argument("--minutes", type=float, default=45, help="kills end after so long, even if they are fewer")
     parser.add_argument("--seed", type=int, default=20230627)
     parser.add_argument("--folder", type=Path, help="where the warehouse is made; without it, a temporary folder")
     parser.add_argument("--no-page", action="store_true", help="only print")
@@ -92,7 +93,7 @@ def soak(folder: Path, *, kills: int, minutes: float, seed: int, page: Path | No
         write()
 
     before = len(project.faults)
-    with project.readers(READERS) as reads:
+    with project.readers(READERS, at_least=-(-READS // READERS)) as reads:
         happens("kill -9, again and again", lambda: scenarios.kills(project, kills * 9 // 10, until=until))
         happens("two runs at once", lambda: scenarios.two_at_once(project, max(kills // 20, 2)))
         happens("a clock that jumps", lambda: scenarios.jumping_clock(project))
@@ -100,6 +101,7 @@ def soak(folder: Path, *, kills: int, minutes: float, seed: int, page: Path | No
     wrong = [fault for fault in project.faults[before:] if fault.startswith("a reader")]
     found = f"{len(wrong)} faults" if wrong else "as undisturbed"
     rows.append(("reads meanwhile", f"{sum(reads):,} by {READERS} processes", found))
+    print(f"reads meanwhile: {sum(reads):,}: {found}", flush=True)
     happens("a full disk", lambda: scenarios.full_disk(project))
     happens("kill -9 from nothing on", lambda: scenarios.from_nothing(project, kills - kills * 9 // 10, until=until))
     return project.faults

@@ -1,7 +1,8 @@
 """What a warehouse says: rows and a sum over their hashes, of every view and part; and a reader that asks all the time.
 
-As a script (`python -m tests.soak.content CATALOG EXPECTED STOP SEED`) it reads until the file STOP is there, and
-prints how often it read and everything that was not as EXPECTED (a JSON file) says.
+As a script (`python -m tests.soak.content CATALOG EXPECTED STOP SEED AT_LEAST`) it reads until the file STOP is there
+and it has read AT_LEAST so often, and prints how often it read and everything that was not as EXPECTED (a JSON file)
+says.
 """
 
 import json
@@ -42,7 +43,7 @@ def queries(connection: duckdb.DuckDBPyConnection) -> Mapping[str, str]:
 
 
 def _part_of(columns: list[str]) -> str:
-    return "source || '/' || part" if {'"source"', '"part"'} <= set(columns) else "''"
+    return "coalesce(source || '/' || part, '')" if {'"source"', '"part"'} <= set(columns) else "''"
 
 
 def content(catalog: Path) -> Content:
@@ -66,13 +67,13 @@ def differences(found: Content, expected: Content) -> list[str]:
 
 
 def main() -> None:
-    catalog, expected_file, stop, seed = sys.argv[1:]
+    catalog, expected_file, stop, seed, at_least = sys.argv[1:]
     expected = {
         name: {part: tuple(one) for part, one in parts.items()}
         for name, parts in json.loads(Path(expected_file).read_text()).items()
     }
     draw, reads, wrong = random.Random(seed), 0, list[str]()
-    while not Path(stop).exists():
+    while reads < int(at_least) or not Path(stop).exists():
         try:
             with duckdb.connect(catalog, read_only=True) as connection:
                 asked = queries(connection)

@@ -22,7 +22,7 @@ from laionet_assets.settings import load_settings
 from tests.soak.content import Content, content, differences
 
 ROOT = Path(__file__).parents[2]
-LEFT_BEHIND = ("*.staged", "*.building", "*.partial")
+LEFT_BEHIND = ("*.staged", "*.building", "*.partial", "*.open", "unsorted-*")
 PRELOADED = ["laionet_assets.cli", "laionet_assets.commands.running", "laionet_assets.quality.gx_backend"]
 _SECONDS = re.compile(r"(?m)^│ ((?:raw|staging|core|marts)\.\w+) .* (\d+\.\d) +│$")
 
@@ -158,14 +158,18 @@ class Disturbed:
         self.faults += [f"after {after}: {each}" for each in differences(content(self.catalog), self.expected)]
 
     @contextmanager
-    def readers(self, number: int) -> Iterator[list[int]]:
-        """Within the block, so many processes read all the time. Afterwards the list has the reads of each."""
+    def readers(self, number: int, *, at_least: int = 0) -> Iterator[list[int]]:
+        """Within the block, so many processes read all the time; it ends when each has read `at_least` so often.
+        Afterwards the list has the reads of each.
+        """
         stop, expected, reads = self.folder / "stop", self.folder / "expected.json", list[int]()
         stop.unlink(missing_ok=True)
         expected.write_text(json.dumps(self.expected))
         command = [sys.executable, "-m", "tests.soak.content", str(self.catalog), str(expected), str(stop)]
         processes = [
-            subprocess.Popen([*command, str(i)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+            subprocess.Popen(
+                [*command, str(i), str(at_least)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+            )
             for i in range(number)
         ]
         try:
@@ -173,7 +177,7 @@ class Disturbed:
         finally:
             stop.touch()
             for process in processes:
-                out, err = process.communicate(timeout=120)
+                out, err = process.communicate(timeout=1800)
                 if process.returncode != 0:
                     self.faults.append(f"a reader ended with {process.returncode}: {err[-2000:]}")
                     continue

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from pydantic import ByteSize
+
 from tests.soak.project import Disturbed
 
 FAKETIME = ("/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/local/lib/faketime/libfaketimeMT.so.1")
@@ -100,29 +102,34 @@ def two_at_once(project: Disturbed, number: int, *, tables: Sequence[str] = ()) 
 
 
 def full_disk(project: Disturbed, *, table: str = "core.caption_matches") -> str:
-    """On a disk that is nearly full a run fails with a reason, and nothing that is published changes; with room again,
-    the run makes what it could not.
+    """On a disk that is full a run says which and what may be done, and nothing that is published changes; with room
+    again, the run makes what it could not. Twice: where the catalog has no room, and where it is current and the table
+    has none.
     """
     disk = project.folder.parent / "disk"
     size = sum(path.stat().st_size for path in project.warehouse.rglob("*") if path.is_file() and not path.is_symlink())
+    codes = []
     with _mounted("-t", "tmpfs", "-o", f"size={2 * size + 2**26}", "tmpfs", on=disk) as is_mounted:
         if not is_mounted:
             return "not tried: a small disk cannot be mounted here"
         moved = _moved_to(project, disk / "warehouse")
-        filler = disk / "filler"
-        filler.write_bytes(bytes(max(shutil.disk_usage(disk).free - 8_192, 0)))
-        run = moved.start([key(table)], force=True)
-        code = run.ended()
-        if code == 0 or "No space left" not in run.printed or "Traceback" in run.printed:
-            moved.faults.append(f"on a full disk: laionet run ended with {code}: {run.printed[-2000:]}")
-        moved.compare("a full disk")
-        filler.unlink()
-        again = moved.start([key(table)], force=True)
-        if (ended := again.ended()) != 0:
-            moved.faults.append(f"with room again: laionet run ended with {ended}: {again.printed[-2000:]}")
-        moved.settle("a full disk")
+        for what in ("the catalog", table):
+            filler = disk / "filler"
+            filler.write_bytes(bytes(max(shutil.disk_usage(disk).free - 8_192, 0)))
+            run = moved.start([key(table)], force=True)
+            codes.append(code := run.ended())
+            wanted = (f"free of {_size(disk)} in {disk}/warehouse: the warehouse.", "No space left")
+            if code == 0 or any(text not in run.printed for text in wanted) or "Traceback" in run.printed:
+                moved.faults.append(f"no room for {what}: laionet run ended with {code}: {run.printed[-2000:]}")
+            moved.compare(f"no room for {what}")
+            filler.unlink()
+            again = moved.start([key(table)], force=True)
+            if (ended := again.ended()) != 0:
+                moved.faults.append(f"with room again: laionet run ended with {ended}: {again.printed[-2000:]}")
+            moved.settle(f"no room for {what}")
         project.faults += moved.faults
-    return f"{table} on a disk with 8 KB left: exit {code}, nothing that was published changed; made with room again"
+    told = " and ".join(map(str, codes))
+    return f"8 KB left, for the catalog and for {table}: exit {told}, nothing published changed; made with room again"
 
 
 def read_only(project: Disturbed, *, table: str = "staging.lemmas") -> str:
@@ -175,6 +182,10 @@ def jumping_clock(project: Disturbed, *, table: str = "core.caption_matches") ->
         project.compare(f"a jump of the clock by {jump}")
     project.settle("jumps of the clock")
     return f"jumps by {', '.join(JUMPS)} while {table} was made"
+
+
+def _size(disk: Path) -> str:
+    return ByteSize(shutil.disk_usage(disk).total).human_readable(decimal=True)
 
 
 def _moved_to(project: Disturbed, warehouse: Path) -> Disturbed:

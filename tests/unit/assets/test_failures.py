@@ -1,5 +1,6 @@
 """What is retried, and what a failure says of itself."""
 
+import errno
 import importlib
 import pkgutil
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ import laionet_assets
 from laionet_assets.assets.failures import (
     failure_message,
     is_transient,
+    told,
     transient_faults_retried,
     user_errors_shown,
 )
@@ -51,13 +53,22 @@ def test_only_faults_that_may_be_gone_in_a_moment_are_retried(error: Exception, 
     with (
         pytest.raises((dg.RetryRequested, dg.Failure, type(error))) as caught,
         transient_faults_retried(),
-        user_errors_shown(),
+        user_errors_shown("/warehouse"),
     ):
         raise error
     assert isinstance(caught.value, dg.RetryRequested) is wanted
     if isinstance(error, UserError):
         assert isinstance(caught.value, dg.Failure) and caught.value.allow_retries is False
         assert caught.value.description == str(error)
+
+
+def test_a_full_disk_is_shown_as_one_message() -> None:
+    full = OSError(errno.ENOSPC, "No space left on device", "/warehouse/core/x/data.parquet")
+    with pytest.raises(dg.Failure) as caught, transient_faults_retried(), user_errors_shown("/warehouse"):
+        raise full
+    assert caught.value.allow_retries is False and "in /warehouse: the warehouse." in str(caught.value.description)
+    assert told(full, warehouse="/warehouse") == caught.value.description
+    assert "Traceback" not in caught.value.description and "ValueError: no" in told(ValueError("no"), warehouse="/x")
 
 
 def kinds_of(error: type[UserError]) -> set[type[UserError]]:

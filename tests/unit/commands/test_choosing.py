@@ -9,7 +9,8 @@ from laionet_assets.assets.ingestion import untagged_sources
 from laionet_assets.assets.parts import sync_parts
 from laionet_assets.assets.pipeline import build_pipeline
 from laionet_assets.assets.publishing import make
-from laionet_assets.commands.running import chosen_parts, in_dagsters_syntax
+from laionet_assets.commands.running import chosen_parts, in_dagsters_syntax, selected_tables
+from laionet_assets.definitions import build_defs
 from laionet_assets.errors import UserError
 from laionet_assets.settings import load_settings
 from laionet_assets.warehouse.table import PartKey
@@ -89,3 +90,22 @@ def test_a_source_without_tags_is_told_of_unknown(tags: str, tmp_path: Path) -> 
         assert told == []
     else:
         assert len(told) == 1 and told[0].startswith("source cc: ") and "by strict; add UNKNOWN" in told[0]
+
+
+def test_that_a_set_cannot_be_read_is_told_with_what_reads_it(tmp_path: Path) -> None:
+    (tmp_path / "laionet.yaml").write_text(
+        "warehouse: ./w\nsources: [{name: web, adapter: laion400m, path: ./parts}]\n"
+        'text_encoders: [{name: minilm, model: "sentence-transformers:all-MiniLM-L6-v2"}]\n'
+        "recipes: [{name: r, matching: paper, encoder: minilm, text_threshold: 0.5}]\n"
+    )
+    settings = load_settings(tmp_path / "laionet.yaml")
+    pipeline = build_pipeline(settings)
+    defs = build_defs(settings, pipeline=pipeline)
+
+    def of(select: str) -> set[str]:
+        return selected_tables(defs, pipeline, select)
+
+    assert of("core.set_images") == {"core.set_images", "core.unreadable_sets"}
+    assert of("core.set_files") == {"core.set_files", "core.unreadable_sets"}
+    assert {"core.set_files", "core.unreadable_sets"} <= of("+core.predictions")
+    assert of("raw.synsets") == {"raw.synsets"}

@@ -1,15 +1,17 @@
 """Staged writes: published at once, swept when their writer died, kept aside when rejected."""
 
+import errno
 import os
 import subprocess
 import sys
 import textwrap
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
-from laionet_assets.warehouse.lake import SUPERSEDED_SECONDS, Lake
+from laionet_assets.warehouse.lake import STAGED_SUFFIX, SUPERSEDED_SECONDS, Lake, write_whole
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Warehouse
 from tests.unit.warehouse.conftest import ANIMALS, SIGHTINGS
@@ -95,6 +97,31 @@ def test_what_a_killed_writer_left_is_swept_by_the_next(killed: Lake) -> None:
         mine.path.write_bytes(b"1")
         other.path.write_bytes(b"2")
         assert sorted(path.name for path in folder.iterdir()) == sorted([mine.path.name, other.path.name])
+
+
+def test_of_a_small_file_nothing_half_written_stays(tmp_path: Path) -> None:
+    """Neither where the disk is full nor, once it is written again, where a process was killed."""
+    path = tmp_path / "parts.json"
+
+    def full(file: BinaryIO) -> None:
+        file.write(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        write_whole(path, full)
+    assert list(tmp_path.iterdir()) == []
+    code = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from laionet_assets.warehouse.lake import write_whole\n"
+        "write_whole(Path(sys.argv[1]), lambda file: (file.write(b'half'), os.kill(os.getpid(), 9)))\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(path)], check=False, cwd=Path(__file__).parents[3])
+    assert [left.suffix for left in tmp_path.iterdir()] == [STAGED_SUFFIX]
+    of_another_host = tmp_path / f".parts.json.elsewhere.1{STAGED_SUFFIX}"
+    of_another_host.touch()
+    write_whole(path, lambda file: file.write(b"whole"))
+    assert sorted(tmp_path.iterdir()) == [of_another_host, path] and path.read_bytes() == b"whole"
 
 
 def test_partitioning_is_checked(tmp_path: Path) -> None:

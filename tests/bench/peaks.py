@@ -1,0 +1,140 @@
+"""`python -m tests.bench.peaks FOLDER`: how much memory one `laionet run` takes with its default settings.
+
+Parts of any size of real captions (or of the synthetic sample's), three recipes, the whole pipeline in one command. The
+text encoder has MiniLM's tokenizer, its token vectors and its 384 numbers a caption, and no layers: what a model
+computes between the two takes hours here and holds no more memory for more rows. Pictures are not fetched (original
+LAION-400M rows without a list that clears them), so that core.images has a row for each, as not fetched.
+
+Peak: the most that the processes of the command had resident at one time, summed, looked at twenty times a second;
+pages that several share count for each. Also the most that any one of them had (VmHWM).
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+from tests.bench.captions import Captions, find_captions, write_part
+from tests.bench.report import gigabytes
+from tests.bench.workspace import write_config
+
+RECIPES: Sequence[Mapping[str, Any]] = (
+    {"name": "paper", "matching": "paper", "encoder": "quick", "text_threshold": 0.3, "nsfw": ["UNLIKELY"]},
+    {"name": "corrected", "matching": "corrected", "encoder": "quick", "text_threshold": 0.3, "nsfw": ["UNLIKELY"]},
+    {
+        "name": "top",
+        "matching": "corrected",
+        "encoder": "quick",
+        "text_threshold": 0.2,
+        "multi_label": "keep",
+        "top_k": 50,
+    },
+)
+SECONDS_BETWEEN_LOOKS = 0.05
+
+
+@dataclass
+class Peak:
+    """Most memory of a tree of processes, in bytes, and what was being made then."""
+
+    together: int = 0
+    of_one: int = 0
+    during: str = ""
+    by_table: dict[str, int] = field(default_factory=dict)
+
+
+def prepare(folder: Path, captions: Captions, *, parts: int, rows: int) -> Path:
+    """Parts, the encoder and the settings. Returns the settings' path."""
+    for number in range(parts):
+        part = folder / "parts" / f"part-{number:05d}.parquet"
+        if not part.exists():
+            write_part(captions, part, rows)
+    config = write_config(folder, str(folder / "parts" / "*.parquet"), adapter="laion400m", recipes=RECIPES)
+    settings = yaml.safe_load(config.read_text())
+    settings["text_encoders"] = [
+        {"name": "quick", "model": "sentence-transformers:all-MiniLM-L6-v2", "weights": str(folder / "encoder")}
+    ]
+    config.write_text(yaml.safe_dump(settings, sort_keys=False))
+    if not (folder / "encoder").exists():
+        subprocess.run([sys.executable, "-c", _ENCODER, str(folder / "encoder")], check=True)
+    return config
+
+
+_ENCODER = """
+import sys
+from sentence_transformers import SentenceTransformer
+from laionet_assets.models.bundled import MINILM, verified_bundle
+from laionet_assets.models.spec import TEXT_ENCODER, parse_model
+spec = parse_model(TEXT_ENCODER, "sentence-transformers:all-MiniLM-L6-v2", name="minilm")
+model = SentenceTransformer(str(verified_bundle(spec, MINILM)))
+bert = model[0].auto_model
+bert.encoder.layer = bert.encoder.layer[:0]
+bert.config.num_hidden_layers = 0
+model.save(sys.argv[1])
+"""
+
+
+def measured(config: Path, log: Path) -> tuple[int, float, Peak]:
+    """Exit code, wall seconds and peak of `laionet run`, whose output goes to `log`."""
+    peak, is_over = Peak(), threading.Event()
+    with log.open("w") as out:
+        started = time.monotonic()
+        process = subprocess.Popen(
+            [sys.executable, "-c", "from laionet_assets.cli import app; app()", "run", "--config", str(config)],
+            stdout=out, stderr=subprocess.STDOUT, cwd=config.parent,
+            env={key: value for key, value in os.environ.items() if key not in ("DAGSTER_HOME", "LAIONET_CONFIG")},
+        )  # fmt: skip
+        watcher = threading.Thread(target=_watch, args=(psutil.Process(process.pid), log, peak, is_over))
+        watcher.start()
+        process.wait()
+        is_over.set()
+        watcher.join()
+    return process.returncode, time.monotonic() - started, peak
+
+
+def _watch(process: psutil.Process, log: Path, peak: Peak, is_over: threading.Event) -> None:
+    while not is_over.wait(SECONDS_BETWEEN_LOOKS):
+        try:
+            each = [one.memory_info().rss for one in (process, *process.children(recursive=True))]
+        except psutil.NoSuchProcess:
+            continue
+        lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.startswith("  ")]
+        during = lines[-1].split()[0] if lines else "plan"
+        peak.by_table[during] = max(peak.by_table.get(during, 0), sum(each))
+        peak.of_one = max(peak.of_one, *each)
+        if sum(each) > peak.together:
+            peak.together, peak.during = sum(each), during
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Prepare, run, print. Exit 1 where the run did not succeed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.peaks", description=__doc__)
+    parser.add_argument("folder", type=Path, help="where parts and warehouse are made; what is there is taken as it is")
+    parser.add_argument("--parts", type=int, default=4)
+    parser.add_argument("--rows", type=int, default=2_000_000, help="of a part")
+    parser.add_argument(
+        "--real", type=Path, default=os.environ.get("LAIONET_REAL_DATA") or None, help="folder of real captions"
+    )
+    chosen = parser.parse_args(arguments)
+    folder = chosen.folder.resolve()
+    captions = find_captions(Path(chosen.real) if chosen.real else None, folder)
+    config = prepare(folder, captions, parts=chosen.parts, rows=chosen.rows)
+    code, seconds, peak = measured(config, folder / "run.txt")
+    print(f"{chosen.parts} x {chosen.rows:,} rows ({captions.description}): exit {code}, {seconds:,.0f} s")
+    print(f"peak {gigabytes(peak.together)} together, {gigabytes(peak.of_one)} of one process, during {peak.during}")
+    for name, most in sorted(peak.by_table.items(), key=lambda each: -each[1]):
+        print(f"  {gigabytes(most)}  {name}")
+    sys.exit(bool(code))
+
+
+if __name__ == "__main__":
+    main()
