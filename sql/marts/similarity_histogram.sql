@@ -29,7 +29,7 @@ final as (
         pairs,
         pairs / sum(pairs) over (partition by profile, image_set, encoder) as share,
     from counted
-    qualify share > 0
+    where pairs > 0
 )
 
 select * from final
