@@ -35,8 +35,8 @@ demo: $(STAMP)  ## A small synthetic web becomes LAIONet, and how models do on i
 test: $(STAMP)  ## All tests but the slow ones (those on real data where LAIONET_REAL_DATA names it)
 	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-test-slow: $(STAMP)  ## The slow tests: whole taxonomies, minutes each
-	$(BIN)/python -m pytest -m slow
+test-slow: $(STAMP)  ## The slow tests: kills, the UI, S3, whole taxonomies, null webs, minutes each
+	$(BIN)/python -m pytest -m slow -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-fast: $(STAMP)  ## Unit tests alone
 	$(BIN)/python -m pytest -m "not slow" tests/unit

@@ -22,6 +22,7 @@ def laionet(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_run_sql_and_snapshot(bare_project: Project, tmp_path: Path) -> None:
     project = bare_project
     project.add_part(0, rows=100)
@@ -93,6 +94,7 @@ def test_failures_are_told_by_exit_code_and_one_message(project: Project) -> Non
     assert "nowhere.yaml (from --config) is not a file" in nowhere.stderr
 
 
+@pytest.mark.slow
 def test_check_names_its_steps(project: Project) -> None:
     checked = laionet("check", folder=project.folder)
     assert checked.returncode == 0, checked.stdout

@@ -230,6 +230,7 @@ for target, checkpoint in {targets!r}.items():
 """
 
 
+@pytest.mark.slow
 def test_a_run_killed_amid_its_chunks_ends_the_same_byte_for_byte(tmp_path: Path) -> None:
     checkpoint, target, undisturbed = tmp_path / "chunks", tmp_path / "killed.parquet", tmp_path / "undisturbed.parquet"
 

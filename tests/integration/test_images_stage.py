@@ -261,6 +261,7 @@ def test_a_lost_picture_is_fetched_again(stage: Stage) -> None:
     assert stage.store.contains(row["sha256"])
 
 
+@pytest.mark.slow
 def test_a_killed_fetch_goes_on_where_it_stood(prepared: Path, fetched: Path, tmp_path: Path) -> None:
     """With Dagster around it, as a user runs it; the pictures are drawn while they are fetched, so that there is time
     to kill.

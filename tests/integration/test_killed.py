@@ -77,6 +77,7 @@ def run_and_kill(project: Project, moment: str) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_killed_anywhere_and_run_again(project: Project, base: Path, tmp_path: Path) -> None:
     project.add_part(0, rows=100)
     project.add_part(1, rows=100)

@@ -22,6 +22,7 @@ AFTER_RECIPES = downstream("raw.recipes") - BY_PART
 OF_RECIPES = downstream("raw.recipes") & BY_PART
 
 
+@pytest.mark.slow
 def test_a_life_of_changes_each_costs_only_its_own_work(project: Project) -> None:
     project.add_part(0)
     project.add_part(1)
@@ -84,6 +85,7 @@ def test_selection_and_parts(bare_project: Project) -> None:
     assert "not there yet" in project.printed[-1]
 
 
+@pytest.mark.slow
 def test_whole_tables_are_not_made_of_tables_of_different_parts(project: Project) -> None:
     project.add_part(0, rows=100)
     project.add_part(1, rows=100)
@@ -178,6 +180,7 @@ def test_bad_settings_are_one_clear_error(project: Project, tmp_path: Path) -> N
     assert "its parts stay as they are" in told
 
 
+@pytest.mark.slow
 def test_what_fails_keeps_back_what_reads_it_and_nothing_else(project: Project, tmp_path: Path) -> None:
     """A hub that is down: captions are matched and counted all the same, and the summary says what is missing."""
     project.add_part(0, rows=100)
@@ -213,6 +216,7 @@ def test_what_fails_keeps_back_what_reads_it_and_nothing_else(project: Project, 
     }
 
 
+@pytest.mark.slow
 def test_a_bad_new_file_costs_its_part_alone(project: Project) -> None:
     wanted = '+key:"marts/class_frequency"'
     project.add_part(0, rows=100)
@@ -258,6 +262,7 @@ def forbid_all(monkeypatch: pytest.MonkeyPatch, documentation: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_failed_blocking_check_publishes_nothing(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     funnel = '+key:"marts/funnel"'
     project.add_part(0)

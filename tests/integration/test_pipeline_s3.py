@@ -23,6 +23,7 @@ recipes: [{{name: paper, matching: paper, encoder: minilm, text_threshold: 0.5}}
 SECRET = "of-nobody-else-7f3a"
 
 
+@pytest.mark.slow
 def test_run_from_and_to_object_storage(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from moto.server import ThreadedMotoServer
 

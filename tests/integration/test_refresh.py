@@ -157,6 +157,7 @@ class Nights:
         assert self.project.run(select=selection(tables), parts=parts) == 0, self.project.printed[-1]
 
 
+@pytest.mark.slow
 def test_a_night_goes_through_all_phases_where_the_sensor_is_off(
     project: Project, instance: dg.DagsterInstance
 ) -> None:
@@ -178,6 +179,7 @@ def test_a_night_goes_through_all_phases_where_the_sensor_is_off(
     assert nights.reason == "everything is up to date"
 
 
+@pytest.mark.slow
 def test_two_automations_never_ask_for_the_same_table(project: Project, instance: dg.DagsterInstance) -> None:
     """The sensor asks for what is out of date, the schedule for what is due."""
     nights = Nights(project, instance)

@@ -62,6 +62,7 @@ def measured(classify: Features, style: str, pictures: int) -> tuple[dict[str, f
     return accuracy, similarity
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 def test_web_pictures_are_harder_and_less_alike_than_curated_ones(classify: Features) -> None:
     curated, curated_similarity = measured(classify, "curated", CURATED)

@@ -24,7 +24,7 @@ import pytest
 from laionet_assets.sample import write_sample_part
 from tests.integration.graph import BY_PART, keys
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(900)]
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 CONFIG = """

@@ -102,6 +102,7 @@ def test_waiting_for_a_pool_is_said_with_its_holder_and_can_be_interrupted(
         assert {step.run_id for step in pending} <= {held_by}
 
 
+@pytest.mark.slow
 def test_a_holder_that_dies_while_it_is_waited_for_is_buried(bare_project: Project) -> None:
     bare_project.add_part(0, rows=100)
     with (
@@ -232,6 +233,7 @@ def test_an_event_log_that_cannot_be_written_is_one_message(bare_project: Projec
     assert bare_project.run(select='key:"raw/synsets"') == 0
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_ui_and_its_daemon(bare_project: Project) -> None:
     """Its sensor buries the dead; a second one, and one whose port is taken, says so and ends; it ends when told."""

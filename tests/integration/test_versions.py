@@ -119,6 +119,7 @@ def edit(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
+@pytest.mark.slow
 def test_an_edit_is_accepted_shown_and_kept(project: Project, sql: Path, tmp_path: Path) -> None:
     project.add_part(0, rows=100)
     tables = '+key:"staging/queries"'
