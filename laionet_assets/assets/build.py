@@ -15,7 +15,7 @@ from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from pydantic import Field
 
 from laionet_assets.assets.batches import version_of_lot
-from laionet_assets.assets.failures import FAILED_PARTS, told, transient_faults_retried, user_errors_shown
+from laionet_assets.assets.failures import FAILED_PARTS, is_transient, told, transient_faults_retried, user_errors_shown
 from laionet_assets.assets.partitions import PARTS
 from laionet_assets.assets.planning import is_stale, is_stale_by
 from laionet_assets.assets.publishing import Published, make, standing
@@ -133,11 +133,20 @@ def _several(
     """
     key, started = asset_key(step.name), time.monotonic()
     with transient_faults_retried(), user_errors_shown(opened.lake.root):
-        for part in parts:
-            step.look(opened, part)
+        made: dict[PartKey, Published | Exception] = {}
+        stale = []
         versions = Versions(opened)
-        stale = [part for part in parts if force or is_stale_by(versions, opened, step, part)]
-        made = dict(make_together(opened, step, stale, log=context.log.info)) if stale else {}
+        for part in parts:
+            try:
+                step.look(opened, part)
+                if force or is_stale_by(versions, opened, step, part):
+                    stale.append(part)
+            except Exception as error:
+                if is_transient(error):
+                    raise
+                made[part] = error
+        if stale:
+            made |= make_together(opened, step, stale, log=context.log.info)
         made |= {part: standing(opened, step, part) for part in parts if part not in made}
     seconds = round((time.monotonic() - started) / len(parts), 3)
     done: dict[PartKey, Published] = {}

@@ -139,6 +139,8 @@ def ship(digests: Mapping[str, str], *, because: str, like: Mapping[str, str] | 
     shipped = dict(shipped_list())
     for code, digest in digests.items():
         if like is None:
+            if not shipped[code].was:
+                raise KeyError(code)
             shipped[code] = _with(shipped[code], 0, digest, because)
             continue
         one = shipped.get(code, Shipped(code, (), {}))

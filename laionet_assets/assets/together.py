@@ -46,7 +46,8 @@ def make_together(warehouse: Warehouse, step: Step, parts: Sequence[PartKey], *,
         return {part: _made_alone(warehouse, step, part, log) for part in parts}
     versions = Versions(warehouse)
     made: dict[PartKey, Published | Exception] = {}
-    ready = []
+    stamps: dict[PartKey, Stamp] = {}
+    labels: dict[PartKey, Mapping[str, str]] = {}
     for part in parts:
         missing = [name for name in sorted(step.model.dependencies) if versions.of(name, part) is None]
         if missing:
@@ -54,10 +55,14 @@ def make_together(warehouse: Warehouse, step: Step, parts: Sequence[PartKey], *,
                 f"{step.name} reads {', '.join(missing)}, not there yet for the part {part.key}. "
                 f"Materialize first: {how_to_make(*missing)}"
             )
-        else:
-            ready.append(part)
-    stamps = {part: versions.next_stamp(step, part) for part in ready}
-    labels = {part: versions.known_labels(step, part) for part in ready}
+            continue
+        try:  # looks at the file of the part, where its rows depend on that
+            stamps[part], labels[part] = versions.next_stamp(step, part), versions.known_labels(step, part)
+        except Exception as error:
+            if is_transient(error):
+                raise
+            made[part] = error
+    ready = list(labels)
     if ready:
         made.update(_by_halves(warehouse, step, ready, stamps, labels, log))
         tell_catalog(warehouse, step)

@@ -46,14 +46,14 @@ class OnCard:
     def __init__(self, shape: ResizedCenter, device: "torch.device") -> None:
         self.shape = shape
         self._device = device
-        self._lock = threading.Lock()
+        self._lock, self._decoding = threading.Lock(), threading.Lock()
         self._files = self._not_taken = self._exact = 0
 
     def pixels(self, files: Sequence[NDArray[np.uint8]]) -> "tuple[list[int], torch.Tensor]":
         """Positions of the files that could be decoded, and their pixels: uint8 of shape (files, side, side, 3), on the
         device.
 
-        A file is its bytes, of one dimension. Raises torch.OutOfMemoryError where one alone does not fit.
+        A file is its bytes, of one dimension. One that does not fit by itself is not decoded here.
         """
         import torch
 
@@ -61,10 +61,14 @@ class OnCard:
         found: list[torch.Tensor] = []
         taken: list[int] = []
         for start, end in _parts([len(file) for file in files]):
-            for at, picture in enumerate(self._decoded([torch.from_numpy(file.copy()) for file in files[start:end]])):
+            with self._decoding:
+                if self._device.type == "cuda":  # nvJPEG writes on a stream of its own into memory that this one let go
+                    torch.cuda.current_stream(self._device).synchronize()
+                seen = self._resized([torch.from_numpy(file.copy()) for file in files[start:end]])
+            for at, picture in enumerate(seen):
                 if picture is not None:
                     taken.append(start + at)
-                    found.append(resized(picture, self.shape))
+                    found.append(picture)
         with self._lock:
             self._files += len(files)
             self._not_taken += len(files) - len(taken)
@@ -86,20 +90,15 @@ class OnCard:
         others = f", of {exact:,} others its decoder refused {not_taken:,}" if exact else ""
         return f"{decoded:,} of {decoded + exact:,} pictures decoded on {self._device}{others}"
 
-    def _decoded(self, files: "list[torch.Tensor]") -> "list[torch.Tensor | None]":
-        """A picture of each file, uint8 of shape (3, height, width); None where the decoder does not take it."""
-        import torch
-
+    def _resized(self, files: "list[torch.Tensor]") -> "list[torch.Tensor | None]":
+        """A picture of each file, as the model sees it; None where the decoder does not take it, or memory is short."""
         try:
-            return list(_decode(files, self._device))
-        except torch.OutOfMemoryError:
-            if len(files) < 2:
-                raise
-        except RuntimeError:  # it says so of the whole batch, for the sake of one
+            return [resized(picture, self.shape) for picture in _decode(files, self._device)]
+        except RuntimeError:  # memory is short, or it says so of the whole batch, for the sake of one
             if len(files) < 2:
                 return [None]
         middle = len(files) // 2
-        return self._decoded(files[:middle]) + self._decoded(files[middle:])
+        return self._resized(files[:middle]) + self._resized(files[middle:])
 
 
 def on_card(spec: ModelSpec, device: "torch.device", prepare: Preparation) -> OnCard | None:
@@ -120,6 +119,11 @@ def on_card(spec: ModelSpec, device: "torch.device", prepare: Preparation) -> On
         raise spec.error(
             "decode_on: card knows models that see the middle of a picture resized by its shorter side (most of timm "
             "and open_clip); this one prepares pictures in another way. Take decode_on away"
+        )
+    if shape.side > shape.short_side:
+        raise spec.error(
+            f"decode_on: card cuts the middle of {shape.side} pixels out of a picture resized to {shape.short_side}, "
+            "and expects the middle to be no larger; take decode_on away"
         )
     return OnCard(shape, device)
 

@@ -112,7 +112,8 @@ def decodes_alike(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[int, in
     def look(image: "ImageFile") -> tuple[int, int] | None:
         width, height = image.size
         is_within = width * height <= max_pixels and max(width, height) <= MAX_ASPECT_RATIO * min(width, height)
-        is_plain = image.mode == "RGB" and image.info.get("adobe_transform") != 0
+        components = [layer[0] for layer in getattr(image, "layer", ())]  # named R, G, B they are no YCbCr for libjpeg
+        is_plain = image.mode == "RGB" and image.info.get("adobe_transform") != 0 and components != [*b"RGB"]
         return (width, height) if is_within and is_plain and _orientation(image) not in range(2, 9) else None
 
     try:

@@ -5,6 +5,8 @@ What happens to dead and old runs: tests/integration/test_unattended.py.
 
 from pathlib import Path
 
+import pytest
+
 from laionet_assets.assets.batches import FEWEST_PARTS
 from laionet_assets.assets.housekeeping import report_published
 from laionet_assets.commands.instance import dagster_instance
@@ -14,7 +16,8 @@ from tests.unit.assets.test_together import COUNT, open_pipeline, write_web
 PARTS = 'key:"raw/parts"'
 
 
-def test_parts_made_together_are_known_until_one_is_made_alone(tmp_path: Path) -> None:
+def test_parts_made_together_are_known_until_one_is_made_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
     assert COUNT >= FEWEST_PARTS
     write_web(tmp_path)
     pipeline, parts = open_pipeline(tmp_path, "warehouse")

@@ -190,6 +190,16 @@ def test_a_part_that_cannot_be_made_is_an_error_of_its_own(tmp_path: Path) -> No
         assert len(pipeline.warehouse.parts(step.name)) == COUNT - 1
 
 
+def test_a_file_that_is_gone_since_it_was_seen_costs_its_part(tmp_path: Path) -> None:
+    write_web(tmp_path)
+    pipeline, parts = open_pipeline(tmp_path, "w")
+    (tmp_path / "data" / "part-2.tsv").unlink()
+    step = next(step for step in pipeline.steps if step.name == "raw.parts")
+    results = make_together(pipeline.warehouse, step, parts, log=quiet)
+    assert {part.part for part, each in results.items() if isinstance(each, Exception)} == {"part-2"}
+    assert len(pipeline.warehouse.parts(step.name)) == COUNT - 1
+
+
 def test_a_file_that_breaks_a_shared_select_costs_its_part(made: tuple[Pipeline, Pipeline, list[PartKey]]) -> None:
     _, together, parts = made
     step = next(step for step in together.steps if step.name == "core.selection")

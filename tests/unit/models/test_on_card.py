@@ -111,6 +111,13 @@ def test_a_model_that_prepares_otherwise_is_an_error(monkeypatch: pytest.MonkeyP
             on_card.on_card(SPEC, CPU, Preparation(pixels))
 
 
+def test_a_middle_larger_than_the_picture_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(on_card, "CARD", "cpu")
+    pixels = Pixels(ResizedCenter(200, 224, Image.Resampling.BICUBIC))
+    with pytest.raises(ModelError, match="the middle of 224 pixels out of a picture resized to 200"):
+        on_card.on_card(SPEC, CPU, Preparation(pixels))
+
+
 def test_who_decodes_is_part_of_the_identity() -> None:
     exact = parse_model(PREDICTOR, "timm:tf_efficientnet_lite0", name="toy")
     assert identity(SPEC) == f"{identity(exact)}+decoded-on:card"

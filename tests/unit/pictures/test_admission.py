@@ -197,6 +197,12 @@ def turned(orientation: int) -> bytes:
 PLAIN = MODES["rgb jpeg"][0]
 
 
+def without_segment(data: bytes, marker: bytes) -> bytes:
+    """A JPEG file without its first segment of this kind."""
+    start = data.index(marker)
+    return data[:start] + data[start + 2 + int.from_bytes(data[start + 2 : start + 4], "big") :]
+
+
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
@@ -207,6 +213,7 @@ PLAIN = MODES["rgb jpeg"][0]
         *((turned(orientation), None) for orientation in range(2, 9)),
         *((data, None) for name, (data, _, _) in MODES.items() if name != "rgb jpeg"),
         (encode(Image.new("RGB", SIZE, RED), "JPEG", keep_rgb=True), None),
+        (without_segment(encode(Image.new("RGB", SIZE, RED), "JPEG", keep_rgb=True), b"\xff\xee"), None),
         (PLAIN[:-2], None),
         (PLAIN[:-40], None),
         (PLAIN + b"more", None),
