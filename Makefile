@@ -36,7 +36,7 @@ test: $(STAMP)  ## All tests but the slow ones (those on real data where LAIONET
 	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-slow: $(STAMP)  ## The slow tests: kills, the UI, S3, whole taxonomies, null webs, minutes each
-	$(BIN)/python -m pytest -m slow -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile --no-loadscope-reorder
 
 test-fast: $(STAMP)  ## Unit tests alone
 	$(BIN)/python -m pytest -m "not slow" tests/unit
