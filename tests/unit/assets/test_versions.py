@@ -1,7 +1,7 @@
 """What an edit makes stale, what is declared to make the same rows, and what commit cd80978 made."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -373,55 +373,53 @@ def test_an_edit_is_accepted_of_what_was_adopted_too(old_world: World) -> None:
     assert Versions(old_world.warehouse).accepted(old_world.step("raw.base")) == made
 
 
-def test_shipped_declarations_are_kept_in_order_and_add_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world: World
-) -> None:
-    target = tmp_path / "same_rows.json"
-    target.write_text('[\n{"code": "counting", "was": ["one"], "same": {"counting-1": "x"}}\n]\n')
-    monkeypatch.setattr(same_rows, "SHIPPED_FILE", target)
-    same_rows.shipped_list.cache_clear()
-    try:
-        same_rows.ship({"counting": "counting-2"}, because="moved")
-        same_rows.ship({"counting": "counting-2"}, because="again")
-        shipped: Mapping[str, Shipped] = same_rows.shipped_list()
-        assert shipped["counting"].same == {"counting-1": "x", "counting-2": "moved"}
-        world.counting = "counting-2"
-        assert world.stale() == set(), "made by counting-1, which makes the same"
-        assert world.label() == "counting-1", "as the published rows are labelled"
-        with pytest.raises(KeyError):
-            same_rows.ship({"nothing": "x"}, because="y")
-    finally:
-        same_rows.shipped_list.cache_clear()
-
-
-def test_what_makes_other_rows_than_before_is_declared_alike_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world: World
-) -> None:
-    """Rewritten since cd80978, or of a table that it did not have: an edit of today's code can keep its rows."""
+@pytest.fixture
+def ship_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A list of the package that knows one code, made as cd80978 made it by `counting-0`."""
     target = tmp_path / "same_rows.json"
     target.write_text('[\n{"code": "counting", "was": ["one"], "same": {"counting-0": "x"}}\n]\n')
     monkeypatch.setattr(same_rows, "SHIPPED_FILE", target)
     same_rows.shipped_list.cache_clear()
-    try:
-        world.counting, world.base_code = "counting-2", "base-2"
-        assert world.stale() != set()
-        like = {"counting": "counting-1", "raw.base": "base-1"}
-        same_rows.ship({"counting": "counting-2", "raw.base": "base-2"}, because="moved", like=like)
-        assert world.stale() == set()
-        assert world.label() == "counting-1", "as the published rows are labelled"
-        same_rows.ship({"counting": "counting-3"}, because="moved", like={"counting": "counting-2"})
-        found = same_rows.shipped_list()["counting"]
-        assert found.same == {"counting-0": "x"}
-        assert found.later == ({"counting-1": "As first made.", "counting-2": "moved", "counting-3": "moved"},)
-        same = same_rows.SameRows(same_rows.shipped_list(), ())
-        assert same.first_label("counting", "counting-3") == "counting-1"
-        assert not same.holds("raw.base", "counting", "counting-3", same_rows.BEFORE_DIGESTS)
-        assert not same.holds("raw.base", "raw.base", "base-2", same_rows.BEFORE_DIGESTS)
-        assert same.before_digests(["counting", "raw.base"]).keys() == {"counting"}
-        with pytest.raises(KeyError):
-            same_rows.ship({"counting": "counting-4"}, because="moved", like={})
-    finally:
-        same_rows.shipped_list.cache_clear()
+    yield
+    same_rows.shipped_list.cache_clear()
+
+
+@pytest.mark.usefixtures("ship_list")
+def test_shipped_declarations_are_kept_in_order_and_add_up(world: World) -> None:
+    same_rows.ship({"counting": "counting-1"}, because="as it was")
+    same_rows.ship({"counting": "counting-2"}, because="moved")
+    same_rows.ship({"counting": "counting-2"}, because="again")
+    shipped: Mapping[str, Shipped] = same_rows.shipped_list()
+    assert shipped["counting"].same == {"counting-0": "x", "counting-1": "as it was", "counting-2": "moved"}
+    world.counting = "counting-2"
+    assert world.stale() == set(), "made by counting-1, which makes the same"
+    assert world.label() == "counting-1", "as the published rows are labelled"
+    with pytest.raises(KeyError):
+        same_rows.ship({"nothing": "x"}, because="y")
+
+
+@pytest.mark.usefixtures("ship_list")
+def test_what_makes_other_rows_than_before_is_declared_alike_too(world: World) -> None:
+    """Rewritten since cd80978, or of a table that it did not have: an edit of today's code can keep its rows."""
+    world.counting, world.base_code = "counting-2", "base-2"
+    assert world.stale() != set()
+    like = {"counting": "counting-1", "raw.base": "base-1"}
+    same_rows.ship({"counting": "counting-2", "raw.base": "base-2"}, because="moved", like=like)
+    assert world.stale() == set()
+    assert world.label() == "counting-1", "as the published rows are labelled"
+    same_rows.ship({"counting": "counting-3"}, because="moved", like={"counting": "counting-2"})
+    found = same_rows.shipped_list()["counting"]
+    assert found.same == {"counting-0": "x"}
+    assert found.later == ({"counting-1": "As first made.", "counting-2": "moved", "counting-3": "moved"},)
+    same = same_rows.SameRows(same_rows.shipped_list(), ())
+    assert same.first_label("counting", "counting-3") == "counting-1"
+    assert not same.holds("raw.base", "counting", "counting-3", same_rows.BEFORE_DIGESTS)
+    assert not same.holds("raw.base", "raw.base", "base-2", same_rows.BEFORE_DIGESTS)
+    assert same.before_digests(["counting", "raw.base"]).keys() == {"counting"}
+    with pytest.raises(KeyError):
+        same_rows.ship({"counting": "counting-4"}, because="moved", like={})
+    with pytest.raises(KeyError):
+        same_rows.ship({"raw.base": "base-3"}, because="cd80978 had no such code")
 
 
 def test_stamps_survive_their_metadata() -> None:
