@@ -27,6 +27,7 @@ the same run.
 * A **floor** is what the work cannot do without on this machine, measured in the same run; *x floor* is the distance to it.
 * **checks** are Great Expectations' audit of the staged file, which the published way does not have; they are a column of their own, and no ratio
   includes them. Importing Great Expectations (once a process) is in neither, but in every time of `laionet run`.
+* What a warehouse stands (kills, two runs at once, full disks, clocks) is on a page of its own, [soak.md](soak.md).
 """
 
 PACKAGES = (
