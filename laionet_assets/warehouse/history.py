@@ -5,27 +5,34 @@ times over. Whoever closes a database last copies its log into it and waits for 
 run of small tables that was a third of the time.
 """
 
+import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any
 
 import dagster as dg
 from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool
+
+BATCH_EVENTS = 500
+"""Events that Dagster has at one time (what a run plans, many parts made together) and hands over in one piece."""
+_BATCH_SIZE = "DAGSTER_EVENT_BATCH_SIZE"
 
 
 @contextmanager
 def history_kept_open(instance: dg.DagsterInstance) -> Iterator[None]:
-    """Within the block, the event log of an instance keeps its databases open, and commits do not wait for the disk.
+    """Within the block, the event log of an instance keeps its databases open, commits do not wait for the disk, and
+    events that come together are written together, unless the environment says in what batches.
 
     What is committed outlives the process: its log is written ahead. After a power cut the last moments may be missing;
     nothing is torn. An event log that is not SQLite's stays as it is, and so does one that is kept open already.
     """
-    names = ("run_connection", "index_connection")
+    names = ("run_connection", "index_connection", "store_event_batch")
     storage: Any = instance.event_log_storage
     is_plain = isinstance(storage, SqliteEventLogStorage) and names[0] not in vars(storage)
     if not is_plain:
@@ -33,9 +40,13 @@ def history_kept_open(instance: dg.DagsterInstance) -> Iterator[None]:
         return
     kept = _KeptOpen(storage)
     storage.run_connection, storage.index_connection = kept.of_run, kept.of_index
+    storage.store_event_batch = kept.store_batch
+    is_ours = os.environ.setdefault(_BATCH_SIZE, size := str(BATCH_EVENTS)) is size
     try:
         yield
     finally:
+        if is_ours:
+            del os.environ[_BATCH_SIZE]
         for name in names:
             delattr(storage, name)
         kept.close()
@@ -49,9 +60,11 @@ class _KeptOpen:
     """
 
     def __init__(self, storage: Any) -> None:
+        self._storage = storage
         self._run_connection, self._index_connection = storage.run_connection, storage.index_connection
         self._engines: dict[str, Engine] = {}
-        self._turn = threading.Lock()
+        self._begun: dict[str, Connection] = {}
+        self._turn = threading.RLock()
 
     def of_index(self) -> AbstractContextManager[Connection]:
         return self._kept("index", self._index_connection)
@@ -59,14 +72,44 @@ class _KeptOpen:
     def of_run(self, run_id: str) -> AbstractContextManager[Connection]:
         return self._kept(f"run {run_id}", partial(self._run_connection, run_id))
 
+    def store_batch(self, events: Sequence[dg.EventLogEntry]) -> None:
+        """Store events as `SqliteEventLogStorage.store_event` does one by one: in the database of their run, and in
+        the index, where an asset is told of the last of its events. All of them, or none if that fails.
+
+        What Dagster gives in batches are events of assets and planned checks, of one run (`BATCH_WRITABLE_EVENTS`).
+        """
+        (run_id,) = {entry.run_id for entry in events}
+        with self.of_run(run_id) as of_run, self.of_index() as of_index:
+            of_run.execute(self._storage.prepare_insert_event_batch(events))
+            insert = self._storage.prepare_insert_event_batch(events).returning(SqlEventLogStorageTable.c.id)
+            ids = sorted(of_index.execute(insert).scalars())  # in the order of the events, as SQLite gives them
+            of_assets, last = [], {}
+            for entry, number in zip(events, ids, strict=True):
+                if entry.dagster_event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
+                    self._storage.store_asset_check_event(entry, number)
+                else:
+                    of_assets.append((entry, number))
+                    last[entry.get_dagster_event().asset_key] = (entry, number)
+            if of_assets:
+                self._storage.store_asset_event_tags(*map(list, zip(*of_assets, strict=True)))
+            for entry, number in last.values():
+                self._storage.store_asset_event(entry, number)
+
     @contextmanager
     def _kept(self, name: str, first: Callable[[], AbstractContextManager[Connection]]) -> Iterator[Connection]:
         with self._turn:
+            if name in self._begun:  # by this thread, in store_batch
+                yield self._begun[name]
+                return
             if name not in self._engines:
                 with first() as connection:  # makes the database and its tables
                     self._engines[name] = _engine_like(connection)
             with self._engines[name].begin() as connection:
-                yield connection
+                self._begun[name] = connection
+                try:
+                    yield connection
+                finally:
+                    del self._begun[name]
 
     def close(self) -> None:
         for engine in self._engines.values():
