@@ -8,9 +8,9 @@ run of small tables that was a third of the time.
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import dagster as dg
@@ -26,28 +26,27 @@ _BATCH_SIZE = "DAGSTER_EVENT_BATCH_SIZE"
 
 @contextmanager
 def history_kept_open(instance: dg.DagsterInstance) -> Iterator[None]:
-    """Within the block, the event log of an instance keeps its databases open, commits do not wait for the disk, and
-    events that come together are written together, unless the environment says in what batches.
+    """Within the block, the event log of an instance keeps its databases open, commits do not wait for the disk,
+    events that come together are written together (unless the environment says in what batches), and what partitions
+    there are is read once.
 
     What is committed outlives the process: its log is written ahead. After a power cut the last moments may be missing;
     nothing is torn. An event log that is not SQLite's stays as it is, and so does one that is kept open already.
     """
-    names = ("run_connection", "index_connection", "store_event_batch")
     storage: Any = instance.event_log_storage
-    is_plain = isinstance(storage, SqliteEventLogStorage) and names[0] not in vars(storage)
-    if not is_plain:
+    if not isinstance(storage, SqliteEventLogStorage) or "run_connection" in vars(storage):
         yield
         return
     kept = _KeptOpen(storage)
-    storage.run_connection, storage.index_connection = kept.of_run, kept.of_index
-    storage.store_event_batch = kept.store_batch
+    for name, method in kept.methods.items():
+        setattr(storage, name, method)
     is_ours = os.environ.setdefault(_BATCH_SIZE, size := str(BATCH_EVENTS)) is size
     try:
         yield
     finally:
         if is_ours:
             del os.environ[_BATCH_SIZE]
-        for name in names:
+        for name in kept.methods:
             delattr(storage, name)
         kept.close()
 
@@ -65,6 +64,22 @@ class _KeptOpen:
         self._engines: dict[str, Engine] = {}
         self._begun: dict[str, Connection] = {}
         self._turn = threading.RLock()
+        self._partitions = lru_cache(storage.get_dynamic_partitions)
+        self.methods: Mapping[str, Callable[..., Any]] = {
+            "run_connection": self.of_run,
+            "index_connection": self.of_index,
+            "store_event_batch": self.store_batch,
+            "has_table": lru_cache(storage.has_table),  # Dagster asks before each use, of tables made long before
+            "get_dynamic_partitions": self._partitions,
+            "has_dynamic_partition": lambda name, key: key in self._partitions(name),
+            "add_dynamic_partitions": partial(self._changing, storage.add_dynamic_partitions),
+            "delete_dynamic_partition": partial(self._changing, storage.delete_dynamic_partition),
+        }
+        """What the storage does in other ways within the block."""
+
+    def _changing(self, change: Callable[..., None], *which: Any) -> None:
+        change(*which)
+        self._partitions.cache_clear()
 
     def of_index(self) -> AbstractContextManager[Connection]:
         return self._kept("index", self._index_connection)

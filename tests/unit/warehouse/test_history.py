@@ -115,6 +115,18 @@ def test_a_batch_that_fails_is_stored_one_by_one(tmp_path: Path, monkeypatch: py
     assert of_many_parts(tmp_path / "kept", kept=True) == one_by_one
 
 
+def test_partitions_are_read_once_and_again_when_they_change(home: Path) -> None:
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        instance.add_dynamic_partitions("parts", ["a", "b"])
+        with history_kept_open(instance):
+            assert instance.get_dynamic_partitions("parts") == ["a", "b"]
+            instance.add_dynamic_partitions("parts", ["c"])
+            instance.delete_dynamic_partition("parts", "a")
+            assert instance.get_dynamic_partitions("parts") == ["b", "c"]
+            assert instance.has_dynamic_partition("parts", "c") and not instance.has_dynamic_partition("parts", "a")
+        assert instance.get_dynamic_partitions("parts") == ["b", "c"]
+
+
 def test_nothing_is_left_open_or_changed(home: Path) -> None:
     with dg.DagsterInstance.from_config(str(home)) as instance:
         before = set(vars(instance.event_log_storage))
