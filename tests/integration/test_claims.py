@@ -158,6 +158,7 @@ def test_captions_are_judged(effect: World) -> None:
     assert all("cdf(0.05) = 0.000 here" in row[5] for row in rows)
 
 
+@pytest.mark.slow
 def test_the_opposite_flips_the_verdicts(tmp_path: Path) -> None:
     similarity = {"paper": 0.80, "a": 0.38, "b": 0.44, "c": 0.60}
     recall = {"paper": 0.6, "a": 0.45, "b": 0.4, "c": 0.3}
@@ -209,6 +210,7 @@ def test_a_set_that_is_alone_has_rows_that_say_so(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_pool_judges_what_choosing_by_pictures_does(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     means = {"text": 0.4, "image": 0.6, "random": 0.4, "A": 0.5, "D": 0.65}

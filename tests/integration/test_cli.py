@@ -77,6 +77,7 @@ def test_run_sql_and_snapshot(bare_project: Project, tmp_path: Path) -> None:
     assert unknown.returncode == 2 and "--tables 'nowhere' matches no table of a snapshot" in unknown.stderr
 
 
+@pytest.mark.slow
 def test_failures_are_told_by_exit_code_and_one_message(project: Project) -> None:
     project.add_part(0, rows=100).write_bytes(b"PAR1 not at all")
     failed = laionet("run", "--select", 'key:"raw/parts"', folder=project.folder)

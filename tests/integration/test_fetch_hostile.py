@@ -163,6 +163,7 @@ def run(web: Web):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_every_request_has_exactly_one_outcome(run) -> None:
     assert collections.Counter(o.id for o in run["outcomes"]) == collections.Counter(range(REQUESTS))
 

@@ -171,6 +171,7 @@ def fresh(prepared: Path, fetched: Path, tmp_path: Path) -> Stage:
     return stage
 
 
+@pytest.mark.slow
 def test_every_sample_asked_for_ends_as_the_web_says(stage: Stage) -> None:
     urls = dict(stage.rows("select sample_id, url from core.image_requests"))
     images = stage.images()
@@ -369,6 +370,7 @@ def test_removed_bytes_behind_another_address_are_met_and_removed_with_it(
     assert fresh.make(WITH_MARTS) == []
 
 
+@pytest.mark.slow
 def test_one_run_does_with_what_it_meets(fresh: Stage, fetched: Path, tmp_path: Path) -> None:
     """`laionet run`: removed bytes that a fetch meets are removed everywhere before anyone looks for leftovers."""
     images = stage_on(fetched, tmp_path / "other").images()
@@ -535,6 +537,7 @@ def download(folder: Path, pictures: dict[str, bytes], shard: int = 0) -> None:
     write_tar(folder / f"{shard:05d}.tar", members)
 
 
+@pytest.mark.slow
 def test_what_is_downloaded_already_is_taken_over_without_a_request(
     fresh: Stage, fetched: Path, tmp_path: Path
 ) -> None:

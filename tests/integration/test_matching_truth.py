@@ -64,6 +64,7 @@ def test_a_part_of_captions_that_are_hard_to_fold_is_published(project: Project)
     assert ("R.V.", 3) in {(lemma, length) for _, _, lemma, _, _, length in found}
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_the_main_job_on_real_captions(project: Project, real_data: Path) -> None:
     """The 4 real parts to LAIONet and its funnel with the bundled encoder, both profiles."""

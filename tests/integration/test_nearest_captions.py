@@ -125,6 +125,7 @@ def test_what_is_unsafe_or_too_far_is_no_member_and_not_asked_for(world: World) 
     assert members <= {tuple(row) for row in world.rows("select part, sample_id from core_neighbour_requests")}
 
 
+@pytest.mark.slow
 def test_what_was_removed_leaves_and_nothing_is_embedded_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     world, part = searched(tmp_path), PARTS[0]
     ((alone,),) = world.rows(
@@ -161,6 +162,7 @@ def no_embedding(*_: object, **__: object) -> None:
     raise AssertionError("embedded again")
 
 
+@pytest.mark.slow
 def test_a_new_model_or_caption_embeds_what_is_not_known(tmp_path: Path) -> None:
     world, part = searched(tmp_path), PARTS[0]
     publish_captions(world, part, [*texts(part), "a caption that is new"])
@@ -205,6 +207,7 @@ def test_candidates_are_not_embedded_again(tmp_path: Path, monkeypatch: pytest.M
     assert world.rows("select captions, cells from core_caption_index") == [(3, 1)]
 
 
+@pytest.mark.slow
 def test_many_pieces_are_one_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from laionet_assets.neighbours import index
 

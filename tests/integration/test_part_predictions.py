@@ -45,6 +45,7 @@ def requested(contents: dict[str, bytes]) -> list[dict[str, Any]]:
     return [{"source": PART.source, "part": PART.part, **row} for row in (*rows, again, lost)]
 
 
+@pytest.mark.slow
 def test_a_picture_that_nobody_wants_predicted_is_not(world: World) -> None:
     contents = odd_pictures()
     rows = [row for row in requested(contents) if row.get("sha256") == sha256(contents["plain"])]

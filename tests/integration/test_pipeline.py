@@ -97,6 +97,7 @@ def test_whole_tables_are_not_made_of_tables_of_different_parts(project: Project
     assert "marts/funnel/data.parquet" not in project.files()
 
 
+@pytest.mark.slow
 def test_a_source_taken_out_of_the_settings_is_set_aside(project: Project) -> None:
     project.add_part(0, rows=100)
     assert project.run(select='+key:"core/candidates"') == 0

@@ -51,6 +51,7 @@ def requests(project: Project, instance: dg.DagsterInstance) -> list[tuple[str |
     ]
 
 
+@pytest.mark.slow
 def test_base_first_then_parts_then_only_what_is_new(
     bare_project: Project, base: Path, instance: dg.DagsterInstance
 ) -> None:

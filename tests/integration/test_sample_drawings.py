@@ -11,6 +11,7 @@ from tests.integration.lite0 import plain_lite0
 PICTURES = 4
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 def test_classifier_recognises_the_curated_pictures() -> None:
     import torch

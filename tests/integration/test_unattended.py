@@ -77,6 +77,7 @@ def read_until(process: subprocess.Popen[str], text: str, *, seconds: float = 12
     raise AssertionError(f"ended without {text!r}: {said}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
 def test_waiting_for_a_pool_is_said_with_its_holder_and_can_be_interrupted(
     bare_project: Project, told: signal.Signals

@@ -74,6 +74,7 @@ def adapter(name: str) -> Computation:
     return Computation(f"adapter {name}", adapter_module(name))
 
 
+@pytest.mark.slow
 def test_what_was_made_before_there_were_digests_is_not_made_again(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -110,6 +110,7 @@ def rows(pipeline: Pipeline, name: str, part: PartKey) -> list[tuple[object, ...
         return connection.execute(f"select {volatile} from ({pipeline.warehouse.select(name, part)})").fetchall()
 
 
+@pytest.mark.slow
 def test_the_files_are_those_of_one_by_one(made: tuple[Pipeline, Pipeline, list[PartKey]]) -> None:
     alone, together, parts = made
     assert len(by_part(alone)) > 15

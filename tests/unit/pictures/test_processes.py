@@ -191,12 +191,14 @@ def test_threads_that_wait_are_told_that_it_is_over() -> None:
 
 
 PARENT = """
+import signal
 import sys
 from tests.unit.pictures import prepares
 from tests.unit.pictures.test_processes import Model, items
 from laionet_assets.pictures.stream import picture_stream
 from pathlib import Path
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a script starts in the background ignores it
 models = [Model(prepares.Slow(Path(sys.argv[1]), 0.2))]
 for look in picture_stream(items(*range(20, 900)), models, workers=2, processes=True):
     print(look.image_id, flush=True)
@@ -219,7 +221,7 @@ def test_no_process_is_left_behind_its_parent(tmp_path: Path, ending: str) -> No
         os.killpg(parent.pid, signal.SIGINT)
     else:
         parent.send_signal(signal.SIGKILL if ending == "kill" else signal.SIGINT)
-    parent.wait(60)
+    parent.wait(30)
     _, alive = psutil.wait_procs(started, timeout=10)
     assert not alive
 

@@ -159,6 +159,7 @@ def fill(db: Database, world: World) -> None:
         db.make(table)
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(world=worlds())
 def test_every_table_is_what_the_rules_say(db: Database, world: World) -> None:
