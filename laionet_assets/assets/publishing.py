@@ -6,13 +6,15 @@ file is kept aside. What the audit found is kept beside the table, for whoever a
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import duckdb
 
 from laionet_assets.assets.audits import Audit, keep_audit, kept_audit
 from laionet_assets.assets.steps import Step, Work
 from laionet_assets.assets.versions import Versions
+from laionet_assets.errors import UserError
+from laionet_assets.full_disk import full_disk
 from laionet_assets.inert import markdown_cell
 from laionet_assets.quality.data_docs import DocsTarget
 from laionet_assets.quality.validate import Outcome, validate
@@ -27,6 +29,10 @@ from laionet_assets.warehouse.warehouse import MissingTableError, Stamp, Warehou
 
 AUDITED = "audit.staged"
 PREVIEW_ROWS = 10
+
+
+class OutOfMemoryError(UserError):
+    """A table does not fit into the memory that DuckDB may take. The message says what to set."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +58,26 @@ def make(warehouse: Warehouse, step: Step, part: PartKey | None, *, log: Callabl
     """Make a table, or one part of it, and publish it if its blocking checks pass.
 
     Raises UserError if something that it reads is not there or its columns differ from the documented ones: then
-    nothing is published either.
+    nothing is published either. What does not fit into the memory that a connection takes is made once more, with more;
+    raises OutOfMemoryError if there is no more.
     """
+    try:
+        return _make(warehouse, step, part, log=log)
+    except duckdb.OutOfMemoryException as error:
+        said = str(error).splitlines()[0]
+        if warehouse.connect_with_more is None:
+            if full_disk(error, warehouse=warehouse.lake.root) is not None:
+                raise
+            raise OutOfMemoryError(
+                f"{step.name}{f' of {part.key}' if part else ''} does not fit into DuckDB's memory. {said}\n"
+                "Set a higher duckdb.memory_limit in laionet.yaml, or fewer duckdb.threads, each of which takes some"
+            ) from error
+        log(f"does not fit into the memory that it may take at first, made again with more. {said}")
+        with_more = replace(warehouse, connect=warehouse.connect_with_more, connect_with_more=None)
+        return make(with_more, step, part, log=log)
+
+
+def _make(warehouse: Warehouse, step: Step, part: PartKey | None, *, log: Callable[[str], None]) -> Published:
     versions = Versions(warehouse, part)
     missing = [name for name in sorted(step.model.dependencies) if versions.of(name, part) is None]
     if missing:

@@ -12,8 +12,9 @@ class DuckDBSettings(Section):
     memory_limit: str | None = Field(
         None,
         pattern=r"(?i)^\d+(\.\d+)?\s*(B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)$",
-        description="Of a run, such as 8GB; above it DuckDB spills to disk. Default: a quarter of the memory that the "
-        "machine or container has, by the runs that may go at once (max_concurrent_runs in dagster.yaml).",
+        description="Of a run, such as 8GB; above it DuckDB spills to disk. Default: an eighth of the memory that the "
+        "machine or container has, by the runs that may go at once (max_concurrent_runs in dagster.yaml), and half of "
+        "it for a table that does not fit.",
     )
 
 

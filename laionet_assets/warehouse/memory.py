@@ -17,8 +17,10 @@ import psutil
 
 from laionet_assets.warehouse.lake import HOST, is_alive
 
-SHARE = 0.25
+SHARE = 0.125
 """Of the memory that there is, for DuckDB in all runs together: models, pictures and the system need the rest."""
+MOST = 0.5
+"""The same, for tables that do not fit into the first."""
 LEAST_BYTES = 2**30
 """No connection gets less: DuckDB needs some memory for each thread before it can spill."""
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -26,9 +28,9 @@ _OWN_CGROUP = Path("/proc/self/cgroup")
 _SPILL = re.compile(r"(?P<host>.+)\.(?P<process>\d+)\.[0-9a-f]{8}")
 
 
-def default_memory_limit(runs_at_once: int) -> str:
+def default_memory_limit(runs_at_once: int, *, share: float = SHARE) -> str:
     """What one run's connection may take, as DuckDB reads it."""
-    return f"{max(LEAST_BYTES, int(available_bytes() * SHARE / runs_at_once)) // 2**20}MiB"
+    return f"{max(LEAST_BYTES, int(available_bytes() * share / runs_at_once)) // 2**20}MiB"
 
 
 def available_bytes(*, cgroups: Path = _CGROUPS, own: Path = _OWN_CGROUP) -> int:

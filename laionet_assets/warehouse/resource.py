@@ -6,6 +6,7 @@ memory (so that nothing is ever locked), and filesystems of the lake and the sou
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from pydantic import Field, PrivateAttr
 from laionet_assets.references import resolved
 from laionet_assets.warehouse.history import history_kept_open
 from laionet_assets.warehouse.lake import Lake
-from laionet_assets.warehouse.memory import default_memory_limit, spill_folder
+from laionet_assets.warehouse.memory import MOST, SHARE, default_memory_limit, spill_folder
 from laionet_assets.warehouse.processes import Process
 from laionet_assets.warehouse.table import Table
 from laionet_assets.warehouse.warehouse import SourceView, Warehouse, memory_connection, scratch_folder
@@ -55,11 +56,17 @@ class WarehouseResource(DuckDBResource):
 
     @contextmanager
     def get_connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        with self._connection(SHARE) as connection:
+            yield connection
+
+    @contextmanager
+    def _connection(self, share: float) -> Iterator[duckdb.DuckDBPyConnection]:
+        """With this share of the memory that there is, unless the settings have a limit."""
         scratch = scratch_folder(Lake(self.root), Path(self.docs))
         with spill_folder(scratch) as spill:
             config = {
                 "custom_user_agent": "dagster",
-                "memory_limit": default_memory_limit(self.runs_at_once),
+                "memory_limit": default_memory_limit(self.runs_at_once, share=share),
                 "temp_directory": str(spill),
                 **self.connection_config,
             }
@@ -79,6 +86,7 @@ class WarehouseResource(DuckDBResource):
             lake=Lake(self.root, self.storage_options),
             tables=tables,
             connect=self.get_connection,
+            connect_with_more=None if "memory_limit" in self.connection_config else partial(self._connection, MOST),
             docs=Path(self.docs),
             views=views or {},
             sources=sources,

@@ -98,7 +98,9 @@ class Warehouse:
     """Everything that reads or writes tables goes through one of these.
 
     `docs` is the local folder of Data Docs. Parts of sources that are not among `sources` (they were taken out of the
-    settings) are set aside: their files stay, nothing reads them. None admits every source.
+    settings) are set aside: their files stay, nothing reads them. None admits every source. `connect_with_more` gives
+    connections that may take more memory, for tables that do not fit into what `connect` gives; None if there is no
+    more.
     """
 
     lake: Lake
@@ -107,6 +109,7 @@ class Warehouse:
     docs: Path
     views: Mapping[str, SourceView] = field(default_factory=dict)
     sources: frozenset[str] | None = None
+    connect_with_more: ConnectionFactory | None = None
 
     def table(self, name: str) -> Table:
         """The table of that name. Raises UserError naming the known ones."""

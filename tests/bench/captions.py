@@ -58,12 +58,27 @@ def texts(captions: Captions) -> list[str]:
     return [text for text in _column(captions, "TEXT") if text is not None]
 
 
-def write_part(captions: Captions, path: Path, rows: int) -> None:
-    """Write a part of `rows` rows, as HOW says; the first rows of a larger part are those of a smaller one."""
+def naming(texts: Sequence[str]) -> list[str]:
+    """Those of the captions in which the published rule finds a class of ImageNet."""
+    import pyarrow as pa
+
+    from laionet_assets.matching import PaperMatcher
+    from laionet_assets.taxonomy import load_synsets
+
+    lemmas = sorted({lemma for synset in load_synsets("imagenet-1k") for lemma in synset.lemmas})
+    found = PaperMatcher(lemmas).find(pa.array(texts, pa.string()))
+    return [texts[row] for row in sorted({int(row) for row in found.rows})]
+
+
+def write_part(captions: Captions, path: Path, rows: int, *, naming_only: bool = False) -> None:
+    """Write a part of `rows` rows, as HOW says; the first rows of a larger part are those of a smaller one.
+
+    `naming_only`: of the captions that name a class.
+    """
     import pyarrow.parquet as pq
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    source = texts(captions)
+    source = naming(texts(captions)) if naming_only else texts(captions)
     tags = ["UNLIKELY", "UNLIKELY", "UNLIKELY", "UNLIKELY", "UNLIKELY", "UNLIKELY", "UNSURE", "NSFW", None]
     writer = None
     for table in _blocks(source, tags, rows):

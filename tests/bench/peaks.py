@@ -50,19 +50,24 @@ class Peak:
     of_one: int = 0
     during: str = ""
     by_table: dict[str, int] = field(default_factory=dict)
+    cpu_seconds: float = 0.0
 
 
-def prepare(folder: Path, captions: Captions, *, parts: int, rows: int) -> Path:
+def prepare(
+    folder: Path, captions: Captions, *, parts: int, rows: int, naming_only: bool, memory_limit: str | None
+) -> Path:
     """Parts, the encoder and the settings. Returns the settings' path."""
     for number in range(parts):
         part = folder / "parts" / f"part-{number:05d}.parquet"
         if not part.exists():
-            write_part(captions, part, rows)
+            write_part(captions, part, rows, naming_only=naming_only)
     config = write_config(folder, str(folder / "parts" / "*.parquet"), adapter="laion400m", recipes=RECIPES)
     settings = yaml.safe_load(config.read_text())
     settings["text_encoders"] = [
         {"name": "quick", "model": "sentence-transformers:all-MiniLM-L6-v2", "weights": str(folder / "encoder")}
     ]
+    if memory_limit is not None:
+        settings["duckdb"] = {"memory_limit": memory_limit}
     config.write_text(yaml.safe_dump(settings, sort_keys=False))
     if not (folder / "encoder").exists():
         subprocess.run([sys.executable, "-c", _ENCODER, str(folder / "encoder")], check=True)
@@ -105,6 +110,7 @@ def _watch(process: psutil.Process, log: Path, peak: Peak, is_over: threading.Ev
     while not is_over.wait(SECONDS_BETWEEN_LOOKS):
         try:
             each = [one.memory_info().rss for one in (process, *process.children(recursive=True))]
+            peak.cpu_seconds = sum(process.cpu_times()[:4])
         except psutil.NoSuchProcess:
             continue
         lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.startswith("  ")]
@@ -121,15 +127,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("folder", type=Path, help="where parts and warehouse are made; what is there is taken as it is")
     parser.add_argument("--parts", type=int, default=4)
     parser.add_argument("--rows", type=int, default=2_000_000, help="of a part")
+    parser.add_argument("--naming", action="store_true", help="only captions that name a class")
+    parser.add_argument("--memory-limit", help="of DuckDB; the default of the settings without it")
     parser.add_argument(
         "--real", type=Path, default=os.environ.get("LAIONET_REAL_DATA") or None, help="folder of real captions"
     )
     chosen = parser.parse_args(arguments)
     folder = chosen.folder.resolve()
     captions = find_captions(Path(chosen.real) if chosen.real else None, folder)
-    config = prepare(folder, captions, parts=chosen.parts, rows=chosen.rows)
+    config = prepare(
+        folder,
+        captions,
+        parts=chosen.parts,
+        rows=chosen.rows,
+        naming_only=chosen.naming,
+        memory_limit=chosen.memory_limit,
+    )
     code, seconds, peak = measured(config, folder / "run.txt")
-    print(f"{chosen.parts} x {chosen.rows:,} rows ({captions.description}): exit {code}, {seconds:,.0f} s")
+    print(
+        f"{chosen.parts} x {chosen.rows:,} rows ({captions.description}): exit {code}, {seconds:,.0f} s,"
+        f" {peak.cpu_seconds:,.0f} cpu-s"
+    )
     print(f"peak {gigabytes(peak.together)} together, {gigabytes(peak.of_one)} of one process, during {peak.during}")
     for name, most in sorted(peak.by_table.items(), key=lambda each: -each[1]):
         print(f"  {gigabytes(most)}  {name}")

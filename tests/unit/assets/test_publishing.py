@@ -1,8 +1,16 @@
 """What a published table shows of itself."""
 
-import duckdb
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
-from laionet_assets.assets.publishing import preview_of
+import duckdb
+import pytest
+
+from laionet_assets.assets.publishing import OutOfMemoryError, Published, make, preview_of
+from laionet_assets.warehouse.resource import WarehouseResource
+from laionet_assets.warehouse.warehouse import memory_connection
+from tests.unit.assets.world import World
 
 
 def test_a_preview_is_short_and_shows_no_address() -> None:
@@ -15,3 +23,47 @@ def test_a_preview_is_short_and_shows_no_address() -> None:
     assert lines[:2] == ["| sample_id | caption | numbers | share |", "|---|---|---|---|"]
     assert len(lines) == 4 and not any("secret" in line for line in lines)
     assert lines[2].startswith("| 0 | `a¦b a¦b") and "...` | `[0, 1, 2, 3, 4, '...']` | 0.333333 |" in lines[2]
+
+
+class TestMemory:
+    """A table that does not fit into what a connection may take."""
+
+    LIST = "select 1 as n where (select len(list(i::varchar || repeat('x', 50))) from range(600_000) r(i)) > 0"
+    """Of one row, from a list of some 50 MB that cannot be spilled."""
+
+    @pytest.fixture
+    def world(self, tmp_path: Path) -> World:
+        world = World(tmp_path, {"core/big": (self.LIST, False)})
+        world.warehouse = replace(world.warehouse, connect=partial(memory_connection, {"memory_limit": "20MB"}))
+        return world
+
+    def make(self, world: World) -> tuple[Published, list[str]]:
+        said: list[str] = []
+        (step,) = world.steps
+        return make(world.warehouse, step, None, log=said.append), said
+
+    def test_it_is_made_again_with_more_and_that_is_said(self, world: World) -> None:
+        world.warehouse = replace(world.warehouse, connect_with_more=memory_connection)
+        published, said = self.make(world)
+        assert published.is_published and published.rows == 1
+        (line,) = said
+        assert "made again with more" in line and "Out of Memory" in line
+
+    def test_where_there_is_no_more_it_says_what_to_set(self, world: World) -> None:
+        with pytest.raises(OutOfMemoryError, match=r"(?s)^core.big does not fit.*duckdb.memory_limit"):
+            self.make(world)
+        assert not world.warehouse.lake.exists(world.warehouse.table("core.big"))
+
+    def test_only_a_limit_of_the_settings_is_the_only_one(self, tmp_path: Path) -> None:
+        def limits(**config: str) -> list[str]:
+            resource = WarehouseResource(root=str(tmp_path), docs=str(tmp_path / "docs"), connection_config=config)
+            warehouse = resource.open({})
+            found = []
+            for connect in filter(None, (warehouse.connect, warehouse.connect_with_more)):
+                with connect() as connection:
+                    found += [row[0] for row in connection.execute("select current_setting('memory_limit')").fetchall()]
+            return found
+
+        first, more = limits()
+        assert first != more
+        assert len(limits(memory_limit="300MiB")) == 1

@@ -9,7 +9,7 @@ import pytest
 
 from laionet_assets.warehouse import memory
 from laionet_assets.warehouse.lake import HOST
-from laionet_assets.warehouse.memory import available_bytes, default_memory_limit, spill_folder
+from laionet_assets.warehouse.memory import MOST, available_bytes, default_memory_limit, spill_folder
 from laionet_assets.warehouse.resource import WarehouseResource
 
 GIB = 2**30
@@ -48,14 +48,15 @@ def test_the_first_version_of_control_groups(tmp_path: Path) -> None:
 
 def test_runs_share_it_and_each_gets_enough_to_spill(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "available_bytes", lambda: 24 * GIB)
-    assert default_memory_limit(1) == "6144MiB"
-    assert default_memory_limit(2) == "3072MiB"
+    assert default_memory_limit(1) == "3072MiB"
+    assert default_memory_limit(2) == "1536MiB"
+    assert default_memory_limit(2, share=MOST) == "6144MiB"
     assert default_memory_limit(1000) == "1024MiB"
 
 
 def test_connections_keep_to_it_and_leave_nothing_where_they_spill(tmp_path: Path) -> None:
     (tmp_path / "lake").mkdir()
-    resource = WarehouseResource(root=str(tmp_path / "lake"), docs=str(tmp_path), runs_at_once=4)
+    resource = WarehouseResource(root=str(tmp_path / "lake"), docs=str(tmp_path), runs_at_once=2)
     with resource.get_connection() as connection:
         limit, place = connection.execute(
             "select current_setting('memory_limit'), current_setting('temp_directory')"
