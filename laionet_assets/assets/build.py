@@ -101,7 +101,7 @@ def build_asset(step: Step, open_warehouse: OpenWarehouse, *, is_last: bool = Fa
                 if is_last and published.is_published and not opened.lake.is_local:
                     refresh_catalog(opened)
             else:
-                published = standing(opened, step, part)
+                published = standing(opened, step, part, log=context.log.info)
                 status = AUDITED if published.is_audited_now else UP_TO_DATE
                 context.log.info("up to date: made of what is there now, by the code and settings of now")
         for outcome in published.outcomes:
@@ -147,7 +147,7 @@ def _several(
                 made[part] = error
         if stale:
             made |= make_together(opened, step, stale, log=context.log.info)
-        made |= {part: standing(opened, step, part) for part in parts if part not in made}
+        made |= {part: standing(opened, step, part, log=context.log.info) for part in parts if part not in made}
     seconds = round((time.monotonic() - started) / len(parts), 3)
     done: dict[PartKey, Published] = {}
     failures: dict[str, str] = {}

@@ -7,6 +7,7 @@ file is kept aside. What the audit found is kept beside the table, for whoever a
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import duckdb
 
@@ -29,6 +30,8 @@ from laionet_assets.warehouse.warehouse import MissingTableError, Stamp, Warehou
 
 AUDITED = "audit.staged"
 PREVIEW_ROWS = 10
+OUT_OF_MEMORY = "Out of Memory Error"
+"""What DuckDB's message begins with."""
 
 
 class OutOfMemoryError(UserError):
@@ -61,8 +64,19 @@ def make(warehouse: Warehouse, step: Step, part: PartKey | None, *, log: Callabl
     nothing is published either. What does not fit into the memory that a connection takes is made once more, with more;
     raises OutOfMemoryError if there is no more.
     """
+    return _fitting(warehouse, step, part, log, partial(_make, step=step, part=part, log=log))
+
+
+def _fitting(
+    warehouse: Warehouse,
+    step: Step,
+    part: PartKey | None,
+    log: Callable[[str], None],
+    do: Callable[[Warehouse], Published],
+) -> Published:
+    """What is done on a warehouse; done once more with more memory if it does not fit."""
     try:
-        return _make(warehouse, step, part, log=log)
+        return do(warehouse)
     except duckdb.OutOfMemoryException as error:
         said = str(error).splitlines()[0]
         if warehouse.connect_with_more is None:
@@ -72,9 +86,8 @@ def make(warehouse: Warehouse, step: Step, part: PartKey | None, *, log: Callabl
                 f"{step.name}{f' of {part.key}' if part else ''} does not fit into DuckDB's memory. {said}\n"
                 "Set a higher duckdb.memory_limit in laionet.yaml, or fewer duckdb.threads, each of which takes some"
             ) from error
-        log(f"does not fit into the memory that it may take at first, made again with more. {said}")
-        with_more = replace(warehouse, connect=warehouse.connect_with_more, connect_with_more=None)
-        return make(with_more, step, part, log=log)
+        log(f"does not fit into the memory that it may take at first: once more, with more. {said}")
+        return do(replace(warehouse, connect=warehouse.connect_with_more, connect_with_more=None))
 
 
 def _make(warehouse: Warehouse, step: Step, part: PartKey | None, *, log: Callable[[str], None]) -> Published:
@@ -134,10 +147,14 @@ def work_on(
     )
 
 
-def standing(warehouse: Warehouse, step: Step, part: PartKey | None) -> Published:
+def standing(warehouse: Warehouse, step: Step, part: PartKey | None, *, log: Callable[[str], None]) -> Published:
     """What is published, with what its audit found: audited again, as it is, if it was not yet audited by the rules of
-    now. What breaks a blocking one stays published; `is_published` is false then too.
+    now. What breaks a blocking one stays published; `is_published` is false then too. Memory is as for `make`.
     """
+    return _fitting(warehouse, step, part, log, partial(_standing, step=step, part=part))
+
+
+def _standing(warehouse: Warehouse, step: Step, part: PartKey | None) -> Published:
     version = warehouse.stamps(step.name, part)[part].version
     audit = kept_audit(warehouse, step.model, part, version)
     preview = ""
@@ -186,7 +203,8 @@ def _audit(
 ) -> tuple[tuple[Outcome, ...], int, str]:
     """Audit the rows of a SELECT. Returns outcomes, row count and a preview.
 
-    Raises SqlModelError if the columns differ from the documented ones.
+    Raises SqlModelError if the columns differ from the documented ones, and DuckDB's OutOfMemoryException where a check
+    does not fit into memory, which says nothing of the rows.
     """
     assert_columns(model.table, produced_columns(connection, source), where=model.documentation)
     create_macros(connection, model.check_macros)
@@ -194,6 +212,9 @@ def _audit(
     connection.execute(f"create or replace view {identifier(AUDITED)} as {source}")
     docs = DocsTarget(warehouse.docs, model.name, part.key if part else None)
     outcomes = validate(connection, AUDITED, model.expectations, suite=model.name, docs=docs)
+    for outcome in outcomes:
+        if (outcome.error or "").startswith(OUT_OF_MEMORY):
+            raise duckdb.OutOfMemoryException(outcome.error)
     (rows,) = connection.execute(f"select count(*) from {identifier(AUDITED)}").fetchone() or (0,)
     return outcomes, rows, preview_of(connection, AUDITED)
 

@@ -1,5 +1,6 @@
 """What a published table shows of itself."""
 
+import json
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from laionet_assets.assets.publishing import OutOfMemoryError, Published, make, preview_of
+from laionet_assets.assets.publishing import OutOfMemoryError, Published, make, preview_of, standing
 from laionet_assets.warehouse.resource import WarehouseResource
 from laionet_assets.warehouse.warehouse import memory_connection
 from tests.unit.assets.world import World
@@ -47,12 +48,31 @@ class TestMemory:
         published, said = self.make(world)
         assert published.is_published and published.rows == 1
         (line,) = said
-        assert "made again with more" in line and "Out of Memory" in line
+        assert "once more, with more" in line and "Out of Memory" in line
 
     def test_where_there_is_no_more_it_says_what_to_set(self, world: World) -> None:
         with pytest.raises(OutOfMemoryError, match=r"(?s)^core.big does not fit.*duckdb.memory_limit"):
             self.make(world)
         assert not world.warehouse.lake.exists(world.warehouse.table("core.big"))
+
+    @pytest.mark.parametrize("is_published", [False, True])
+    def test_a_check_that_does_not_fit_is_no_failed_check(self, tmp_path: Path, is_published: bool) -> None:
+        world = World(tmp_path, {"core/big": ("select 1 as n", False)})
+        if is_published:
+            assert self.make(world)[0].is_published
+        yml = tmp_path / "sql" / "core" / "big.yml"
+        query = f"select * from {{batch}} where ({self.LIST.partition('where (')[2].replace('> 0', '< 0')}"
+        rule = {"type": "unexpected_rows", "name": "fits", "description": "d", "query": query}
+        yml.write_text(f"{yml.read_text()}expectations: [{json.dumps(rule)}]\n")
+        world = World(tmp_path, {"core/big": ("select 1 as n", False)})
+        (step,) = world.steps
+        do = standing if is_published else make
+        little = replace(world.warehouse, connect=partial(memory_connection, {"memory_limit": "20MB"}))
+        said: list[str] = []
+        with pytest.raises(OutOfMemoryError):
+            do(little, step, None, log=said.append)
+        published = do(replace(little, connect_with_more=memory_connection), step, None, log=said.append)
+        assert published.is_published and published.outcomes[0].passed and "Out of Memory" in said[0]
 
     def test_only_a_limit_of_the_settings_is_the_only_one(self, tmp_path: Path) -> None:
         def limits(**config: str) -> list[str]:

@@ -317,7 +317,7 @@ def old_world(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
             stamp = stamp_of_before(step, part)
             versions[f"{step.name} {part}"] = stamp.version
             restamp(world.warehouse, step.name, part, stamp)
-            assert standing(world.warehouse, step, part), "the audit is kept under the new stamp"
+            assert standing(world.warehouse, step, part, log=lambda text: None), "the audit is kept under the new stamp"
     return world
 
 
