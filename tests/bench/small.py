@@ -4,6 +4,7 @@ A first run on little input, and many small parts beside the same rows in one.
 """
 
 import shutil
+import sys
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -14,13 +15,15 @@ import yaml
 from laionet_assets.assets.steps import Step
 from tests.bench.measure import Cost, apart, cost_of, run_command
 from tests.bench.options import Options
-from tests.bench.report import Section, Table, Target, gigabytes, number
+from tests.bench.report import Section, Table, Target, gigabytes, number, times
 from tests.bench.runs import ENVIRONMENT, LAIONET, materialized_since
 from tests.bench.workspace import open_pipeline, parts_of, write_config
 
 CAPTIONS = 950
 PICTURES_A_CLASS = 5
 FRESH_SECONDS = 30.0
+LIBRARIES = "dagster, duckdb, great_expectations, onnxruntime, pandas, sentence_transformers, timm, torch"
+"""What such a run imports: its floor."""
 
 PARTS = 1_000
 QUICK_PARTS = 20
@@ -41,6 +44,7 @@ def fresh(options: Options) -> Section:
     finished = run_command(command, cwd=folder, environment=ENVIRONMENT, log=log)
     if finished.exit_code != 0:
         raise RuntimeError(f"laionet run: exit code {finished.exit_code}\n{log.read_text()[-4000:]}")
+    imports = run_command([sys.executable, "-c", f"import {LIBRARIES}"], cwd=folder, log=folder / "imports.log").cost
     made = apart(materialized_since, config, started).value
     wall, cpu = finished.cost.wall_seconds, finished.cost.cpu_seconds
     count = sum(each.made for each in made.values())
@@ -54,7 +58,10 @@ def fresh(options: Options) -> Section:
             " nothing: imports, all checks, Data Docs and the catalog included. The pictures of the web are drawn as"
             " they are asked for, those of the set before.",
             Table(
-                ("tables and parts", "wall s", "cpu-s", "peak memory", "wall s a table or part"),
+                (
+                    *("tables and parts", "wall s", "cpu-s", "peak memory", "wall s a table or part"),
+                    *("wall s of the imports alone", "x floor"),
+                ),
                 [
                     (
                         f"{count:,}",
@@ -62,9 +69,12 @@ def fresh(options: Options) -> Section:
                         number(cpu),
                         gigabytes(finished.peak_bytes),
                         number(wall / count),
+                        number(imports.wall_seconds),
+                        times(wall / imports.wall_seconds),
                     )
                 ],
             ),
+            f"The floor: {LIBRARIES} imported by one process.",
             f"The longest, in wall seconds: {with_models}; all others"
             f" {number(sum(each.seconds for each in made.values()) - sum(each.seconds for _, each in longest))}.",
         ],
