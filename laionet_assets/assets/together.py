@@ -42,24 +42,25 @@ def make_together(warehouse: Warehouse, step: Step, parts: Sequence[PartKey], *,
     """
     if not {"source", "part"} <= set(step.model.table.column_names):
         return {part: _made_alone(warehouse, step, part, log) for part in parts}
-    versions = Versions(warehouse)
     made: dict[PartKey, Published | Exception] = {}
     stamps: dict[PartKey, Stamp] = {}
     labels: dict[PartKey, Mapping[str, str]] = {}
-    for part in parts:
-        missing = [name for name in sorted(step.model.dependencies) if versions.of(name, part) is None]
-        if missing:
-            made[part] = MissingTableError(
-                f"{step.name} reads {', '.join(missing)}, not there yet for the part {part.key}. "
-                f"Materialize first: {how_to_make(*missing)}"
-            )
-            continue
-        try:  # looks at the file of the part, where its rows depend on that
-            stamps[part], labels[part] = versions.next_stamp(step, part), versions.known_labels(step, part)
-        except Exception as error:
-            if is_of_every_part(error):
-                raise
-            made[part] = error
+    with warehouse.with_one_connection() as looked_at:
+        versions = Versions(looked_at)
+        for part in parts:
+            missing = [name for name in sorted(step.model.dependencies) if versions.of(name, part) is None]
+            if missing:
+                made[part] = MissingTableError(
+                    f"{step.name} reads {', '.join(missing)}, not there yet for the part {part.key}. "
+                    f"Materialize first: {how_to_make(*missing)}"
+                )
+                continue
+            try:  # looks at the file of the part, where its rows depend on that
+                stamps[part], labels[part] = versions.next_stamp(step, part), versions.known_labels(step, part)
+            except Exception as error:
+                if is_of_every_part(error):
+                    raise
+                made[part] = error
     ready = list(labels)
     if ready:
         made.update(_by_halves(warehouse, step, ready, stamps, labels, log))

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
+import duckdb
 import pytest
 
 from laionet_assets.assets.audits import kept_audit
@@ -192,6 +193,23 @@ def test_a_part_that_cannot_be_made_is_an_error_of_its_own(tmp_path: Path) -> No
         assert failed.keys() == {"part-2"} and isinstance(failed["part-2"], UserError)
         assert ("no adapter" if step.name == "raw.parts" else "not there yet") in str(failed["part-2"])
         assert len(pipeline.warehouse.parts(step.name)) == COUNT - 1
+
+
+def test_files_are_looked_at_by_one_connection(tmp_path: Path) -> None:
+    write_web(tmp_path)
+    pipeline, parts = open_pipeline(tmp_path, "w")
+    opened = []
+
+    @contextmanager
+    def connect() -> Iterator[duckdb.DuckDBPyConnection]:
+        with pipeline.warehouse.connect() as connection:
+            opened.append(connection)
+            yield connection
+
+    step = next(step for step in pipeline.steps if step.name == "raw.parts")
+    results = make_together(replace(pipeline.warehouse, connect=connect), step, parts, log=quiet)
+    assert all(isinstance(each, Published) for each in results.values())
+    assert len(opened) < len(parts)
 
 
 def test_a_file_that_is_gone_since_it_was_seen_costs_its_part(tmp_path: Path) -> None:
