@@ -1,8 +1,8 @@
 """Dagster's history in SQLite, while a process writes much of it.
 
 For each event Dagster makes an engine, compiles the same statements again, opens a database and closes it, several
-times over. Whoever closes a database last copies its log into it and waits for the disk, and so does each commit. Of a
-run of small tables that was a third of the time.
+times over, once to see whether it has a table. Whoever closes a database last copies its log into it and waits for the
+disk, and so does each commit. Of a run of small tables that was a third of the time.
 """
 
 import sqlite3
@@ -25,14 +25,14 @@ def history_kept_open(instance: dg.DagsterInstance) -> Iterator[None]:
     What is committed outlives the process: its log is written ahead. After a power cut the last moments may be missing;
     nothing is torn. An event log that is not SQLite's stays as it is, and so does one that is kept open already.
     """
-    names = ("run_connection", "index_connection")
+    names = ("run_connection", "index_connection", "has_table")
     storage: Any = instance.event_log_storage
     is_plain = isinstance(storage, SqliteEventLogStorage) and names[0] not in vars(storage)
     if not is_plain:
         yield
         return
     kept = _KeptOpen(storage)
-    storage.run_connection, storage.index_connection = kept.of_run, kept.of_index
+    storage.run_connection, storage.index_connection, storage.has_table = kept.of_run, kept.of_index, kept.has_table
     try:
         yield
     finally:
@@ -50,6 +50,8 @@ class _KeptOpen:
 
     def __init__(self, storage: Any) -> None:
         self._run_connection, self._index_connection = storage.run_connection, storage.index_connection
+        self._has_table = storage.has_table
+        self._tables: set[str] = set()
         self._engines: dict[str, Engine] = {}
         self._turn = threading.Lock()
 
@@ -58,6 +60,12 @@ class _KeptOpen:
 
     def of_run(self, run_id: str) -> AbstractContextManager[Connection]:
         return self._kept(f"run {run_id}", partial(self._run_connection, run_id))
+
+    def has_table(self, table_name: str) -> bool:
+        """Whether the history has a table; one that was there once stays."""
+        if table_name not in self._tables and self._has_table(table_name):
+            self._tables.add(table_name)
+        return table_name in self._tables
 
     @contextmanager
     def _kept(self, name: str, first: Callable[[], AbstractContextManager[Connection]]) -> Iterator[Connection]:

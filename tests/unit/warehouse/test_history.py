@@ -3,6 +3,7 @@ from pathlib import Path
 import dagster as dg
 import psutil
 import pytest
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from laionet_assets.warehouse.history import history_kept_open
@@ -47,6 +48,27 @@ def test_the_history_is_the_same_and_everybody_reads_it_meanwhile(home: Path) ->
             assert check.run_id == kept.run_id
         assert events(instance, kept.run_id) == events(instance, plain.run_id)
         assert "ASSET_MATERIALIZATION" in events(instance, kept.run_id)
+
+
+def test_tags_are_kept_and_a_table_is_looked_for_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_for = []
+    has_table = SqliteEventLogStorage.has_table
+
+    def look(self: SqliteEventLogStorage, table_name: str) -> bool:
+        looked_for.append(table_name)
+        return has_table(self, table_name)
+
+    monkeypatch.setattr(SqliteEventLogStorage, "has_table", look)
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        with history_kept_open(instance):
+            for number in range(3):
+                instance.report_runless_asset_event(
+                    dg.AssetMaterialization("numbers", tags={DATA_VERSION_TAG: f"v{number}"})
+                )
+            assert looked_for == ["asset_event_tags"]
+            assert not instance.event_log_storage.has_table("no_such_table")
+        tags = instance.get_event_tags_for_asset(dg.AssetKey("numbers"))
+        assert sorted(each[DATA_VERSION_TAG] for each in tags) == ["v0", "v1", "v2"]
 
 
 def test_nothing_is_left_open_or_changed(home: Path) -> None:
