@@ -32,6 +32,7 @@ from laionet_assets.errors import UserError
 from laionet_assets.quality.asset_checks import check_result, check_specs, describe_failures
 from laionet_assets.quality.validate import Outcome
 from laionet_assets.warehouse.catalog import refresh_catalog
+from laionet_assets.warehouse.history import partitions_read_once
 from laionet_assets.warehouse.resource import WarehouseResource
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Warehouse
@@ -192,8 +193,9 @@ def _several(
             metadata={FAILED_PARTS: dg.MetadataValue.json(failures)},
             allow_retries=False,
         )
-    for part, told_of_part in metadata.items():
-        context.add_asset_metadata(told_of_part, asset_key=key, partition_key=part.key)
+    with partitions_read_once(context.instance):
+        for part, told_of_part in metadata.items():
+            context.add_asset_metadata(told_of_part, asset_key=key, partition_key=part.key)
     version = version_of_lot({part: each.version for part, each in done.items()})
     yield dg.MaterializeResult(asset_key=key, data_version=dg.DataVersion(version))
 

@@ -9,7 +9,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import dagster as dg
@@ -39,6 +39,23 @@ def history_kept_open(instance: dg.DagsterInstance) -> Iterator[None]:
         for name in names:
             delattr(storage, name)
         kept.close()
+
+
+@contextmanager
+def partitions_read_once(instance: dg.DagsterInstance) -> Iterator[None]:
+    """Within the block, an instance reads its dynamic partitions once, and sees none that is added or deleted.
+
+    For the metadata of each of several partitions, Dagster reads all of them again.
+    """
+    storage: Any = instance.event_log_storage
+    keys = cache(storage.get_dynamic_partitions)
+    known = cache(lambda name: frozenset(keys(name)))
+    storage.get_dynamic_partitions = keys
+    storage.has_dynamic_partition = lambda name, key: key in known(name)
+    try:
+        yield
+    finally:
+        del storage.get_dynamic_partitions, storage.has_dynamic_partition
 
 
 class _KeptOpen:

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from pathlib import Path
 
 import dagster as dg
@@ -6,7 +7,7 @@ import pytest
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
-from laionet_assets.warehouse.history import history_kept_open
+from laionet_assets.warehouse.history import history_kept_open, partitions_read_once
 
 
 @dg.asset(check_specs=[dg.AssetCheckSpec("is_sound", asset="numbers")])
@@ -69,6 +70,29 @@ def test_tags_are_kept_and_a_table_is_looked_for_once(home: Path, monkeypatch: p
             assert not instance.event_log_storage.has_table("no_such_table")
         tags = instance.get_event_tags_for_asset(dg.AssetKey("numbers"))
         assert sorted(each[DATA_VERSION_TAG] for each in tags) == ["v0", "v1", "v2"]
+
+
+def test_partitions_are_read_once_and_then_anew(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+    get = SqliteEventLogStorage.get_dynamic_partitions
+
+    def look(self: SqliteEventLogStorage, name: str) -> Sequence[str]:
+        read.append(name)
+        return get(self, name)
+
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        instance.add_dynamic_partitions("letters", ["a", "b"])
+        before = set(vars(instance.event_log_storage))
+        monkeypatch.setattr(SqliteEventLogStorage, "get_dynamic_partitions", look)
+        with partitions_read_once(instance):
+            for _ in range(3):
+                assert instance.get_dynamic_partitions("letters") == ["a", "b"]
+                assert instance.has_dynamic_partition("letters", "b")
+                assert not instance.has_dynamic_partition("letters", "c")
+        assert read == ["letters"]
+        assert set(vars(instance.event_log_storage)) == before
+        instance.add_dynamic_partitions("letters", ["c"])
+        assert instance.has_dynamic_partition("letters", "c")
 
 
 def test_nothing_is_left_open_or_changed(home: Path) -> None:
