@@ -23,6 +23,7 @@ _SAYS_SO = re.compile(r"No space left on device|Disk quota exceeded|database or 
 """By the system, by SQLite, and by DuckDB, which looks for room before it spills."""
 _SPILLS = re.compile(r"max_temp_directory_size|/\.unfinished/spill/|/laionet-spill/")
 _SQLITE = "database or disk is full"
+_OWN_LIMIT = "max_temp_directory_size"
 _PATH = re.compile(r"""["'](/[^"']+)["']""")
 
 
@@ -71,6 +72,16 @@ def full_disk(error: BaseException, *, warehouse: str | None = None) -> FullDisk
         f"a disk is full: {_first_line(error)}\nFound {listed}.\nExpected room for what is written. What was published "
         "before stands; make room and run again."
     )
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether a disk has no room for whatever is written next. Not so where DuckDB keeps itself from spilling more than
+    `max_temp_directory_size`: less at once may need less.
+    """
+    errors = list(_with_causes(error))
+    told = [each for each in errors if isinstance(each, UserError)]
+    is_one = all(isinstance(each, FullDiskError) for each in told) if told else any(map(_is_of_a_full_disk, errors))
+    return is_one and not any(_OWN_LIMIT in str(each) for each in errors)
 
 
 @contextmanager

@@ -15,7 +15,13 @@ from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from pydantic import Field
 
 from laionet_assets.assets.batches import version_of_lot
-from laionet_assets.assets.failures import FAILED_PARTS, is_transient, told, transient_faults_retried, user_errors_shown
+from laionet_assets.assets.failures import (
+    FAILED_PARTS,
+    is_of_every_part,
+    told,
+    transient_faults_retried,
+    user_errors_shown,
+)
 from laionet_assets.assets.partitions import PARTS
 from laionet_assets.assets.planning import is_stale, is_stale_by
 from laionet_assets.assets.publishing import Published, make, standing
@@ -26,6 +32,7 @@ from laionet_assets.errors import UserError
 from laionet_assets.quality.asset_checks import check_result, check_specs, describe_failures
 from laionet_assets.quality.validate import Outcome
 from laionet_assets.warehouse.catalog import refresh_catalog
+from laionet_assets.warehouse.history import partitions_read_once
 from laionet_assets.warehouse.resource import WarehouseResource
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Warehouse
@@ -35,6 +42,8 @@ GROUPS = ("sources", "taxonomy", "matching", "similarity", "images", "laionet", 
 
 MADE, AUDITED, UP_TO_DATE = "made", "audited again", "up to date"
 """What the metadata `status` of a materialization says."""
+
+NO_PREVIEW = "none of a part that is made together with others; its rows: laionet sql"
 
 OpenWarehouse = Callable[[WarehouseResource], Warehouse]
 
@@ -142,7 +151,7 @@ def _several(
                 if force or is_stale_by(versions, opened, step, part):
                     stale.append(part)
             except Exception as error:
-                if is_transient(error):
+                if is_of_every_part(error):
                     raise
                 made[part] = error
         if stale:
@@ -164,7 +173,12 @@ def _several(
         part: MADE if part in stale else AUDITED if each.is_audited_now else UP_TO_DATE for part, each in done.items()
     }
     metadata = {
-        part: {"status": statuses[part], "seconds": seconds, **_result_metadata(opened, step, part, each)}
+        part: {
+            "status": statuses[part],
+            "seconds": seconds,
+            **({"preview": NO_PREVIEW} if part in stale and not each.preview else {}),
+            **_result_metadata(opened, step, part, each),
+        }
         for part, each in done.items()
     }
     for outcome in _all_outcomes([each for each in made.values() if isinstance(each, Published)]):
@@ -179,8 +193,9 @@ def _several(
             metadata={FAILED_PARTS: dg.MetadataValue.json(failures)},
             allow_retries=False,
         )
-    for part, told_of_part in metadata.items():
-        context.add_asset_metadata(told_of_part, asset_key=key, partition_key=part.key)
+    with partitions_read_once(context.instance):
+        for part, told_of_part in metadata.items():
+            context.add_asset_metadata(told_of_part, asset_key=key, partition_key=part.key)
     version = version_of_lot({part: each.version for part, each in done.items()})
     yield dg.MaterializeResult(asset_key=key, data_version=dg.DataVersion(version))
 

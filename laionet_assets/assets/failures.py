@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 
 from laionet_assets.errors import UserError, cause_of
-from laionet_assets.full_disk import full_disk
+from laionet_assets.full_disk import full_disk, is_full
 
 MAX_RETRIES = 3
 RETRY_SECONDS = 10
@@ -57,6 +57,13 @@ def is_transient(error: BaseException) -> bool:
         found = found or isinstance(seen, ConnectionError | TimeoutError) or _is_of_the_network(seen)
         seen = cause_of(seen)
     return found
+
+
+def is_of_every_part(error: BaseException) -> bool:
+    """Whether an error that one part met is no fault of that part, and the next would meet it: of the network, of the
+    object store, or of a full disk.
+    """
+    return is_transient(error) or is_full(error)
 
 
 def failure_message(data: Any) -> str:

@@ -1,8 +1,8 @@
 """Many small parts of a table, made together: each keeps its file, its version and its audit; the connection, the
 SELECT and the checks are shared.
 
-Belongs here: a table of several parts at once. Does not belong here: one part, or a whole table (`publishing`), and
-which parts are made together (`batches`).
+Belongs here: a table of several parts at once. Does not belong here: one part, or a whole table (`publishing`), which
+parts are made together (`batches`), and their audit (`lot_audits`).
 
 A SQL model of a part is a SELECT that treats the rows of each (source, part) apart, so that of several parts it gives
 the rows of each (tests/unit/assets/test_together.py). Its rows stand in memory once, are audited, and become a file a
@@ -16,13 +16,11 @@ from dataclasses import replace
 import duckdb
 
 from laionet_assets.assets.audits import Audit, keep_audit
-from laionet_assets.assets.failures import is_transient
-from laionet_assets.assets.publishing import AUDITED, Published, make, preview_of, tell_catalog, work_on
+from laionet_assets.assets.failures import is_of_every_part
+from laionet_assets.assets.lot_audits import PartAudit, audit_lot
+from laionet_assets.assets.publishing import AUDITED, Published, make, tell_catalog, work_on
 from laionet_assets.assets.steps import Step, Work
 from laionet_assets.assets.versions import Versions
-from laionet_assets.quality.data_docs import DocsTarget
-from laionet_assets.quality.expectations import Expectation
-from laionet_assets.quality.validate import SAMPLE_SIZE, Outcome, validate
 from laionet_assets.sqlmodels.binding import assert_columns, create_macros, produced_columns
 from laionet_assets.warehouse.lake import Staged
 from laionet_assets.warehouse.rows import documented_select, write_select
@@ -39,29 +37,30 @@ def make_together(warehouse: Warehouse, step: Step, parts: Sequence[PartKey], *,
     """Make a table of several parts, and publish each whose blocking checks pass. A table whose rows do not say of
     which part they are (`source`, `part`) is made one part after the other.
 
-    What is wrong with one part is its own outcome. Faults of the network or the object store are raised: a retry may
-    help.
+    What is wrong with one part is its own outcome. Faults of the network or the object store, for which a retry may
+    help, and a full disk are raised at once: the other parts would meet them too.
     """
     if not {"source", "part"} <= set(step.model.table.column_names):
         return {part: _made_alone(warehouse, step, part, log) for part in parts}
-    versions = Versions(warehouse)
     made: dict[PartKey, Published | Exception] = {}
     stamps: dict[PartKey, Stamp] = {}
     labels: dict[PartKey, Mapping[str, str]] = {}
-    for part in parts:
-        missing = [name for name in sorted(step.model.dependencies) if versions.of(name, part) is None]
-        if missing:
-            made[part] = MissingTableError(
-                f"{step.name} reads {', '.join(missing)}, not there yet for the part {part.key}. "
-                f"Materialize first: {how_to_make(*missing)}"
-            )
-            continue
-        try:  # looks at the file of the part, where its rows depend on that
-            stamps[part], labels[part] = versions.next_stamp(step, part), versions.known_labels(step, part)
-        except Exception as error:
-            if is_transient(error):
-                raise
-            made[part] = error
+    with warehouse.with_one_connection() as looked_at:
+        versions = Versions(looked_at)
+        for part in parts:
+            missing = [name for name in sorted(step.model.dependencies) if versions.of(name, part) is None]
+            if missing:
+                made[part] = MissingTableError(
+                    f"{step.name} reads {', '.join(missing)}, not there yet for the part {part.key}. "
+                    f"Materialize first: {how_to_make(*missing)}"
+                )
+                continue
+            try:  # looks at the file of the part, where its rows depend on that
+                stamps[part], labels[part] = versions.next_stamp(step, part), versions.known_labels(step, part)
+            except Exception as error:
+                if is_of_every_part(error):
+                    raise
+                made[part] = error
     ready = list(labels)
     if ready:
         made.update(_by_halves(warehouse, step, ready, stamps, labels, log))
@@ -73,7 +72,7 @@ def _made_alone(warehouse: Warehouse, step: Step, part: PartKey, log: Callable[[
     try:
         return make(warehouse, step, part, log=log)
     except Exception as error:
-        if is_transient(error):
+        if is_of_every_part(error):
             raise
         return error
 
@@ -90,7 +89,7 @@ def _by_halves(
     try:
         return _at_once(warehouse, step, parts, stamps, labels, log)
     except Exception as error:
-        if is_transient(error):
+        if is_of_every_part(error):
             raise
         if len(parts) == 1:
             return {parts[0]: error}
@@ -116,13 +115,13 @@ def _at_once(
         failed: dict[PartKey, Exception] = {}
         works: dict[PartKey, Work] = {}
         if step.sql_code is not None:
-            source = _rows_of_all(connection, step)
+            _make_rows(connection, step)
             for part in parts:
                 write_select(
                     connection,
                     staged[part].path,
                     table,
-                    f"select * from {identifier(ROWS)} where {_is_of(part)}",
+                    _rows_of(parts, [part]),
                     stamps=stamps[part].metadata,
                 )
         else:
@@ -132,25 +131,32 @@ def _at_once(
                         warehouse, connection, step, part, staged[part], stamps[part], labels[part], log
                     )
                 except Exception as error:
-                    if is_transient(error):
+                    if is_of_every_part(error):
                         raise
                     failed[part] = error
-            bind_parts(warehouse, connection, step, parts)
-            there = [part for part in parts if part not in failed]
-            files = literals([str(staged[part].path) for part in there])
-            source = f"select * from read_parquet({files}, hive_partitioning = false)"
-            if step.write is None and there:
-                source = warehouse.views[step.name](warehouse, there)
         sound = [part for part in parts if part not in failed]
         if not sound:
             return failed
-        assert_columns(table, produced_columns(connection, source), where=step.model.documentation)
+
+        def source_of(shown: Sequence[PartKey]) -> str:
+            if step.sql_code is not None:
+                return _rows_of(parts, shown)
+            if step.write is None:
+                return warehouse.views[step.name](warehouse, shown)
+            files = literals([str(staged[part].path) for part in shown])
+            return f"select * from read_parquet({files}, hive_partitioning = false)"
+
+        def show(shown: Sequence[PartKey]) -> None:
+            bind_parts(warehouse, connection, step, shown)
+            connection.execute(f"create or replace view {identifier(AUDITED)} as {source_of(shown)}")
+
+        assert_columns(table, produced_columns(connection, source_of(sound)), where=step.model.documentation)
         create_macros(connection, step.model.check_macros)
-        outcomes, counts = _audit(warehouse, connection, step, source, sound)
-        preview = preview_of(connection, AUDITED)
+        connection.execute("create schema if not exists audit")
+        audits = audit_lot(connection, step.model, sound, show=show, docs=warehouse.docs)
         published: dict[PartKey, Published] = {}
         for part in sound:
-            made = _publish(warehouse, step, part, staged[part], outcomes[part], counts.get(part, 0), preview)
+            made = _publish(warehouse, step, part, staged[part], audits[part])
             published[part] = replace(made, told=works[part].told) if part in works else made
             if part in works and made.is_published:
                 step.after_publish(works[part])
@@ -174,13 +180,20 @@ def bind_parts(
         connection.execute(f"create or replace view {identifier(name)} as {select}")
 
 
-def _rows_of_all(connection: duckdb.DuckDBPyConnection, step: Step) -> str:
-    """Make the rows of a SQL model, of all parts that are bound, in the order of their files. Returns their SELECT."""
+def _make_rows(connection: duckdb.DuckDBPyConnection, step: Step) -> None:
+    """Make the rows of a SQL model, of all parts that are bound, in the order of their files."""
     create_macros(connection, step.select_macros)
     select = documented_select(connection, step.model.table, step.model.select or "", first=("source", "part"))
     connection.execute("create schema if not exists audit")
     connection.execute(f"create or replace table {identifier(ROWS)} as {select}")
-    return f"select * from {identifier(ROWS)}"
+
+
+def _rows_of(made: Sequence[PartKey], chosen: Sequence[PartKey]) -> str:
+    """The SELECT of the rows of some of the parts that were made: of all of them, whatever part the rows name."""
+    every = f"select * from {identifier(ROWS)}"
+    if len(chosen) == len(made):
+        return every
+    return f"{every} where {' or '.join(f'({_is_of(part)})' for part in chosen)}"
 
 
 def _write_one(
@@ -206,110 +219,15 @@ def _write_one(
         return work
 
 
-def _audit(
-    warehouse: Warehouse,
-    connection: duckdb.DuckDBPyConnection,
-    step: Step,
-    source: str,
-    parts: Sequence[PartKey],
-) -> tuple[Mapping[PartKey, tuple[Outcome, ...]], Mapping[PartKey, int]]:
-    """Outcomes of each part, and its rows. All checks are asked once of all parts; one that fails, of halves of them,
-    down to the parts whose rows break it.
-    """
-    connection.execute("create schema if not exists audit")
-    _show(connection, source)
-    counted = connection.execute(f"select source, part, count(*) from {identifier(AUDITED)} group by all").fetchall()
-    counts = {PartKey(name, part): rows for name, part, rows in counted}
-    found = validate(connection, AUDITED, step.model.expectations, suite=step.name)
-    broken: dict[tuple[PartKey, str], Outcome] = {}
-    failing = []
-    for outcome in found:
-        told = None if outcome.passed else _named_offenders(connection, outcome)
-        if told is not None:
-            broken.update(told)
-        elif not outcome.passed:
-            failing.append(outcome.expectation)
-    if failing:
-        broken.update(_offenders(warehouse, connection, step, source, parts, failing))
-        _show(connection, source)
-    held = {
-        outcome.expectation.name: outcome
-        if outcome.passed
-        else Outcome(outcome.expectation, passed=True, unexpected=0, seconds=outcome.seconds)
-        for outcome in found
-    }
-    return {
-        part: tuple(
-            replace(broken.get((part, name), outcome), rows=counts.get(part, 0)) for name, outcome in held.items()
-        )
-        for part in parts
-    }, counts
-
-
-def _named_offenders(
-    connection: duckdb.DuckDBPyConnection, outcome: Outcome
-) -> dict[tuple[PartKey, str], Outcome] | None:
-    """The outcomes of the parts that break a rule, if the rows that break it say of which part they are."""
-    query = str(outcome.expectation.kwargs.get("query", "")).replace("{batch}", identifier(AUDITED))
-    if outcome.expectation.type != "unexpected_rows" or outcome.error is not None:
-        return None
-    names = [name for name, *_ in connection.execute(f"describe {query}").fetchall()]
-    if not {"source", "part"} <= set(names):
-        return None
-    rows = connection.execute(
-        f"select source, part, count(*), list(found)[:{SAMPLE_SIZE}] from ({query}\n) as found group by source, part"
-    ).fetchall()
-    return {
-        (PartKey(source, part), outcome.expectation.name): replace(outcome, unexpected=count, sample=tuple(sample))
-        for source, part, count, sample in rows
-    }
-
-
-def _offenders(
-    warehouse: Warehouse,
-    connection: duckdb.DuckDBPyConnection,
-    step: Step,
-    source: str,
-    parts: Sequence[PartKey],
-    expectations: Sequence[Expectation],
-) -> dict[tuple[PartKey, str], Outcome]:
-    """Of expectations that fail on these parts together, the outcomes of the parts that break them."""
-    bind_parts(warehouse, connection, step, parts)
-    of_parts = " or ".join(f"({_is_of(part)})" for part in parts)
-    _show(connection, f"select * from ({source}) where {of_parts}")
-    docs = DocsTarget(warehouse.docs, step.name, parts[0].key) if len(parts) == 1 else None
-    found = validate(connection, AUDITED, expectations, suite=step.name, docs=docs)
-    failing = [outcome for outcome in found if not outcome.passed]
-    if len(parts) == 1 or not failing:
-        return {(parts[0], outcome.expectation.name): outcome for outcome in failing}
-    half, again = len(parts) // 2, [outcome.expectation for outcome in failing]
-    return {
-        key: outcome
-        for each in (parts[:half], parts[half:])
-        for key, outcome in _offenders(warehouse, connection, step, source, each, again).items()
-    }
-
-
-def _publish(
-    warehouse: Warehouse,
-    step: Step,
-    part: PartKey,
-    staged: Staged,
-    outcomes: tuple[Outcome, ...],
-    rows: int,
-    preview: str,
-) -> Published:
+def _publish(warehouse: Warehouse, step: Step, part: PartKey, staged: Staged, audit: PartAudit) -> Published:
+    """Publish a staged part that its audit lets pass. Without a preview: a thousand of them are not looked at."""
     size = staged.path.stat().st_size
     version = warehouse.stamps_of_files([str(staged.path)])[str(staged.path)].version
-    if any(outcome.blocks for outcome in outcomes):
-        return Published(version, False, outcomes, rows, size, preview, warehouse.lake.reject(staged))
+    if any(outcome.blocks for outcome in audit.outcomes):
+        return Published(version, False, audit.outcomes, audit.rows, size, "", warehouse.lake.reject(staged))
     warehouse.lake.publish(staged)
-    keep_audit(warehouse, step.model, part, Audit(version, rows, outcomes))
-    return Published(version, True, outcomes, rows, size, preview)
-
-
-def _show(connection: duckdb.DuckDBPyConnection, source: str) -> None:
-    connection.execute(f"create or replace view {identifier(AUDITED)} as {source}")
+    keep_audit(warehouse, step.model, part, Audit(version, audit.rows, audit.outcomes))
+    return Published(version, True, audit.outcomes, audit.rows, size, "")
 
 
 def _is_of(part: PartKey) -> str:

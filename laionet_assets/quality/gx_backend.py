@@ -32,9 +32,15 @@ from great_expectations.core.run_identifier import RunIdentifier
 from great_expectations.data_context.types.base import ProgressBarsConfig
 from great_expectations.datasource.fluent import SQLDatasource
 from great_expectations.datasource.fluent.interfaces import Batch
+from great_expectations.exceptions import ExpectationNotFoundError
 from great_expectations.execution_engine import SqlAlchemyExecutionEngine
 from great_expectations.expectations.core import UnexpectedRowsExpectation
-from great_expectations.expectations.expectation import BatchExpectation
+from great_expectations.expectations.expectation import (
+    BatchExpectation,
+    ColumnMapExpectation,
+    ColumnPairMapExpectation,
+    MulticolumnMapExpectation,
+)
 from great_expectations.expectations.expectation import Expectation as GXExpectation
 from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 from great_expectations.expectations.metrics.metric_provider import metric_value
@@ -55,6 +61,7 @@ CELL_ITEMS = 50
 
 _RESULT_FORMAT = {"result_format": "SUMMARY", "partial_unexpected_count": SAMPLE_ROWS}
 _TOKEN = "audited"
+_ABOUT_VALUES = (ColumnMapExpectation, ColumnPairMapExpectation, MulticolumnMapExpectation)
 _ONE_AT_A_TIME = threading.Lock()
 
 
@@ -230,6 +237,14 @@ def run_suite(
     suite_result.success = all(result.success for result in results)
     suite_result.statistics = _statistics(results)
     return SuiteRun(tuple(result.to_json_dict() for result in results), suite_result, gx_suite)
+
+
+def is_about_values(type: str) -> bool:
+    """Whether Great Expectations asks an expectation of this type of each row by itself; False if there is no such."""
+    try:
+        return issubclass(get_expectation_impl(type), _ABOUT_VALUES)
+    except ExpectationNotFoundError:
+        return False
 
 
 def error_of(result: ExpectationValidationResult | Mapping[str, Any]) -> str | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from laionet_assets.quality.data_docs import DocsTarget, Tally, publish
-from laionet_assets.quality.expectations import Expectation, QualityError
+from laionet_assets.quality.expectations import UNEXPECTED_ROWS, Expectation, QualityError
 
 if TYPE_CHECKING:
     import duckdb
@@ -52,6 +52,18 @@ class Outcome:
     def blocks(self) -> bool:
         """Whether it must keep the table from being published."""
         return not self.passed and self.expectation.is_critical
+
+
+def is_asked_of_each_row(expectation: Expectation) -> bool:
+    """Whether a table keeps the rule if and only if each of several parts that make it up does: a rule about single
+    rows or values, all of them, or a query, which has to keep the parts apart itself. Not so what is about a table as a
+    whole, such as its row count, a mean, or a share of values (`mostly`).
+    """
+    from laionet_assets.quality import gx_backend
+
+    return expectation.type == UNEXPECTED_ROWS or (
+        gx_backend.is_about_values(expectation.type) and expectation.kwargs.get("mostly", 1) == 1
+    )
 
 
 def validate(

@@ -1,8 +1,8 @@
 """Dagster's history in SQLite, while a process writes much of it.
 
 For each event Dagster makes an engine, compiles the same statements again, opens a database and closes it, several
-times over. Whoever closes a database last copies its log into it and waits for the disk, and so does each commit. Of a
-run of small tables that was a third of the time.
+times over, once to see whether it has a table. Whoever closes a database last copies its log into it and waits for the
+disk, and so does each commit. Of a run of small tables that was a third of the time.
 """
 
 import os
@@ -10,7 +10,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from functools import lru_cache, partial
+from functools import cache, partial
 from typing import Any
 
 import dagster as dg
@@ -27,8 +27,7 @@ _BATCH_SIZE = "DAGSTER_EVENT_BATCH_SIZE"
 @contextmanager
 def history_kept_open(instance: dg.DagsterInstance) -> Iterator[None]:
     """Within the block, the event log of an instance keeps its databases open, commits do not wait for the disk,
-    events that come together are written together (unless the environment says in what batches), and what partitions
-    there are is read once.
+    and events that come together are written together, unless the environment says in what batches.
 
     What is committed outlives the process: its log is written ahead. After a power cut the last moments may be missing;
     nothing is torn. An event log that is not SQLite's stays as it is, and so does one that is kept open already.
@@ -51,6 +50,23 @@ def history_kept_open(instance: dg.DagsterInstance) -> Iterator[None]:
         kept.close()
 
 
+@contextmanager
+def partitions_read_once(instance: dg.DagsterInstance) -> Iterator[None]:
+    """Within the block, an instance reads its dynamic partitions once, and sees none that is added or deleted.
+
+    For the metadata of each of several partitions, Dagster reads all of them again.
+    """
+    storage: Any = instance.event_log_storage
+    keys = cache(storage.get_dynamic_partitions)
+    known = cache(lambda name: frozenset(keys(name)))
+    storage.get_dynamic_partitions = keys
+    storage.has_dynamic_partition = lambda name, key: key in known(name)
+    try:
+        yield
+    finally:
+        del storage.get_dynamic_partitions, storage.has_dynamic_partition
+
+
 class _KeptOpen:
     """The connections of an event log, an engine a database, for one block at a time.
 
@@ -64,28 +80,27 @@ class _KeptOpen:
         self._engines: dict[str, Engine] = {}
         self._begun: dict[str, Connection] = {}
         self._turn = threading.RLock()
-        self._partitions = lru_cache(storage.get_dynamic_partitions)
+        self._has_table = storage.has_table
+        self._tables: set[str] = set()
         self.methods: Mapping[str, Callable[..., Any]] = {
             "run_connection": self.of_run,
             "index_connection": self.of_index,
             "store_event_batch": self.store_batch,
-            "has_table": lru_cache(storage.has_table),  # Dagster asks before each use, of tables made long before
-            "get_dynamic_partitions": self._partitions,
-            "has_dynamic_partition": lambda name, key: key in self._partitions(name),
-            "add_dynamic_partitions": partial(self._changing, storage.add_dynamic_partitions),
-            "delete_dynamic_partition": partial(self._changing, storage.delete_dynamic_partition),
+            "has_table": self.has_table,
         }
         """What the storage does in other ways within the block."""
-
-    def _changing(self, change: Callable[..., None], *which: Any) -> None:
-        change(*which)
-        self._partitions.cache_clear()
 
     def of_index(self) -> AbstractContextManager[Connection]:
         return self._kept("index", self._index_connection)
 
     def of_run(self, run_id: str) -> AbstractContextManager[Connection]:
         return self._kept(f"run {run_id}", partial(self._run_connection, run_id))
+
+    def has_table(self, table_name: str) -> bool:
+        """Whether the history has a table; one that was there once stays."""
+        if table_name not in self._tables and self._has_table(table_name):
+            self._tables.add(table_name)
+        return table_name in self._tables
 
     def store_batch(self, events: Sequence[dg.EventLogEntry]) -> None:
         """Store events as `SqliteEventLogStorage.store_event` does one by one: in the database of their run, and in

@@ -7,8 +7,8 @@ connection views of just the files that a piece of work reads.
 import json
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -148,6 +148,27 @@ class Warehouse:
         """Whether there is anything to read."""
         table = self.table(name)
         return bool(self.parts(name)) if table.is_partitioned else self.lake.exists(table)
+
+    @contextmanager
+    def with_one_connection(self) -> Iterator["Warehouse"]:
+        """The same warehouse, whose connections are cursors of one that is opened when it is asked for: that costs ten
+        times as much as a look at a small file. Who breaks it (an internal error of DuckDB) breaks it for nobody else.
+        """
+        with ExitStack() as stack:
+            opened: list[duckdb.DuckDBPyConnection] = []
+
+            @contextmanager
+            def connect() -> Iterator[duckdb.DuckDBPyConnection]:
+                if not opened:
+                    opened.append(stack.enter_context(self.connect()))
+                with opened[0].cursor() as cursor:
+                    try:
+                        yield cursor
+                    except (duckdb.InternalException, duckdb.FatalException):
+                        opened.clear()
+                        raise
+
+            yield replace(self, connect=connect)
 
     def bind(self, connection: duckdb.DuckDBPyConnection, names: Iterable[str], part: PartKey | None = None) -> None:
         """Give the connection a view of each table: of `part` alone where the table is partitioned and a part is

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from laionet_assets.errors import UserError
-from laionet_assets.full_disk import FullDiskError, full_disk
+from laionet_assets.full_disk import FullDiskError, full_disk, is_full
 
 
 def raised(work: Callable[[], None], kind: type[Exception]) -> Exception:
@@ -58,14 +58,17 @@ def test_who_finds_no_room_is_told_the_folder_and_what_may_move(
     assert "a disk is full: " in str(told) and "No space left on device" in str(told)
     assert f" in {full.parent}: the warehouse." in str(told)
     assert "images.location" in str(told) and "DAGSTER_HOME" not in str(told)
+    assert is_full(error) and is_full(told)
 
 
 def test_a_spill_without_room_is_told_apart_from_the_table(tmp_path: Path) -> None:
     warehouse = tmp_path / "warehouse"
     spill = warehouse / ".unfinished" / "spill" / "here.1.abcd"
     spill.mkdir(parents=True)
-    told = full_disk(raised(lambda: spilled(spill), duckdb.OutOfMemoryException), warehouse=str(warehouse))
+    error = raised(lambda: spilled(spill), duckdb.OutOfMemoryException)
+    told = full_disk(error, warehouse=str(warehouse))
     assert told is not None and "raise duckdb.memory_limit" in str(told) and "the warehouse." not in str(told)
+    assert not is_full(error)
 
 
 def test_dagsters_state_without_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,4 +108,5 @@ def test_a_full_disk_is_found_among_causes_and_nothing_else_is_one(full: Path) -
     assert told is not None and "the part could not be written; because of [Errno 28]" in str(told)
     assert full_disk(OSError(13, "Permission denied", "/x")) is None
     assert full_disk(ValueError("no")) is None
-    assert full_disk(UserError("the store: No space left on device: raise images.quota")) is None
+    quota = UserError("the store: No space left on device: raise images.quota")
+    assert full_disk(quota) is None and not is_full(quota) and not is_full(ValueError("no"))

@@ -44,7 +44,7 @@ _ROBOTS_ERROR_SECONDS = 600.0
 
 
 class Journey:
-    """Moves jobs. Used within one event loop."""
+    """Moves jobs. Used within one event loop; `readers` are threads of its own, which read long robots.txt."""
 
     def __init__(
         self,
@@ -53,9 +53,9 @@ class Journey:
         addresses: AddressPolicy,
         client: Client,
         schedule: Schedule[Job],
-        threads: Executor,
+        readers: Executor,
     ) -> None:
-        self._threads = threads
+        self._readers = readers
         self._policy = policy
         self._addresses = addresses
         self._client = client
@@ -209,7 +209,7 @@ class Journey:
         origin = str(job.start.origin())
         read = partial(robots_rules, answer, product=self._policy.product, is_redirected=job.redirects > 0)
         is_long = answer.body is not None and len(answer.body) > _LONG_ROBOTS_BYTES
-        rules = await asyncio.get_running_loop().run_in_executor(self._threads, read) if is_long else read()
+        rules = await asyncio.get_running_loop().run_in_executor(self._readers, read) if is_long else read()
         ttl = self._policy.robots_ttl if rules.error is None else min(self._policy.robots_ttl, _ROBOTS_ERROR_SECONDS)
         self._robots.put(origin, rules, until=time.monotonic() + ttl)
         for waiting in reversed(self._waiting.pop(origin)):

@@ -12,6 +12,7 @@ import queue
 import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Sized
+from concurrent.futures import ThreadPoolExecutor
 
 from laionet_assets.images.fetch.address import AddressPolicy, Lookup, system_lookup
 from laionet_assets.images.fetch.exchange import Client, open_client
@@ -29,6 +30,8 @@ Progress = Callable[[FetchProgress], None]
 
 _PROGRESS_SECONDS = 1.0
 _FEED_BATCH = 256
+_ROBOTS_THREADS = 1
+"""They read in Python: more would take turns."""
 
 
 def fetch(
@@ -127,11 +130,10 @@ class _Run:
             allowed_ports=policy.allowed_ports,
         )
         verification = Verification(policy, sink=self._sink, requests=self._total)
+        readers = ThreadPoolExecutor(_ROBOTS_THREADS, thread_name_prefix="fetch-robots")
         try:
             async with open_client(policy, addresses, lookup=self._lookup) as client, asyncio.TaskGroup() as tasks:
-                journey = Journey(
-                    policy, addresses=addresses, client=client, schedule=self._schedule, threads=verification.threads
-                )
+                journey = Journey(policy, addresses=addresses, client=client, schedule=self._schedule, readers=readers)
                 reporter = tasks.create_task(self._report())
                 tasks.create_task(self._feed(journey, requests))
                 workers = [
@@ -142,6 +144,7 @@ class _Run:
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None
         finally:
+            readers.shutdown(wait=False, cancel_futures=True)
             verification.close()
         self._report_now()
 

@@ -79,7 +79,7 @@ class Verification:
         processes = most if requests is None else min(most, requests // REQUESTS_A_PROCESS)
         processes = processes if most > 1 else 0  # on one core a process would only take turns with this one
         self._most_threads = processes or min(most, _MOST_THREADS_ALONE)
-        self.threads = ThreadPoolExecutor(self._most_threads, thread_name_prefix="fetch-verify")
+        self._threads = ThreadPoolExecutor(self._most_threads, thread_name_prefix="fetch-verify")
         self._look = partial(hash_and_inspect, min_pixels=policy.min_pixels, max_pixels=policy.max_pixels)
         self._processes: Processes[_Seen | _Crashed] | None = (
             Processes(self._look, crashed=_Crashed, log=_log.warning) if processes else None
@@ -87,6 +87,7 @@ class Verification:
         self._waiting: deque[_Waiting] = deque()
         self._lock = threading.Lock()
         self._at_work = 0
+        self._is_closed = False
         self._loop = asyncio.get_running_loop()
 
     async def outcome(self, job: Job, answer: Answer) -> FetchOutcome:
@@ -98,16 +99,17 @@ class Verification:
             is_thread_free = self._at_work < self._most_threads
             self._at_work += is_thread_free
         if is_thread_free:
-            self.threads.submit(self._work)
+            self._threads.submit(self._work)
         return await waiting.outcome
 
     def close(self) -> None:
-        """Forget what waits; wait for what is being judged."""
+        """Forget what waits and what is looked at, and end the processes; wait for what the sink has begun with."""
         with self._lock:
+            self._is_closed = True
             self._waiting.clear()
-        self.threads.shutdown(wait=True, cancel_futures=True)
         if self._processes is not None:
             self._processes.close()
+        self._threads.shutdown(wait=True, cancel_futures=True)
 
     def _work(self) -> None:
         """In a thread: judge bodies as long as there are any."""
@@ -150,17 +152,26 @@ class Verification:
             outcome = one.job.outcome(one.answer, policy, sha256=sha256, inspection=inspection)
             if outcome.error_class is None and self._sink is not None:
                 with self._sink_lock:
+                    self._assert_open()
                     self._sink(outcome, one.body)
             yield outcome
 
     def _see(self, bodies: Sequence[bytes]) -> list[_Seen]:
         if self._processes is None:
-            return [self._look(body) for body in bodies]
+            return [self._look_itself(body) for body in bodies]
         found = self._processes.map(bodies) if bodies else []
         return [
             _refused(body, each.reason) if isinstance(each, _Crashed) else each
             for body, each in zip(bodies, found, strict=True)
         ]
+
+    def _look_itself(self, body: bytes) -> _Seen:
+        self._assert_open()
+        return self._look(body)
+
+    def _assert_open(self) -> None:
+        if self._is_closed:
+            raise RuntimeError("the fetch has ended: nothing is judged any more")
 
 
 def _refused(body: bytes, reason: str) -> _Seen:

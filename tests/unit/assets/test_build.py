@@ -9,11 +9,13 @@ import dagster as dg
 import pytest
 
 from laionet_assets.assets import build, publishing
-from laionet_assets.assets.build import asset_key, build_asset, table_name
+from laionet_assets.assets.batches import range_tags
+from laionet_assets.assets.build import NO_PREVIEW, asset_key, build_asset, table_name
 from laionet_assets.assets.partitions import PARTS
 from laionet_assets.assets.steps import Step, Work
 from laionet_assets.warehouse.catalog import open_catalog
 from laionet_assets.warehouse.resource import WarehouseResource
+from laionet_assets.warehouse.table import PartKey
 from tests.unit.assets.world import A, B, World
 
 WARNED = """
@@ -29,8 +31,15 @@ class Runs:
         self.world, self.instance = world, instance
         instance.add_dynamic_partitions(PARTS.name or "", [A.key, B.key])
 
-    def make(self, *names: str, part: str | None = None, force: bool = False, steps: Sequence[Step] = ()) -> Any:
-        """A run of these tables."""
+    def make(
+        self,
+        *names: str,
+        part: str | None = None,
+        parts: Sequence[PartKey] = (),
+        force: bool = False,
+        steps: Sequence[Step] = (),
+    ) -> Any:
+        """A run of these tables: whole, of a part, or of parts together."""
         assets = [build_asset(step, lambda resource: self.world.warehouse) for step in steps or self.world.steps]
         resource = WarehouseResource(root=str(self.world.warehouse.lake.root), docs="")
         config = {"ops": {asset_key(name).to_python_identifier(): {"config": {"force": True}} for name in names}}
@@ -40,6 +49,7 @@ class Runs:
             instance=self.instance,
             resources={"warehouse": resource},
             partition_key=part,
+            tags=range_tags(parts),
             run_config=config if force else None,
             raise_on_error=False,
         )
@@ -118,6 +128,47 @@ def test_a_part_is_judged_by_itself(runs: Runs) -> None:
     runs.world.contents[A] = "a2"
     assert told(runs.make("core.part", part=A.key))["core.part"]["status"] == "made"
     assert told(runs.make("core.part", part=B.key))["core.part"]["status"] == "up to date"
+
+
+def test_parts_made_together_tell_each_of_itself(tmp_path: Path) -> None:
+    path = tmp_path / "sql" / "core" / "part.yml"
+    path.parent.mkdir(parents=True)
+    columns = {"source": "VARCHAR", "part": "VARCHAR", "n": "INTEGER"}
+    path.write_text(
+        "description: One row per n.\ngroup: marts\ngrain: [source, part, n]\npartitioned: true\ncolumns:\n"
+        + "".join(f"  {name}: {{type: {type_}, description: x}}\n" for name, type_ in columns.items())
+        + WARNED.replace("select n", "select *")
+    )
+    rows = "select 's' as source, unnest(['a', 'b', 'b']) as part, unnest([1, 2, 3]) + {more} as n"
+    world = World(tmp_path, {"core/part": (rows, True)})
+    with dg.DagsterInstance.ephemeral() as instance:
+        runs = Runs(world, instance)
+        result = runs.make("core.part", parts=[A, B])
+        assert result.success
+        of_parts = {
+            event.partition: event.materialization.metadata for event in result.get_asset_materialization_events()
+        }
+        found = {
+            part: {
+                name: metadata[name].value for name in ("status", "preview", "version", "dagster/partition_row_count")
+            }
+            for part, metadata in of_parts.items()
+        }
+        versions = {part.key: stamp.version for part, stamp in world.warehouse.stamps("core.part").items() if part}
+        assert found == {
+            part: {
+                "status": "made",
+                "preview": NO_PREVIEW,
+                "version": versions[part],
+                "dagster/partition_row_count": rows,
+            }
+            for part, rows in ((A.key, 1), (B.key, 2))
+        }
+        assert checks(result)["core.part", "small"] is False
+        again = runs.make("core.part", parts=[A, B])
+        assert [
+            event.materialization.metadata["status"].value for event in again.get_asset_materialization_events()
+        ] == ["up to date"] * 2
 
 
 def test_a_warning_stands_until_the_table_is_made_again(tmp_path: Path) -> None:

@@ -1,13 +1,17 @@
 """Small parts made together: the same files as one by one, and a part that fails is taken out alone."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import dagster as dg
+import duckdb
 import pytest
 
 from laionet_assets.assets.audits import kept_audit
 from laionet_assets.assets.batches import FEWEST_PARTS, MOST_BYTES, MOST_PARTS, SMALL_PART_BYTES, batches, range_tags
+from laionet_assets.assets.failures import user_errors_shown
 from laionet_assets.assets.parts import load_register, sync_parts
 from laionet_assets.assets.pipeline import Pipeline, build_pipeline
 from laionet_assets.assets.planning import stale_tasks
@@ -17,7 +21,8 @@ from laionet_assets.assets.together import make_together
 from laionet_assets.errors import UserError
 from laionet_assets.quality.expectations import Expectation
 from laionet_assets.settings import load_settings
-from laionet_assets.warehouse.table import PartKey
+from laionet_assets.warehouse.lake import Staged
+from laionet_assets.warehouse.table import PartKey, Table
 
 CONFIG = """
 warehouse: {warehouse}
@@ -191,6 +196,23 @@ def test_a_part_that_cannot_be_made_is_an_error_of_its_own(tmp_path: Path) -> No
         assert len(pipeline.warehouse.parts(step.name)) == COUNT - 1
 
 
+def test_files_are_looked_at_by_one_connection(tmp_path: Path) -> None:
+    write_web(tmp_path)
+    pipeline, parts = open_pipeline(tmp_path, "w")
+    opened = []
+
+    @contextmanager
+    def connect() -> Iterator[duckdb.DuckDBPyConnection]:
+        with pipeline.warehouse.connect() as connection:
+            opened.append(connection)
+            yield connection
+
+    step = next(step for step in pipeline.steps if step.name == "raw.parts")
+    results = make_together(replace(pipeline.warehouse, connect=connect), step, parts, log=quiet)
+    assert all(isinstance(each, Published) for each in results.values())
+    assert len(opened) < len(parts)
+
+
 def test_a_file_that_is_gone_since_it_was_seen_costs_its_part(tmp_path: Path) -> None:
     write_web(tmp_path)
     pipeline, parts = open_pipeline(tmp_path, "w")
@@ -212,6 +234,58 @@ def test_a_file_that_breaks_a_shared_select_costs_its_part(made: tuple[Pipeline,
     finally:
         path.write_bytes(content)
     assert [part for part, each in results.items() if isinstance(each, Exception)] == [parts[1]]
+
+
+def test_rows_of_no_part_cost_the_part_that_made_them(made: tuple[Pipeline, Pipeline, list[PartKey]]) -> None:
+    _, together, parts = made
+    step = next(step for step in together.steps if step.name == "core.image_requests")
+    select = f"select * replace (nullif(part, 'part-1') as part) from ({step.model.select})"
+    results = make_together(
+        together.warehouse, replace(step, model=replace(step.model, select=select)), parts, log=quiet
+    )
+    found = {part.part: each for part, each in results.items() if isinstance(each, Published)}
+    assert found.keys() == {part.part for part in parts}
+    assert [name for name, each in found.items() if not each.is_published] == ["part-1"]
+    broken = {each.expectation.name: each.unexpected for each in found["part-1"].outcomes if each.blocks}
+    assert broken["part_values_to_not_be_null"] == found["part-1"].rows > 0
+
+
+@pytest.mark.parametrize("name", ["core.candidates", "core.caption_matches"])
+def test_a_full_disk_stops_the_lot_at_once(
+    name: str, made: tuple[Pipeline, Pipeline, list[PartKey]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """/dev/full refuses as a full disk does."""
+    _, together, parts = made
+    step = next(step for step in together.steps if step.name == name)
+    staged = []
+    stage = together.warehouse.lake.stage
+
+    @contextmanager
+    def stage_in_no_room(table: Table, part: PartKey) -> Iterator[Staged]:
+        with stage(table, part) as file:
+            staged.append(part)
+            if part == parts[2]:
+                file.path.symlink_to("/dev/full")
+            yield file
+
+    monkeypatch.setattr(together.warehouse.lake, "stage", stage_in_no_room)
+    with pytest.raises(dg.Failure) as caught, user_errors_shown(together.warehouse.lake.root):
+        make_together(together.warehouse, step, parts, log=quiet)
+    assert staged == parts
+    assert "a disk is full: " in str(caught.value.description) and "free of" in str(caught.value.description)
+
+
+def test_a_lot_that_spills_too_much_is_made_by_halves(made: tuple[Pipeline, Pipeline, list[PartKey]]) -> None:
+    _, together, parts = made
+    step = next(step for step in together.steps if step.name == "core.candidates")
+    select = (
+        "select * exclude (parts) from (select *, (select count(distinct part) from core.caption_matches) as parts "
+        f"from ({step.model.select})) where parts < 2 or error('failed to offload data: max_temp_directory_size')"
+    )
+    results = make_together(
+        together.warehouse, replace(step, model=replace(step.model, select=select)), parts, log=quiet
+    )
+    assert all(isinstance(each, Published) and each.is_published for each in results.values())
 
 
 def test_small_parts_of_the_same_tables_are_put_together(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ table is spoilt.
 """
 
 from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -47,10 +48,14 @@ GOOD: Mapping[str, list[dict[str, Any]]] = {
         {"image_set": "n", "captions_of": "v", "encoder": "e", "over": "all", "threshold": 0.7, "fetch_above": 0.5,
          "nsfw_tags": ["UNLIKELY"], "max_punsafe": 0.5}
     ],
-    "core.removals": [{"kind": "sample", "value": "s/99"}],
+    "core.removals": [{"kind": "sample", "value": "s/99"}, {"kind": "url_hash", "value": sha256(b"u98").hexdigest()}],
+    "raw.parts": [{"source": "s", "part": "a"}],
+    "core.candidates": [{"source": "s", "part": "a", "sample_id": 7, "wnid": WNID, "caption_id": KEY}],
+    "core.caption_embeddings": [{"encoder": "e", "source": "s", "part": "a", "caption_id": KEY} | VECTOR],
     "core.searched_captions": [
         {"source": "s", "part": "a", "sample_id": 7, "caption_id": KEY, "caption": "a", "url": "u7"},
         {"source": "s", "part": "a", "sample_id": 8, "caption_id": KEY, "caption": "a", "url": "u8"},
+        {"source": "s", "part": "a", "sample_id": 98, "caption_id": KEY, "caption": "a", "url": "u98"},
         {"source": "s", "part": "a", "sample_id": 99, "caption_id": KEY, "caption": "a", "url": "u99"},
     ],
     "core.caption_index": [
@@ -108,6 +113,13 @@ SPOILT = {
         "at_most_one_search",
     ): "insert into raw.neighbours by name select 'o' as image_set, 0.9 as threshold, 0.5 as fetch_above",
     ("raw.neighbours", "what_is_kept_is_asked_for"): "update raw.neighbours set threshold = 0.4",
+    ("core.caption_embeddings", "vectors_have_length_one"): "update core.caption_embeddings set embedding = [0.6, 0.7]",
+    (
+        "core.caption_embeddings",
+        "one_model_and_dimension_an_encoder",
+    ): "insert into core.caption_embeddings by name select * replace ('n' as model, 8 as caption_id) "
+    "from core.caption_embeddings",
+    ("core.caption_embeddings", "every_candidate_caption_is_embedded"): "delete from core.caption_embeddings",
     (
         "core.searched_captions",
         "a_caption_has_its_key",
@@ -124,7 +136,7 @@ SPOILT = {
     (
         "core.caption_index",
         "nothing_that_was_removed_is_in_the_index",
-    ): "insert into core.removals by name select 'url_hash' as kind, sha256('u7') as value",
+    ): "update core.caption_index set sample_ids = [98]",
     (
         "core.caption_neighbours",
         "recall_is_at_least_nine_tenths",
@@ -156,13 +168,16 @@ SPOILT = {
 }
 
 
-@pytest.fixture(scope="module")
-def good() -> Iterator[Database]:
+def good_tables() -> Iterator[Database]:
+    """Tables on which no check finds anything."""
     made = Database()
     for table, rows in GOOD.items():
         made.put(table, rows)
     yield made
     made.connection.close()
+
+
+good = pytest.fixture(good_tables, scope="module")
 
 
 class TestChecks(SpoiltChecks):

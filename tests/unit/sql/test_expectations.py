@@ -68,8 +68,8 @@ SPOILT = {
 }
 
 
-@pytest.fixture(scope="module")
-def good() -> Iterator[Database]:
+def good_tables() -> Iterator[Database]:
+    """Tables on which no check finds anything."""
     with database(load_synsets("imagenet-1k")) as db:
         db.put_captions(CAPTIONS)
         for table in (
@@ -81,6 +81,9 @@ def good() -> Iterator[Database]:
         ):
             db.make(table)
         yield db
+
+
+good = pytest.fixture(good_tables, scope="module")
 
 
 class TestChecks(SpoiltChecks):

@@ -45,7 +45,7 @@ GOOD: Mapping[str, list[dict[str, Any]]] = {
     ],
     "core.image_predictions": [
         {"source": "s", "part": "a", "sha256": SHA["a"], "profile": "both", "model": "m", "rank": rank,
-         "wnid": f"n0000000{rank}", "score": 1 / rank}
+         "wnid": f"n0000000{rank}", "score": 1 / rank, "model_identity": "m"}
         for rank in (1, 2)
     ],
     "core.set_predictions": [
@@ -93,7 +93,8 @@ SPOILT = {
     (
         "core.image_predictions",
         "every_picture_has_its_rows",
-    ): f"update core.images set status = 'success', sha256 = '{SHA['b']}'",
+    ): "delete from core.image_predictions where sha256 like 'a%'; insert into core.image_predictions by name "
+    "select 's' as source, 'a' as part, 'x' as sha256, 'm' as model, 1 as rank",
     (
         "core.image_predictions",
         "every_picture_can_be_read",
@@ -131,8 +132,8 @@ SPOILT = {
 }
 
 
-@pytest.fixture(scope="module")
-def good() -> Iterator[Database]:
+def good_tables() -> Iterator[Database]:
+    """Tables on which no check finds anything."""
     made = Database()
     for table, rows in GOOD.items():
         made.put(table, rows)
@@ -140,6 +141,9 @@ def good() -> Iterator[Database]:
     made.make("core.predictions")
     yield made
     made.connection.close()
+
+
+good = pytest.fixture(good_tables, scope="module")
 
 
 class TestChecks(SpoiltChecks):

@@ -42,11 +42,16 @@ GOOD = [
     "insert into raw.recipes by name select *, 'e' as encoder, 0.45 as max_punsafe, 'i' as image_encoder, "
     f"'head' as image_kind from ({RECIPES})",
     "insert into raw.synsets by name select unnest(['n00000001', 'n00000002', 'n00000003']) as wnid",
-    "insert into raw.parts by name select 's' as source, 'a' as part, 12 as rows, 10 as pairs",
+    "insert into raw.parts by name select 's' as source, 'a' as part, 0 as ordinal, 40 as rows, 38 as pairs, "
+    "2 as quarantined, 'f' as fingerprint, [{reason: 'size_out_of_bounds', samples: 2}] as breaches",
     f"insert into core.candidates by name {CANDIDATES}",
+    "insert into raw.pairs by name select distinct source, part, sample_id, caption, url from core.candidates",
+    "insert into raw.quarantine by name select 's' as source, 'a' as part, unnest([38, 39]) as sample_id, "
+    "'size_out_of_bounds' as reason, '0 x 9' as value",
     "insert into core.caption_similarity by name select distinct 'e' as encoder, source, part, sample_id, wnid, "
     "case sample_id when 7 then 0.1 else 1 - least(sample_id, 14 - sample_id) / 20 end as similarity "
     "from core.candidates",
+    "insert into core.query_embeddings by name select 'e' as encoder",
     "insert into core.names_in_images by name select distinct source, part, sample_id, wnid, sample_id = 3 as "
     "has_name_paper, sample_id = 3 as has_name_corrected from core.candidates",
     "insert into core.sample_query_similarity by name select distinct 'i' as encoder, 'head' as kind, source, part, "
@@ -68,6 +73,18 @@ MADE = (
     "marts.threshold_sweep",
 )
 SPOILT = {
+    (
+        "core.caption_similarity",
+        "every_candidate_has_a_similarity",
+    ): "delete from core.caption_similarity where sample_id = 7",
+    ("core.caption_similarity", "similarities_differ"): (
+        "insert into core.caption_similarity by name select 'f' as encoder, 's' as source, 'a' as part, "
+        "unnest(range(101)) as sample_id, 0.5 as similarity"
+    ),
+    ("raw.parts", "pairs_and_quarantined_are_all_rows"): "update raw.parts set rows = 41",
+    ("raw.parts", "at_most_one_row_in_twenty_is_quarantined"): "update raw.parts set rows = 39",
+    ("raw.parts", "some_rows_are_pairs"): "update raw.parts set pairs = 0",
+    ("raw.pairs", "pairs_are_within_bounds"): "update raw.pairs set width = 0",
     (
         "core.selection",
         "every_recipe_judges_every_candidate_of_its_profile",
@@ -171,8 +188,8 @@ SPOILT = {
 }
 
 
-@pytest.fixture(scope="module")
-def good() -> Iterator[Database]:
+def good_tables() -> Iterator[Database]:
+    """Tables on which no check finds anything."""
     made = Database()
     for statement in GOOD:
         made.connection.execute(statement)
@@ -194,6 +211,9 @@ def test_the_good_tables_have_rows_of_every_reason(good: Database) -> None:
         ("removed",),
         ("several_classes",),
     ]
+
+
+good = pytest.fixture(good_tables, scope="module")
 
 
 class TestChecks(SpoiltChecks):

@@ -403,8 +403,8 @@ MADE = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def good() -> Iterator[Database]:
+def good_tables() -> Iterator[Database]:
+    """Tables on which no check finds anything."""
     made = Database()
     for table, rows in GOOD.items():
         made.put(table, rows)
@@ -412,6 +412,9 @@ def good() -> Iterator[Database]:
         made.make(table)
     yield made
     made.connection.close()
+
+
+good = pytest.fixture(good_tables, scope="module")
 
 
 class TestChecks(SpoiltChecks):

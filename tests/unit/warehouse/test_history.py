@@ -1,4 +1,5 @@
 import sqlite3
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -6,10 +7,11 @@ from typing import Any
 import dagster as dg
 import psutil
 import pytest
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from laionet_assets.warehouse import history
-from laionet_assets.warehouse.history import history_kept_open
+from laionet_assets.warehouse.history import history_kept_open, partitions_read_once
 
 
 @dg.asset(check_specs=[dg.AssetCheckSpec("is_sound", asset="numbers")])
@@ -115,16 +117,48 @@ def test_a_batch_that_fails_is_stored_one_by_one(tmp_path: Path, monkeypatch: py
     assert of_many_parts(tmp_path / "kept", kept=True) == one_by_one
 
 
-def test_partitions_are_read_once_and_again_when_they_change(home: Path) -> None:
+def test_tags_are_kept_and_a_table_is_looked_for_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_for = []
+    has_table = SqliteEventLogStorage.has_table
+
+    def look(self: SqliteEventLogStorage, table_name: str) -> bool:
+        looked_for.append(table_name)
+        return has_table(self, table_name)
+
+    monkeypatch.setattr(SqliteEventLogStorage, "has_table", look)
     with dg.DagsterInstance.from_config(str(home)) as instance:
-        instance.add_dynamic_partitions("parts", ["a", "b"])
         with history_kept_open(instance):
-            assert instance.get_dynamic_partitions("parts") == ["a", "b"]
-            instance.add_dynamic_partitions("parts", ["c"])
-            instance.delete_dynamic_partition("parts", "a")
-            assert instance.get_dynamic_partitions("parts") == ["b", "c"]
-            assert instance.has_dynamic_partition("parts", "c") and not instance.has_dynamic_partition("parts", "a")
-        assert instance.get_dynamic_partitions("parts") == ["b", "c"]
+            for number in range(3):
+                instance.report_runless_asset_event(
+                    dg.AssetMaterialization("numbers", tags={DATA_VERSION_TAG: f"v{number}"})
+                )
+            assert looked_for == ["asset_event_tags"]
+            assert not instance.event_log_storage.has_table("no_such_table")
+        tags = instance.get_event_tags_for_asset(dg.AssetKey("numbers"))
+        assert sorted(each[DATA_VERSION_TAG] for each in tags) == ["v0", "v1", "v2"]
+
+
+def test_partitions_are_read_once_and_then_anew(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+    get = SqliteEventLogStorage.get_dynamic_partitions
+
+    def look(self: SqliteEventLogStorage, name: str) -> Sequence[str]:
+        read.append(name)
+        return get(self, name)
+
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        instance.add_dynamic_partitions("letters", ["a", "b"])
+        before = set(vars(instance.event_log_storage))
+        monkeypatch.setattr(SqliteEventLogStorage, "get_dynamic_partitions", look)
+        with partitions_read_once(instance):
+            for _ in range(3):
+                assert instance.get_dynamic_partitions("letters") == ["a", "b"]
+                assert instance.has_dynamic_partition("letters", "b")
+                assert not instance.has_dynamic_partition("letters", "c")
+        assert read == ["letters"]
+        assert set(vars(instance.event_log_storage)) == before
+        instance.add_dynamic_partitions("letters", ["c"])
+        assert instance.has_dynamic_partition("letters", "c")
 
 
 def test_nothing_is_left_open_or_changed(home: Path) -> None:

@@ -1,7 +1,11 @@
 """Connections see just the files that a piece of work reads; versions are stamped into the files."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from laionet_assets.errors import UserError
@@ -20,6 +24,32 @@ def test_a_part_sees_its_own_rows_and_a_whole_sees_all(warehouse: Warehouse, wri
         assert connection.execute("select n from core.sightings").fetchall() == [(1,)]
         warehouse.bind(connection, ["core.sightings"])
         assert connection.execute("select n from core.sightings order by n").fetchall() == [(1,), (2,)]
+
+
+def test_one_connection_serves_until_it_breaks(warehouse: Warehouse) -> None:
+    opened = []
+
+    @contextmanager
+    def connect() -> Iterator[duckdb.DuckDBPyConnection]:
+        with warehouse.connect() as connection:
+            opened.append(connection)
+            yield connection
+
+    with replace(warehouse, connect=connect).with_one_connection() as sharing:
+        assert not opened
+        for _ in range(3):
+            with pytest.raises(duckdb.ConversionException), sharing.connect() as connection:
+                connection.execute("select 'x'::int")
+        assert len(opened) == 1
+        with pytest.raises(duckdb.InternalException), sharing.connect():
+            raise duckdb.InternalException("INTERNAL Error: it is broken from now on")
+        for _ in range(2):
+            with sharing.connect() as connection:
+                assert connection.execute("select 1").fetchall() == [(1,)]
+        assert len(opened) == 2
+    for connection in opened:
+        with pytest.raises(duckdb.ConnectionException, match="closed"):
+            connection.execute("select 1")
 
 
 def test_missing_tables_say_how_to_make_them(warehouse: Warehouse, write: Write) -> None:

@@ -3,7 +3,11 @@
 import asyncio
 import hashlib
 import os
+import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from io import BytesIO
@@ -17,10 +21,12 @@ from laionet_assets.images.fetch.exchange import Answer
 from laionet_assets.images.fetch.job import Job
 from laionet_assets.images.fetch.outcomes import FetchOutcome, FetchRequest, Status
 from laionet_assets.images.fetch.policy import FetchPolicy
+from laionet_assets.images.fetch.run import fetch
 from laionet_assets.images.fetch.urls import parse_url
 from laionet_assets.images.fetch.verification import REQUESTS_A_PROCESS, Sink, Verification, _Crashed
 from laionet_assets.pictures.processes import Processes
 from tests.unit.images.fetch import looks
+from tests.unit.images.fetch.raw_server import answer, raw_server
 
 
 def picture(kind: str = "JPEG", size: tuple[int, int] = (90, 60), seed: int = 0) -> bytes:
@@ -115,7 +121,7 @@ def test_processes_are_started_where_they_pay(requests: int | None, threads: int
 def test_a_body_over_which_every_process_ends_is_refused_alone() -> None:
     async def run() -> list[FetchOutcome]:
         verification = Verification(POLICY, sink=None, requests=None)
-        verification._processes = Processes(looks.hash_and_inspect_or_end, crashed=_Crashed)
+        verification._processes = Processes(looks.hash_and_inspect_or_not, crashed=_Crashed)
         bodies = [BODIES[0], looks.DEADLY, BODIES[1]]
         try:
             return await asyncio.gather(
@@ -141,7 +147,7 @@ def test_what_the_sink_raises_reaches_those_who_wait() -> None:
 
 
 @pytest.mark.parametrize("requests", [1, None])
-def test_closing_waits_for_what_is_judged_and_forgets_the_rest(requests: int | None) -> None:
+def test_closing_waits_for_the_sink_and_forgets_the_rest(requests: int | None) -> None:
     sunk: list[tuple[int, bool]] = []
     first = threading.Event()
 
@@ -154,9 +160,9 @@ def test_closing_waits_for_what_is_judged_and_forgets_the_rest(requests: int | N
         answers = [Answer(http_status=200, body=BODIES[i % 40]) for i in range(2_000)]
         tasks = [asyncio.create_task(verification.outcome(job(i), each)) for i, each in enumerate(answers)]
         await asyncio.to_thread(first.wait)
-        for task, answer in zip(tasks, answers, strict=True):
+        for task, given in zip(tasks, answers, strict=True):
             task.cancel()
-            answer.body = None
+            given.body = None
         verification.close()
         at_the_end = len(sunk)
         await asyncio.sleep(0.05)
@@ -165,6 +171,84 @@ def test_closing_waits_for_what_is_judged_and_forgets_the_rest(requests: int | N
     assert 0 < asyncio.run(run()) == len(sunk) < 2_000
     assert all(is_its_hash for _, is_its_hash in sunk)
     assert not decoders()
+
+
+def test_closing_ends_a_process_that_does_not_end_by_itself() -> None:
+    async def run() -> float:
+        verification = Verification(POLICY, sink=None, requests=None)
+        verification._processes = Processes(looks.hash_and_inspect_or_not, crashed=_Crashed)
+        judged = await verification.outcome(job(0), Answer(http_status=200, body=BODIES[0]))
+        assert judged.error_class is None
+        answers = [Answer(http_status=200, body=looks.ENDLESS) for _ in range(50)]
+        tasks = [asyncio.create_task(verification.outcome(job(i), each)) for i, each in enumerate(answers, 1)]
+        await asyncio.sleep(0.3)
+        for task in tasks:
+            task.cancel()
+        started = time.monotonic()
+        verification.close()
+        return time.monotonic() - started
+
+    assert asyncio.run(run()) < 5
+    assert not decoders()
+
+
+def test_a_long_robots_txt_is_not_read_behind_pictures() -> None:
+    """The only thread that verifies is busy until a picture is asked for of a host with a late and long robots.txt."""
+    robots = answer(b"User-agent: *\nDisallow: /private/\n" + b"# much to read\n" * 20_000)
+    is_asked, waited = threading.Event(), []
+
+    def late(number: int) -> bytes:
+        time.sleep(0.5)
+        return robots
+
+    def asked(number: int) -> bytes:
+        is_asked.set()
+        return answer(picture())
+
+    def sink(outcome: FetchOutcome, body: bytes) -> None:
+        waited.append(is_asked.wait(10))
+
+    with raw_server({"/late": asked}, robots=late) as slow, raw_server(other=answer(picture())) as quick:
+        policy = replace(
+            POLICY,
+            verify_threads=1,
+            min_interval=0,
+            allow_hosts={"slow.test": slow.endpoint, "quick.test": quick.endpoint},
+        )
+        urls = ["http://slow.test/late", *(f"http://quick.test/{i}" for i in range(5))]
+        found = list(fetch([FetchRequest(i, url) for i, url in enumerate(urls)], policy, sink=sink))
+    assert [outcome.status for outcome in found] == [Status.SUCCESS] * 6
+    assert waited == [True] * 6
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_fetch_ends_at_once_and_leaves_no_process(how: signal.Signals) -> None:
+    """While the robots.txt of one host does not come, and pictures of another are decoded."""
+    is_over = threading.Event()
+
+    def never(number: int) -> bytes:
+        is_over.wait(60)
+        return answer(b"")
+
+    def endless(number: int) -> bytes:
+        return answer(BODIES[number % 40])
+
+    with raw_server(robots=never) as slow, raw_server(other=endless) as quick:
+        command = [sys.executable, "-m", "tests.unit.images.fetch.endless", slow.endpoint, quick.endpoint]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as fetching:
+            try:
+                assert fetching.stdout is not None and fetching.stdout.readline() == "under way\n"
+                ours = psutil.Process(fetching.pid).children(recursive=True)
+                assert len(ours) == 2
+                started = time.monotonic()
+                fetching.send_signal(how)
+                fetching.wait(20)
+                assert time.monotonic() - started < 5
+                gone, alive = psutil.wait_procs(ours, timeout=5)
+                assert len(gone) == 2 and not alive
+            finally:
+                fetching.kill()
+                is_over.set()
 
 
 def test_threads_never_hold_more_bodies_than_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
