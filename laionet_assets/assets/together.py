@@ -85,14 +85,15 @@ def _by_halves(
     labels: Mapping[PartKey, Mapping[str, str]],
     log: Callable[[str], None],
 ) -> Made:
-    """Parts made at once; if that fails, each half of them."""
+    """Parts made at once; if that fails, each half of them. One that does not fit into memory is made as if alone."""
     try:
         return _at_once(warehouse, step, parts, stamps, labels, log)
     except Exception as error:
         if is_of_every_part(error):
             raise
         if len(parts) == 1:
-            return {parts[0]: error}
+            is_too_big = isinstance(error, duckdb.OutOfMemoryException)
+            return {parts[0]: _made_alone(warehouse, step, parts[0], log) if is_too_big else error}
     half = len(parts) // 2
     halves = (parts[:half], parts[half:])
     return {
@@ -131,7 +132,7 @@ def _at_once(
                         warehouse, connection, step, part, staged[part], stamps[part], labels[part], log
                     )
                 except Exception as error:
-                    if is_of_every_part(error):
+                    if is_of_every_part(error) or isinstance(error, duckdb.OutOfMemoryException):
                         raise
                     failed[part] = error
         sound = [part for part in parts if part not in failed]

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 SAMPLE_SIZE = 10
 
 _RELATION = re.compile(r"(\w+)\.(\w+)")
+_OUT_OF_MEMORY = "Out of Memory Error"
+"""What DuckDB's message begins with."""
 
 
 @dataclass(frozen=True)
@@ -80,13 +82,16 @@ def validate(
     queries run on cursors of the connection, and may read its other schema-qualified tables. suite: name of the rules
     in Data Docs, usually the table. An expectation that cannot run (unknown type, bad kwargs, broken SQL) is an
     outcome that has not passed, with the error. Raises QualityError if the relation does not exist or the docs cannot
-    be written; DuckDB's own error if the relation cannot be read.
+    be written; DuckDB's own error if the relation cannot be read, and its OutOfMemoryException where an expectation
+    does not fit into memory: that says nothing of the rows.
     """
     if not expectations:
         return ()
     if not re.fullmatch(r"\w+(\.\w+)*", suite):
         raise QualityError(f"suite must be named by words with dots between, such as core.candidates; found {suite!r}.")
     schema, table = _checked(connection, relation)
+    import duckdb
+
     from laionet_assets.quality import gx_backend
 
     started = time.perf_counter()
@@ -97,6 +102,9 @@ def validate(
         _read(result, error=gx_backend.error_of(result), expectation=expectation)
         for expectation, result in zip(expectations, run.results, strict=True)
     ]
+    for each in found:
+        if (each["error"] or "").startswith(_OUT_OF_MEMORY):
+            raise duckdb.OutOfMemoryException(each["error"])
     seconds = time.perf_counter() - started
     page = _document(run, found, docs=docs) if docs else None
     return tuple(Outcome(**each, rows=rows, seconds=seconds, page=page) for each in found)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
@@ -15,14 +16,15 @@ from laionet_assets.assets.failures import user_errors_shown
 from laionet_assets.assets.parts import load_register, sync_parts
 from laionet_assets.assets.pipeline import Pipeline, build_pipeline
 from laionet_assets.assets.planning import stale_tasks
-from laionet_assets.assets.publishing import Published, make
-from laionet_assets.assets.steps import Step
+from laionet_assets.assets.publishing import OutOfMemoryError, Published, make
+from laionet_assets.assets.steps import Step, sql_step
 from laionet_assets.assets.together import make_together
 from laionet_assets.errors import UserError
 from laionet_assets.quality.expectations import Expectation
 from laionet_assets.settings import load_settings
 from laionet_assets.warehouse.lake import Staged
 from laionet_assets.warehouse.table import PartKey, Table
+from laionet_assets.warehouse.warehouse import memory_connection
 
 CONFIG = """
 warehouse: {warehouse}
@@ -286,6 +288,23 @@ def test_a_lot_that_spills_too_much_is_made_by_halves(made: tuple[Pipeline, Pipe
         together.warehouse, replace(step, model=replace(step.model, select=select)), parts, log=quiet
     )
     assert all(isinstance(each, Published) and each.is_published for each in results.values())
+
+
+def test_a_lot_that_does_not_fit_into_memory_is_made_one_by_one_with_more(
+    made: tuple[Pipeline, Pipeline, list[PartKey]],
+) -> None:
+    _, together, parts = made
+    step = next(step for step in together.steps if step.name == "core.candidates")
+    big = "select len(list(i::varchar || repeat('x', 50))) from range(600_000) r(i)"
+    step = sql_step(together.project, replace(step.model, select=f"from ({step.model.select}) where ({big}) > 0"))
+    little = replace(together.warehouse, connect=partial(memory_connection, {"memory_limit": "20MB"}))
+    said: list[str] = []
+    with_more = replace(little, connect_with_more=together.warehouse.connect)
+    results = make_together(with_more, step, parts[:2], log=said.append)
+    assert all(isinstance(each, Published) and each.is_published for each in results.values())
+    assert len(said) == 2 and all("once more, with more" in line for line in said)
+    without = make_together(replace(little, connect_with_more=None), step, parts[:1], log=quiet)
+    assert isinstance(without[parts[0]], OutOfMemoryError)
 
 
 def test_small_parts_of_the_same_tables_are_put_together(tmp_path: Path) -> None:
