@@ -40,6 +40,8 @@ def laionet(
     ] = False,
 ) -> None:
     """Recreate ImageNet from web captions and measure how the copy differs."""
+    # Processes that this one starts (`python -m ...`) would else take a file of the working directory for a library.
+    os.environ["PYTHONSAFEPATH"] = "1"
 
 
 class Format(StrEnum):
