@@ -47,7 +47,7 @@ def ask(query: str, *, config: Path | None = None, format: str = "table", allow_
     query does not run, with what DuckDB says of it, or is not exactly one question.
     """
     warehouse = open_published(config)
-    question = _question(query, allow_files=allow_files)
+    question = _question(query, format, allow_files=allow_files)
     with _pipe() as (reader, writer), published_views(warehouse) as connection:
         if not allow_files:
             _lock(connection, warehouse, writable=_path(writer))
@@ -60,8 +60,10 @@ def ask(query: str, *, config: Path | None = None, format: str = "table", allow_
             raise UserError(_explain(error, warehouse, allow_files=allow_files)) from None
 
 
-def _question(query: str, *, allow_files: bool) -> str:
-    """The one statement of a query. Raises UserError if there is none, several, or one that does more than ask."""
+def _question(query: str, format: str, *, allow_files: bool) -> str:
+    """The one statement of a query. Raises UserError if there is none, several, one that does more than ask, or one
+    whose answer has not the format.
+    """
     try:
         statements = duckdb.extract_statements(query)
     except duckdb.Error as error:
@@ -76,6 +78,8 @@ def _question(query: str, *, allow_files: bool) -> str:
             f"found {word.upper()}, expected a SELECT: laionet sql only reads. "
             "To write files or attach databases of your own, say --allow-files"
         )
+    if statements[0].type == duckdb.StatementType.EXPLAIN and format != "table":
+        raise UserError(f"found EXPLAIN with --format {format}, expected --format table: a plan is a drawing")
     return question
 
 

@@ -23,6 +23,7 @@ from laionet_assets.assets.build import asset_key
 from laionet_assets.assets.housekeeping import FOUND, forget_old_runs
 from laionet_assets.assets.similarity import ENCODER_POOL
 from laionet_assets.commands.instance import dagster_instance
+from laionet_assets.commands.safe_path import safe_path
 from laionet_assets.errors import UserError
 from laionet_assets.settings import load_settings
 from laionet_assets.warehouse.processes import Process
@@ -294,7 +295,7 @@ def test_dagster_dev_from_another_folder_makes_a_table(bare_project: Project, tm
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    told = {"LAIONET_CONFIG": project.config, "DAGSTER_HOME": project.folder / ".dagster", "PYTHONSAFEPATH": 1}
+    told = {"LAIONET_CONFIG": project.config, "DAGSTER_HOME": project.folder / ".dagster", **safe_path(os.environ)}
     dev = subprocess.Popen(
         [Path(sys.executable).with_name("dagster"), "dev", "-m", "laionet_assets.definitions", "--port", str(port)],
         env={**os.environ, "PYTHONUNBUFFERED": "1", **{key: str(value) for key, value in told.items()}},
@@ -324,3 +325,4 @@ def test_dagster_dev_from_another_folder_makes_a_table(bare_project: Project, tm
             with suppress(psutil.NoSuchProcess, ProcessLookupError):
                 each.kill()
     assert project.count("select count(*) from raw.synsets") == 1000
+    assert project.run(select='key:"raw/synsets"') == 0 and "up to date" in project.printed[-1], "made by other code"
