@@ -15,6 +15,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from laionet_assets.commands.interrupting import INTERRUPTED, exit_code, guarded
+from laionet_assets.commands.safe_path import safe_path
 from laionet_assets.errors import UserError, with_causes
 from laionet_assets.full_disk import full_disk
 from laionet_assets.inert import inert
@@ -40,6 +41,7 @@ def laionet(
     ] = False,
 ) -> None:
     """Recreate ImageNet from web captions and measure how the copy differs."""
+    os.environ.update(safe_path(os.environ))
 
 
 class Format(StrEnum):

@@ -7,9 +7,12 @@ Definitions, the Dagster UI, logs and error messages see the settings; so a secr
 import os
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from laionet_assets.errors import UserError
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _SECRET_KEY = re.compile(
@@ -18,6 +21,21 @@ _SECRET_KEY = re.compile(
 _NO_SECRETS = frozenset({"anon", "google_default", "cloud", "browser", "cache"})
 """Words that gcsfs takes as `token`."""
 _PASSWORD_IN_URL = re.compile(r"://[^/@\s]*:[^/@\s]+@")
+
+
+def opened(url: str, options: Mapping[str, Any]) -> "tuple[AbstractFileSystem, str]":
+    """The fsspec filesystem of a path or URL, and the path inside it.
+
+    Raises UserError for an unknown or uninstalled filesystem, and for an option that names an environment variable that
+    is not set.
+    """
+    from fsspec.core import url_to_fs
+
+    try:
+        filesystem, inside = url_to_fs(url, **resolved(options, of=url))
+    except (ValueError, ImportError) as error:
+        raise UserError(f"{url}: this kind of path cannot be read: {error}") from None
+    return filesystem, inside
 
 
 def resolved(options: Mapping[str, Any], *, of: str) -> dict[str, Any]:

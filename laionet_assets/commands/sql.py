@@ -27,15 +27,15 @@ from laionet_assets.warehouse.warehouse import Warehouse
 SHOWN_ROWS = 1_000
 SHOWN_CHARACTERS = 120
 _ASKING = frozenset(
-    {
-        duckdb.StatementType.SELECT,
-        duckdb.StatementType.EXPLAIN,
-        duckdb.StatementType.PRAGMA,
-        duckdb.StatementType.CALL,
-        duckdb.StatementType.MULTI,  # PIVOT
-    }
+    {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN, duckdb.StatementType.MULTI}  # MULTI: holds a PIVOT
 )
-"""Statements that only ask."""
+"""Statements that may only ask."""
+_ASKING_WORDS = (
+    *("select", "from", "with", "values", "table"),
+    *("describe", "desc", "show", "summarize", "pivot", "unpivot"),
+)
+"""What such a statement begins with, if it does no more than ask."""
+_PLAN_OPTIONS = ("analyze", "format")
 _COPIES = {"csv": "format csv, header true", "json": "format json, array true"}
 _JSON_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|-?\b(?:NaN|Infinity)\b')
 
@@ -47,7 +47,7 @@ def ask(query: str, *, config: Path | None = None, format: str = "table", allow_
     query does not run, with what DuckDB says of it, or is not exactly one question.
     """
     warehouse = open_published(config)
-    question = _question(query, allow_files=allow_files)
+    question = _question(query, format, allow_files=allow_files)
     with _pipe() as (reader, writer), published_views(warehouse) as connection:
         if not allow_files:
             _lock(connection, warehouse, writable=_path(writer))
@@ -60,8 +60,10 @@ def ask(query: str, *, config: Path | None = None, format: str = "table", allow_
             raise UserError(_explain(error, warehouse, allow_files=allow_files)) from None
 
 
-def _question(query: str, *, allow_files: bool) -> str:
-    """The one statement of a query. Raises UserError if there is none, several, or one that does more than ask."""
+def _question(query: str, format: str, *, allow_files: bool) -> str:
+    """The one statement of a query. Raises UserError if there is none, several, one that does more than ask, or one
+    whose answer has not the format.
+    """
     try:
         statements = duckdb.extract_statements(query)
     except duckdb.Error as error:
@@ -69,13 +71,37 @@ def _question(query: str, *, allow_files: bool) -> str:
     if len(statements) != 1:
         found = f"found {len(statements)} statements" if statements else "nothing to ask"
         raise UserError(f'{found}, expected one SELECT, such as "from core.laionet limit 5"')
-    kind = statements[0].type
-    if kind not in _ASKING and not allow_files:
+    question = statements[0].query.strip().removesuffix(";")
+    word = _first_word(question)
+    if not allow_files and (statements[0].type not in _ASKING or word not in _ASKING_WORDS):
         raise UserError(
-            f"found a {kind.name} statement, expected a SELECT: laionet sql only reads. "
+            f"found {word.upper()}, expected a SELECT: laionet sql only reads. "
             "To write files or attach databases of your own, say --allow-files"
         )
-    return statements[0].query.strip().removesuffix(";")
+    if statements[0].type == duckdb.StatementType.EXPLAIN and format != "table":
+        raise UserError(f"found EXPLAIN with --format {format}, expected --format table: a plan is a drawing")
+    return question
+
+
+def _first_word(statement: str) -> str:
+    """What a statement begins with; of a plan that is asked for, what the planned statement does.
+
+    DuckDB's type does not tell: EXPLAIN ANALYZE of a COPY is an EXPLAIN, and a COPY of a PIVOT is as much a MULTI as
+    the PIVOT itself. Both write files.
+    """
+    text, tokens = statement.encode(), duckdb.tokenize(statement)  # which counts bytes
+    ends = [start for start, _ in tokens[1:]] + [len(text)]
+    pieces = [
+        text[start:end].decode()
+        for (start, kind), end in zip(tokens, ends, strict=True)
+        if kind != duckdb.token_type.comment
+    ]
+    words = re.findall(r"\w+|\S", " ".join(pieces).lower())
+    if words[0] == "explain":
+        words = words[2:] if words[1] == "analyze" else words[1:]
+        if words[0] == "(" and words[1] in _PLAN_OPTIONS:
+            words = words[words.index(")") + 1 :]
+    return next(word for word in words if word != "(")
 
 
 def _lock(connection: duckdb.DuckDBPyConnection, warehouse: Warehouse, *, writable: str) -> None:

@@ -95,6 +95,8 @@ class Forward:
         one dimension: None for those that the device does not decode. Raises ModelError for outputs that are not
         finite.
         """
+        import torch
+
         found: list[Any] = [None] * len(inputs)
         by_shape: dict[tuple[int, ...], list[int]] = {}
         for i, array in enumerate(inputs):
@@ -102,10 +104,11 @@ class Forward:
         for shape, positions in by_shape.items():
             taken, vectors = self._batch([inputs[i] for i in positions], are_files=shape == _FILES)
             if not np.isfinite(vectors).all():
-                raise self._spec.error(
-                    f"its outputs are not finite: its weights are damaged or not whole, or beyond {self._dtype} on "
-                    f"{self.device}. Load the weights again, or set device: cpu, which computes in float32"
-                )
+                causes, remedies = "its weights are damaged or not whole", "Load the weights again"
+                if self._dtype != torch.float32:
+                    causes += f", or beyond {self._dtype} on {self.device}"
+                    remedies += ", or set device: cpu, which computes in float32"
+                raise self._spec.error(f"its outputs are not finite: {causes}. {remedies}")
             for at, vector in zip(taken, vectors, strict=True):
                 found[positions[at]] = vector
         return found

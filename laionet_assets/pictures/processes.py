@@ -135,7 +135,7 @@ class _Process:
         self._memory: mmap.mmap | None = None
         with theirs:
             self._popen = subprocess.Popen(
-                [sys.executable, "-m", __name__, str(theirs.fileno()), str(self._file)],
+                [sys.executable, "-P", "-m", __name__, str(theirs.fileno()), str(self._file)],
                 pass_fds=(theirs.fileno(), self._file),
                 stdin=subprocess.DEVNULL,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"},

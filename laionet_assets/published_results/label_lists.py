@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from laionet_assets.errors import UserError
+from laionet_assets.errors import UserError, with_causes
 
 _WNID = re.compile(r"n\d{8}")
 _EXPECTED = (
@@ -44,8 +44,8 @@ def read_label_list(path: Path) -> LabelList:
         raise LabelListError(f"label list {path}: {error.strerror}; {_EXPECTED}") from None
     try:
         data = json.loads(content) if path.suffix.lower() == ".json" else _Unpickler.load_bytes(content)
-    except (ValueError, EOFError, pickle.UnpicklingError, IndexError, KeyError, TypeError, AttributeError) as error:
-        raise LabelListError(f"label list {path}: not readable: {error}; {_EXPECTED}") from None
+    except Exception as error:  # what is damaged fails in as many ways as there are files
+        raise LabelListError(f"label list {path}: not readable: {with_causes(error)}; {_EXPECTED}") from None
     return _label_list(data, where=str(path))
 
 

@@ -14,8 +14,8 @@ import dagster as dg
 from laionet_assets.quality.expectations import UNEXPECTED_ROWS, Expectation
 from laionet_assets.quality.validate import Outcome
 
-CELL_CHARACTERS = 200
-RULE_CHARACTERS = 600
+CELL_CHARACTERS = 600
+"""So much of a text is shown: what a message says to do stands at its end."""
 
 
 def check_specs(
@@ -121,7 +121,7 @@ def _paragraph(outcome: Outcome) -> list[str]:
     lines += [f"      {line}" for line in more if line.strip()]
     if expectation.description:
         lines.append(f"    meaning: {expectation.description}")
-    lines.append(f"    rule: {_short(expectation.rule(), RULE_CHARACTERS)}")
+    lines.append(f"    rule: {_short(expectation.rule())}")
     if outcome.sample:
         lines.append("    for example:")
         lines += [f"      {_short(_row(value))}" for value in outcome.sample[:5]]
@@ -145,7 +145,7 @@ def _finding(outcome: Outcome) -> str:
 def _observed(value: Any) -> Any:
     """The value itself, so that Dagster can plot a number, or the beginning of a long one as text."""
     whole = _json(value)
-    return whole if len(str(whole)) <= RULE_CHARACTERS else _short(whole, RULE_CHARACTERS)
+    return whole if len(str(whole)) <= CELL_CHARACTERS else _short(whole)
 
 
 def _docs(page: Path | None, url: str | None) -> dg.MetadataValue | None:
@@ -168,9 +168,9 @@ def _row(value: Any) -> str:
     return ", ".join(f"{name}={cell!r}" for name, cell in value.items()) if isinstance(value, Mapping) else repr(value)
 
 
-def _short(value: Any, characters: int = CELL_CHARACTERS) -> str:
+def _short(value: Any) -> str:
     text = "null" if value is None else str(value)
-    return text if len(text) <= characters else f"{text[:characters]}…"
+    return text if len(text) <= CELL_CHARACTERS else f"{text[:CELL_CHARACTERS]}…"
 
 
 def _json(value: Any) -> Any:

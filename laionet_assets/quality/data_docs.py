@@ -184,11 +184,10 @@ def _write_root_index(root: Path) -> None:
 
 
 def _runs_in(folder: Path) -> Iterator[_Run]:
-    for partition in folder.iterdir():
-        for name in os.listdir(partition):
-            if found := _RUN.fullmatch(name):
-                tally = Tally(int(found["passed"]), int(found["warned"]), int(found["failed"]))
-                yield _Run(partition.name, name, datetime.strptime(found["at"], _AT).replace(tzinfo=UTC), tally)
+    for path in folder.glob("*/*"):
+        if found := _RUN.fullmatch(path.name):
+            tally = Tally(int(found["passed"]), int(found["warned"]), int(found["failed"]))
+            yield _Run(path.parent.name, path.name, datetime.strptime(found["at"], _AT).replace(tzinfo=UTC), tally)
 
 
 @contextmanager

@@ -56,7 +56,7 @@ from laionet_assets.quality import duckdb_dialect
 from laionet_assets.quality.expectations import BATCH, UNEXPECTED_ROWS, Expectation
 
 SAMPLE_ROWS = 10
-CELL_CHARACTERS = 200
+CELL_CHARACTERS = 600
 CELL_ITEMS = 50
 
 _RESULT_FORMAT = {"result_format": "SUMMARY", "partial_unexpected_count": SAMPLE_ROWS}

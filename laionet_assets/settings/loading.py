@@ -1,7 +1,7 @@
 """From `laionet.yaml` and the environment to `Settings`, or to one error that lists every problem."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -91,16 +91,9 @@ def _assert_variables_are_known() -> None:
 
 
 def _missing_files(settings: Settings) -> list[str]:
-    problems = []
-    if settings.taxonomy not in TAXONOMIES and not Path(settings.taxonomy_source).is_file():
-        problems.append(
-            f"taxonomy: {settings.taxonomy_source} is not a file; expected imagenet-1k, imagenet-21k or a file of wnids"
-        )
-    for key in ("text_encoders", "image_encoders", "predictors"):
-        for i, model in enumerate(getattr(settings, key)):
-            if model.weights is not None and not Path(settings.resolve(model.weights)).exists():
-                problems.append(f"{key}[{i}].weights: {settings.resolve(model.weights)} does not exist")
     files: list[tuple[str, str | Path | None]] = []
+    for key in ("text_encoders", "image_encoders", "predictors"):
+        files += [(f"{key}[{i}].weights", model.weights) for i, model in enumerate(getattr(settings, key))]
     for i, image_set in enumerate(settings.image_sets):
         keys = ("path", "classes", "devkit", "captions")
         files += [(f"image_sets[{i}].{key}", getattr(image_set, key)) for key in keys]
@@ -115,11 +108,29 @@ def _missing_files(settings: Settings) -> list[str]:
     files += [(f"images.downloaded[{i}]", path) for i, path in enumerate(settings.images.downloaded)]
     if settings.ocr is not None:
         files += [("ocr.weights", settings.ocr.weights)]
-    return problems + [
-        f"{key}: {settings.resolve(path)} does not exist"
-        for key, path in files
-        if path is not None and "://" not in str(path) and not Path(settings.resolve(path)).exists()
-    ]
+    problems = []
+    if settings.taxonomy not in TAXONOMIES:
+        wrong = _missing(settings, "taxonomy", settings.taxonomy, is_there=Path.is_file, else_it="is not a file")
+        if wrong:
+            problems.append(f"{wrong}; expected imagenet-1k, imagenet-21k or a file of wnids")
+    looked_for = [_missing(settings, key, path) for key, path in files if path is not None and "://" not in str(path)]
+    return [*problems, *filter(None, looked_for)]
+
+
+def _missing(
+    settings: Settings,
+    key: str,
+    path: str | Path,
+    *,
+    is_there: Callable[[Path], bool] = Path.exists,
+    else_it: str = "does not exist",
+) -> str | None:
+    """What is wrong with a path under which a file, or a file or folder, is expected."""
+    try:
+        resolved = settings.resolve(path)
+        return None if is_there(Path(resolved)) else f"{key}: {resolved} {else_it}"
+    except (OSError, ValueError) as error:  # too long, or with a NUL
+        return f"{key}: {str(path)!r} is the name of no file: {getattr(error, 'strerror', None) or error}"
 
 
 def _listing(where: Path | str, problems: Sequence[str]) -> str:

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from braceexpand import braceexpand
 
-from laionet_assets.references import resolved
+from laionet_assets.references import opened
 from laionet_assets.sources.adapters import AUTO, adapter_named
 from laionet_assets.sources.errors import NoPartsError, SourceError
 from laionet_assets.sources.formats import FORMATS
@@ -77,18 +77,10 @@ def resolve_path(path: str, *, resolvers: Mapping[str, Resolver]) -> str:
 
 
 def filesystem_of(path: str, *, storage_options: Mapping[str, Any] | None = None) -> tuple["AbstractFileSystem", str]:
-    """The fsspec filesystem of a path or URL, and the path inside it. Raises SourceError for an unknown or uninstalled
-    filesystem, UserError for an option that names an environment variable that is not set.
-    """
-    from fsspec.core import url_to_fs
-
+    """The fsspec filesystem of a path or URL, and the path inside it. Raises UserError, as `references.opened`."""
     if _SCHEME.match(path) is None:
         path = os.path.abspath(os.path.expanduser(path))
-    try:
-        filesystem, inside = url_to_fs(path, **resolved(storage_options or {}, of=path))
-    except (ValueError, ImportError) as error:
-        raise SourceError(f"{path}: this kind of path cannot be read: {error}") from None
-    return filesystem, inside
+    return opened(path, storage_options or {})
 
 
 def discover(

@@ -22,7 +22,7 @@ from laionet_assets.warehouse.sql import literal
 
 ROW = "laionet_row"
 _GLOB_CHARACTERS = re.compile(r"([*?\[])")
-_SAYS_CONTENT = re.compile("No files found|GZIP|ZSTD", re.IGNORECASE)
+_SAYS_CONTENT = re.compile("No files found|GZIP|ZSTD|Could not read enough bytes", re.IGNORECASE)
 _SAYS_ROWS = re.compile(
     "CSV Error on Line|state machine reached an invalid state|not valid UTF|string encoding|not utf-8 encoded",
     re.IGNORECASE,
@@ -125,16 +125,17 @@ def reading_file(path: str) -> Iterator[None]:
         raise
     except duckdb.InvalidInputException as error:
         kind = DamagedRowsError if _SAYS_ROWS.search(str(error)) else SourceError
-        raise kind(_unreadable(path, error)) from None
+        raise kind(unreadable(path, str(error))) from None
     except duckdb.OperationalError as error:
         if not isinstance(error, duckdb.IOException) or not _SAYS_CONTENT.search(str(error)):
             raise
-        raise SourceError(_unreadable(path, error)) from None
+        raise SourceError(unreadable(path, str(error))) from None
     except duckdb.Error as error:
-        raise SourceError(_unreadable(path, error)) from None
+        raise SourceError(unreadable(path, str(error))) from None
 
 
-def _unreadable(path: str, error: duckdb.Error) -> str:
-    said = re.split(r"LINE 1:|This can happen|Possible (?:fixes|solution)", str(error))[0]
+def unreadable(path: str, error: str) -> str:
+    """What a user is told of a file that cannot be read, by what a library says."""
+    said = re.split(r"LINE 1:|This can happen|Possible (?:fixes|solution)", error)[0]
     said = " ".join(said.split()).removeprefix("Invalid Input Error: ").removeprefix("IO Error: ")[:300]
     return f"{path}: cannot be read ({said}). Copy the file again, or take it out of the source."

@@ -4,8 +4,10 @@ Belongs here: ordinals, inspecting a file, the rows of raw.parts. Does not belon
 part (`reading`).
 """
 
+import gzip
 import hashlib
 import re
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -17,7 +19,13 @@ from laionet_assets.sources.adapters import adapter_named
 from laionet_assets.sources.adapters.base import Adapter
 from laionet_assets.sources.discovery import PartFile, filesystem_of
 from laionet_assets.sources.errors import DamagedRowsError, SourceError
-from laionet_assets.sources.file_format import Reading, Rejected, SourceColumn, column_at, reading_file
+from laionet_assets.sources.file_format import (
+    Reading,
+    Rejected,
+    SourceColumn,
+    column_at,
+    reading_file,
+)
 from laionet_assets.sources.formats import PARQUET, format_of
 from laionet_assets.sources.resolution import Resolution, choose, resolve
 from laionet_assets.sources.text_files import TextFormat, cut_rows, rejected_lines
@@ -155,6 +163,8 @@ def inspect_part(
     Raises SourceError if the file is damaged, has more rows than a part may have, or columns that the adapter cannot
     read.
     """
+    if file.path.lower().endswith(".gz"):
+        _assert_gzip_is_whole(file.path, storage_options)
     columns, reading = _described(connection, file.path)
     chosen = choose(adapter, columns, path=file.path, mapping=mapping)
     resolution = resolve(chosen, columns, path=file.path, reading=reading, mapping=mapping)
@@ -240,6 +250,19 @@ def _counts(
     return _Counts(
         resolution.reading, sound, pairs, {bound.reason: count for bound, count in zip(bounds, broken, strict=False)}
     )
+
+
+def _assert_gzip_is_whole(path: str, storage_options: Mapping[str, Any] | None) -> None:
+    """Unpack a gzip to its end, for DuckDB does not look at the sum behind it: what is damaged would be rows, and other
+    rows each time it is read. Raises SourceError.
+    """
+    try:
+        for _ in _chunks(path, storage_options):
+            pass
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise SourceError(
+            f"{path}: cannot be read ({error}). Copy the file again, or take it out of the source."
+        ) from None
 
 
 def _chunks(path: str, storage_options: Mapping[str, Any] | None) -> Iterator[bytes]:

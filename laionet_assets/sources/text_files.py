@@ -32,8 +32,6 @@ from laionet_assets.warehouse.sql import literal, literals
 
 MAX_REJECTED = 100_000
 SHOWN_CHARACTERS = 200
-HEADER_LINES = 3
-"""A header is looked for in so many lines."""
 
 CAPTION_NAMES = frozenset({"caption", "text", "title", "alt", "alt_text"})
 URL_NAMES = frozenset({"url", "image_url", "image", "link"})
@@ -69,7 +67,7 @@ class _WholeLine(Bound):
 
 @dataclass(frozen=True)
 class _NoHeader(Bound):
-    """A line is not the names of the columns."""
+    """A line is not the names of the columns: a header, wherever it stands (files that were joined have several)."""
 
     def applies(self, columns: Columns) -> bool:
         return columns.has("caption") and columns.has("url")
@@ -79,7 +77,7 @@ class _NoHeader(Bound):
             f"coalesce(lower(trim({columns.text(column)})) in {literals(sorted(names))}, false)"
             for column, names in (("caption", CAPTION_NAMES), ("url", URL_NAMES))
         )
-        return f"(not ({ROW} < {HEADER_LINES} and {tests}))"
+        return f"(not ({tests}))"
 
     def value(self, columns: Columns) -> str:
         return _LINE

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import fsspec
 
-from laionet_assets.references import resolved
+from laionet_assets.references import opened
 from laionet_assets.warehouse.table import PartKey, Table
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Lake:
     @cached_property
     def filesystem(self) -> fsspec.AbstractFileSystem:
         """The filesystem of the root."""
-        return fsspec.core.url_to_fs(self.root, **resolved(self.storage_options, of=self.root))[0]
+        return opened(self.root, self.storage_options)[0]
 
     def folder(self, table: Table, part: PartKey | None = None) -> str:
         """Folder of a table, or of one part of it."""

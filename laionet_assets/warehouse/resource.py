@@ -16,7 +16,8 @@ from dagster import InitResourceContext
 from dagster_duckdb import DuckDBResource
 from pydantic import Field, PrivateAttr
 
-from laionet_assets.references import resolved
+from laionet_assets.errors import UserError
+from laionet_assets.references import opened
 from laionet_assets.warehouse.history import history_kept_open
 from laionet_assets.warehouse.lake import Lake
 from laionet_assets.warehouse.memory import MOST, SHARE, default_memory_limit, spill_folder
@@ -93,12 +94,19 @@ class WarehouseResource(DuckDBResource):
         )
 
     def _filesystems(self) -> list[fsspec.AbstractFileSystem]:
-        """One filesystem a protocol that is not local, the warehouse's first."""
+        """One filesystem a protocol that is not local, the warehouse's first. One of a source that cannot be opened is
+        left out: who looks at that source is told, and nobody else needs it.
+        """
         wanted = {self.root: self.storage_options, **self.filesystems}
         found: dict[str, fsspec.AbstractFileSystem] = {}
         for url, options in wanted.items():
             if "://" in url and not url.startswith("file://"):
-                filesystem = fsspec.core.url_to_fs(url, **resolved(options, of=url))[0]
+                try:
+                    filesystem, _ = opened(url, options)
+                except UserError:
+                    if url == self.root:
+                        raise
+                    continue
                 protocol = filesystem.protocol if isinstance(filesystem.protocol, str) else filesystem.protocol[0]
                 found.setdefault(protocol, filesystem)
         return list(found.values())

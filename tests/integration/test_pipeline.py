@@ -20,6 +20,10 @@ pytestmark = pytest.mark.integration
 
 AFTER_RECIPES = downstream("raw.recipes") - BY_PART
 OF_RECIPES = downstream("raw.recipes") & BY_PART
+UNOPENED = (
+    '{name: secret, path: "s3://nowhere/x", storage_options: {secret: "${NOT_SET_ANYWHERE}"}}, '
+    '{name: odd, path: "odd://nowhere/x"}'
+)
 
 
 @pytest.mark.slow
@@ -95,6 +99,18 @@ def test_whole_tables_are_not_made_of_tables_of_different_parts(project: Project
     assert project.run(select=whole) == 1
     assert "core.selection_counts lacks web/part-00000" in project.printed[-1]
     assert "marts/funnel/data.parquet" not in project.files()
+
+
+def test_a_source_that_cannot_be_opened_costs_itself(project: Project) -> None:
+    """A variable of its secret is not set, or its filesystem is not installed: others are read, and so is the rest."""
+    project.add_part(0, rows=100)
+    project.edit("sources: [", f"sources: [{UNOPENED}, ")
+    assert project.run(select='+key:"core/candidates"') == 1
+    assert "core.candidates web/part-00000" in project.made()
+    for problem in ("the environment variable NOT_SET_ANYWHERE is not set", "odd://nowhere/x: this kind of path"):
+        assert problem in " ".join(project.printed[-1].split())
+    assert "1 failed" not in project.printed[-1] and "2 sources or parts that cannot be used" in project.printed[-1]
+    assert project.count("select count(*) from raw.pairs") > 50
 
 
 @pytest.mark.slow

@@ -146,7 +146,16 @@ def test_plans_and_descriptions_can_be_asked_for(warehouse: Project) -> None:
         "raw.synsets" in ask(warehouse, "show all tables").stdout
         or "synsets" in ask(warehouse, "show all tables").stdout
     )
-    assert ask(warehouse, "explain from raw.synsets").returncode == 0
+    for plan in ("explain", "explain analyze", "explain (format json)", "explain (analyze)"):
+        for query in ("from raw.synsets", "(select 1)", "((select 1)) union (select 2)", "with a as (select 1) from a"):
+            assert ask(warehouse, f"{plan} {query}").returncode == 0, (plan, query)
+    for query in (
+        "pivot (select 1 as a, 2 as b) on a using sum(b)",
+        "values (1)",
+        "((select 1))",
+        "summarize select 1",
+    ):
+        assert ask(warehouse, query).returncode == 0, query
 
 
 @pytest.mark.parametrize("query", ["select 1; select 2", "", "-- nothing", "select from where"])
@@ -172,6 +181,13 @@ def test_a_query_cannot_touch_anything_unless_asked(warehouse: Project, tmp_path
     before = {path: path.read_bytes() for path in warehouse.warehouse.rglob("*.parquet")}
     for query in (
         f"copy (select 1) to '{target}'",
+        f"copy (pivot (select 1 as a, 2 as b) on a using sum(b)) to '{target}'",
+        f"explain analyze copy (select 1) to '{target}'",
+        f"/* é /* so */ */ explain -- é\n (format json, analyze) copy (select 1) to '{target}'",
+        f"explain (analyze) copy (pivot (select 1 as a, 2 as b) on a using sum(b)) to '{target}'",
+        "create table memory.main.mine as pivot (select 1 as a, 2 as b) on a using sum(b)",
+        f"import database '{warehouse.warehouse}'",
+        "call checkpoint()",
         f"attach '{tmp_path}/other.duckdb'",
         "install httpfs",
         "load httpfs",
@@ -187,7 +203,7 @@ def test_a_query_cannot_touch_anything_unless_asked(warehouse: Project, tmp_path
         refused = ask(warehouse, query)
         assert refused.returncode == 2, query
         assert refused.stderr.startswith("laionet: ") and "Traceback" not in refused.stderr
-    assert {path: path.read_bytes() for path in warehouse.warehouse.rglob("*.parquet")} == before
+    assert {path: path.read_bytes() for path in warehouse.warehouse.rglob("*.parquet")} == before  # `target` is none
     assert ask(warehouse, f"from '{outside}'", "--allow-files").returncode == 0
     assert ask(warehouse, f"copy (select 1 as a) to '{tmp_path}/mine.csv'", "--allow-files").returncode == 0
     assert (tmp_path / "mine.csv").read_text() == "a\n1\n"

@@ -16,11 +16,14 @@ from pathlib import Path
 import dagster as dg
 import psutil
 import pytest
+from dagster._core.storage.dagster_run import FINISHED_STATUSES
+from dagster_graphql import DagsterGraphQLClient, DagsterGraphQLClientError
 
 from laionet_assets.assets.build import asset_key
 from laionet_assets.assets.housekeeping import FOUND, forget_old_runs
 from laionet_assets.assets.similarity import ENCODER_POOL
 from laionet_assets.commands.instance import dagster_instance
+from laionet_assets.commands.safe_path import safe_path
 from laionet_assets.errors import UserError
 from laionet_assets.settings import load_settings
 from laionet_assets.warehouse.processes import Process
@@ -31,6 +34,7 @@ pytestmark = pytest.mark.integration
 LAIONET = str(Path(sys.executable).with_name("laionet"))
 QUERIES = '+key:"core/query_embeddings"'
 LEMMAS = '+key:"staging/lemmas"'
+TAKEN_FOR_A_LIBRARY = "raise SystemExit('a file of the working directory was taken for a library')"
 
 
 @contextmanager
@@ -237,8 +241,11 @@ def test_an_event_log_that_cannot_be_written_is_one_message(bare_project: Projec
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_ui_and_its_daemon(bare_project: Project) -> None:
-    """Its sensor buries the dead; a second one, and one whose port is taken, says so and ends; it ends when told."""
+    """Its sensor buries the dead; a second one, and one whose port is taken, says so and ends; it ends when told. A
+    file of the working directory is no library, whatever its name.
+    """
     project = bare_project
+    (project.folder / "gql.py").write_text(TAKEN_FOR_A_LIBRARY)
     project.add_part(0, rows=100)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -275,3 +282,48 @@ def test_the_ui_and_its_daemon(bare_project: Project) -> None:
             for each in [ui, *family]:
                 with suppress(psutil.NoSuchProcess, ProcessLookupError):
                     each.kill()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_dagster_dev_from_another_folder_makes_a_table(bare_project: Project, tmp_path: Path) -> None:
+    """As docs/running.md says how, in a folder with a file that is called like a library of the web server."""
+    project, elsewhere = bare_project, tmp_path / "elsewhere"
+    project.add_part(0, rows=100)
+    elsewhere.mkdir()
+    (elsewhere / "gql.py").write_text(TAKEN_FOR_A_LIBRARY)
+    (project.folder / ".dagster").mkdir()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    told = {"LAIONET_CONFIG": project.config, "DAGSTER_HOME": project.folder / ".dagster", **safe_path(os.environ)}
+    dev = subprocess.Popen(
+        [Path(sys.executable).with_name("dagster"), "dev", "-m", "laionet_assets.definitions", "--port", str(port)],
+        env={**os.environ, "PYTHONUNBUFFERED": "1", **{key: str(value) for key, value in told.items()}},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=elsewhere,
+    )  # fmt: skip
+    family: list[psutil.Process] = []
+    try:
+        read_until(dev, "Serving dagster-webserver", seconds=400)
+        family = psutil.Process(dev.pid).children(recursive=True)
+        client = DagsterGraphQLClient("127.0.0.1", port_number=port)
+        until = time.monotonic() + 60
+        while True:  # it listens a moment after it says so
+            try:
+                run = client.submit_job_execution("__ASSET_JOB", asset_selection=[asset_key("raw.synsets")])
+                break
+            except DagsterGraphQLClientError:
+                assert time.monotonic() < until
+                time.sleep(1)
+        while (status := client.get_run_status(run)) not in FINISHED_STATUSES:
+            time.sleep(1)
+        assert status == dg.DagsterRunStatus.SUCCESS
+    finally:
+        dev.send_signal(signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            dev.wait(60)
+        for each in [dev, *family]:
+            with suppress(psutil.NoSuchProcess, ProcessLookupError):
+                each.kill()
+    assert project.count("select count(*) from raw.synsets") == 1000
+    assert project.run(select='key:"raw/synsets"') == 0 and "up to date" in project.printed[-1], "made by other code"

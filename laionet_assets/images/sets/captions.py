@@ -78,7 +78,7 @@ def _text(row: Mapping[str, Any]) -> str:
 def _json_rows(path: Path) -> Sequence[Any]:
     try:
         rows = json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CaptionFileError(f"captions {path}: not readable as JSON: {error}; expected a list of objects") from None
     if not isinstance(rows, list):
         raise CaptionFileError(f"captions {path}: found {type(rows).__name__}, expected a list of objects; {_EXPECTED}")
@@ -91,7 +91,7 @@ def _table_rows(path: Path, ending: str) -> Iterator[Mapping[str, Any]]:
     try:
         for batch in _batches(path, ending):
             yield from batch.to_pylist()
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowException, UnicodeDecodeError) as error:
         raise CaptionFileError(f"captions {path}: not readable: {error}; {_EXPECTED}") from None
 
 

@@ -287,7 +287,7 @@ def _find_shards(name: str, path: Path) -> list[_Shard]:
     if path.is_file():
         parquet = path.with_suffix(".parquet")
         return [_Shard(path, parquet if parquet.is_file() else None)]
-    files = {file.name: file for file in sorted(path.iterdir()) if not file.name.startswith(".")}
+    files = {file.name: file for file in sorted(path.iterdir()) if not (file.name.startswith(".") or file.is_dir())}
     tars = [file for file_name, file in files.items() if file_name.endswith(".tar")]
     if not tars:
         packed = [file_name for file_name in files if file_name.endswith((".tar.gz", ".tgz", ".tar.zst", ".tar.bz2"))]
@@ -311,7 +311,8 @@ def _find_shards(name: str, path: Path) -> list[_Shard]:
 
 def _members(name: str, tar: Path, rest: Rest) -> tuple[list[TarMember], bool]:
     """Members of a tar, and whether it ends early. Hard links are what they link to; symbolic ones go to `rest`."""
-    descriptor = os.open(tar, os.O_RDONLY)
+    with readable(name, tar):
+        descriptor = os.open(tar, os.O_RDONLY)
     try:
         members, end = walk_tar(descriptor)
         behind = os.pread(descriptor, BLOCK_BYTES, end)

@@ -61,5 +61,5 @@ def test_outputs_that_are_not_finite_are_an_error() -> None:
         def forward(self, pixels: torch.Tensor) -> torch.Tensor:
             return super().forward(pixels) / 0
 
-    with pytest.raises(ModelError, match="its outputs are not finite"):
+    with pytest.raises(ModelError, match=r"weights are damaged or not whole\. Load the weights again$"):
         Forward(SPEC, Broken(), PREPARE).outputs(inputs(2))

@@ -171,6 +171,13 @@ def test_a_stream_that_is_left_ends_its_processes_at_once(tmp_path: Path) -> Non
     assert not children()
 
 
+def test_a_file_of_the_working_directory_is_no_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("pickle", "numpy", "laionet_assets"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(1)")
+    monkeypatch.chdir(tmp_path)
+    assert [look.results[2] for look in looks(items(20), processes=True, workers=1)] == [20]
+
+
 def test_threads_that_wait_are_told_that_it_is_over() -> None:
     elsewhere = Processes(prepares.sleepy, crashed=str)
     failed: list[BaseException] = []

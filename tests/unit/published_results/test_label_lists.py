@@ -101,7 +101,16 @@ def test_what_is_no_label_list(tmp_path: Path, data: object, found: str) -> None
     assert "expected a mapping from wnid" in str(error.value) and str(tmp_path) in str(error.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"\x80\x04", b"not a pickle", b"\x80\x04}", b"\x93cos\nsystem"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"\x80\x04", b"not a pickle", b"\x80\x04}", b"\x93cos\nsystem"),
+        *(
+            b"\x80\x04\x95(\x00\x00\x9c\r\x00\x00\xb1}\x94.",
+            b"\x80\x04(\xb2\x05a.j\xd7S\x94\x8c.",
+        ),  # lengths beyond memory
+    ],
+)
 def test_files_that_are_no_pickle(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "labels.pkl"
     path.write_bytes(content)
@@ -111,9 +120,10 @@ def test_files_that_are_no_pickle(tmp_path: Path, content: bytes) -> None:
 
 def test_json_that_is_none_and_a_file_that_is_not_there(tmp_path: Path) -> None:
     path = tmp_path / "labels.json"
-    path.write_text("{", encoding="utf-8")
-    with pytest.raises(LabelListError, match="not readable"):
-        read_label_list(path)
+    for text in ("{", "[" * 100_000):
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(LabelListError, match="not readable"):
+            read_label_list(path)
     with pytest.raises(LabelListError, match="No such file"):
         read_label_list(tmp_path / "absent.json")
 

@@ -23,7 +23,7 @@ ROWS = Expectation(
     severity="warning",
     description="no row is lost",
 )
-FAILED = Outcome(IN_SET, passed=False, rows=1000, unexpected=13, unexpected_percent=1.3, sample=("x" * 500, None))
+FAILED = Outcome(IN_SET, passed=False, rows=1000, unexpected=13, unexpected_percent=1.3, sample=("x" * 900, None))
 WARNED = Outcome(ROWS, passed=False, rows=1000, unexpected=2, sample=({"n": 1, "m": [2]}, {"n": 3, "k": 4}))
 BROKEN = Outcome(IN_SET, passed=False, rows=1000, error="Binder Error: no column\nLINE 1")
 PASSED = Outcome(IN_SET, passed=True, rows=1000, unexpected=0, unexpected_percent=0.0, page=Path("/docs/results.html"))
@@ -58,7 +58,7 @@ def test_a_failed_check_carries_counts_and_a_sample() -> None:
     assert metadata["partition"] == "sample/part-00000"
     assert metadata["expectation"]["kwargs"] == {"column": "matching", "value_set": ["paper", "corrected"]}
     records = result.metadata["sample"].records
-    assert [record.data["value"] for record in records] == ["x" * 200 + "…", "null"]
+    assert [record.data["value"] for record in records] == ["x" * 600 + "…", "null"]
     assert result.description == "13 unexpected values (1.3%) in 1,000 rows"
 
 
@@ -110,7 +110,7 @@ def test_the_text_of_failures_says_what_how_much_and_where() -> None:
     ):
         assert part in text
     assert text.index("CRITICAL") < text.index("WARNING")
-    assert "x" * 201 not in text
+    assert "x" * 601 not in text
 
 
 def test_nothing_failed_is_nothing_to_say() -> None:

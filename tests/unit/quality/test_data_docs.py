@@ -63,6 +63,19 @@ def test_old_runs_of_a_partition_are_forgotten_and_no_others(tmp_path: Path) -> 
     assert sum("results.html" in href for href in links) == KEPT_RUNS + 1
 
 
+def test_files_that_are_none_of_ours_stop_nothing(tmp_path: Path) -> None:
+    """A file manager leaves some in every folder that it shows."""
+    write(tmp_path, partition="a/1")
+    folders = [tmp_path, *(path for path in tmp_path.rglob("*") if path.is_dir())]
+    for folder in folders:
+        (folder / ".DS_Store").write_bytes(b"\0")
+    write(tmp_path, partition="a/1", minute=1)
+    write(tmp_path, partition="a/2")
+    index = tmp_path / "core.candidates" / "index.html"
+    assert sum("results.html" in href for href in hrefs(index)) == 3 and "DS_Store" not in index.read_text()
+    assert all((folder / ".DS_Store").is_file() for folder in folders)
+
+
 def test_the_status_is_that_of_the_latest_run_of_each_partition(tmp_path: Path) -> None:
     write(tmp_path, partition="a/1", tally=Tally(3, 0, 2))
     assert ">failed<" in (tmp_path / "index.html").read_text()

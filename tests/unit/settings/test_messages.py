@@ -52,3 +52,23 @@ def test_numbers_out_of_any_range_are_named_by_their_key(tmp_path: Path, key: st
     with pytest.raises(SettingsError) as error:
         load_settings(path)
     assert f"  {key}: " in str(error.value), str(error.value)
+
+
+def test_a_path_that_no_file_can_have_is_named_by_its_key(tmp_path: Path) -> None:
+    recipe = "recipes: [{name: r, encoder: e, text_threshold: 0.5}]"
+    for name in ("a" * 300, "a\\0b"):
+        path = write(
+            tmp_path,
+            f"""
+sources: [{{name: web, path: ./web}}]
+taxonomy: "./{name}"
+text_encoders: [{{name: e, model: x, weights: "{name}"}}]
+image_sets: [{{name: val, layout: imagefolder, path: "{name}"}}]
+images: {{removals: "{name}"}}
+{recipe}
+""",
+        )
+        with pytest.raises(SettingsError) as error:
+            load_settings(path)
+        for key in ("taxonomy", "text_encoders[0].weights", "image_sets[0].path", "images.removals"):
+            assert f"  {key}: " in str(error.value) and "is the name of no file" in str(error.value)

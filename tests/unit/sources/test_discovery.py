@@ -9,6 +9,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
+from laionet_assets.errors import UserError
 from laionet_assets.sources import NoPartsError, SourceError, discover, fingerprint, part_name, resolve_path
 from laionet_assets.sources.discovery import filesystem_of
 from tests.unit.sources.files import write_text
@@ -229,7 +230,7 @@ def test_a_bucket_without_credentials_or_that_cannot_be_reached(monkeypatch: pyt
 def test_an_unknown_adapter_and_an_unknown_filesystem(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="found adapter 'laion'"):
         discover("web", "laion", str(tmp_path))
-    with pytest.raises(SourceError, match="nosuch://bucket: this kind of path cannot be read"):
+    with pytest.raises(UserError, match="nosuch://bucket: this kind of path cannot be read"):
         discover("web", "auto", "nosuch://bucket")
 
 

@@ -1,6 +1,7 @@
 """File formats: columns, row numbers, and files that are not what they say."""
 
 import gzip
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
@@ -149,6 +150,30 @@ def test_a_truncated_gzip(inspect: Inspect, tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(text.encode())[:-20_000])
     with pytest.raises(SourceError, match="cannot be read"):
         inspect(path)
+
+
+def test_a_gzip_with_a_damaged_byte_is_refused_whatever_it_unpacks_to(inspect: Inspect, tmp_path: Path) -> None:
+    lines = "".join(f"caption {i}\thttp://images.invalid/{i * 7919 % 9973}\n" for i in range(300)).encode()
+    whole, path = gzip.compress(lines), tmp_path / "cc3m.tsv.gz"
+    for at in range(10, len(whole), 41):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1 :])
+        with pytest.raises(SourceError, match="cannot be read"):
+            inspect(path)
+    path.write_bytes(whole + gzip.compress(b"one more\thttp://images.invalid/more\n"))
+    assert inspect(path).pairs == 301
+
+
+def test_a_damaged_byte_of_the_footer_of_a_parquet_is_never_a_fault_of_the_disk(
+    inspect: Inspect, tmp_path: Path
+) -> None:
+    """It may mean another column, or nothing; a size beyond the end of the file is damage, which is not tried again."""
+    path = write_format("laion400m", tmp_path)
+    whole = path.read_bytes()
+    footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    for at in range(footer, len(whole), 5):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x40]) + whole[at + 1 :])
+        with suppress(SourceError):
+            inspect(path, adapter="laion400m")
 
 
 def test_a_file_that_went_away_is_a_source_error(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:

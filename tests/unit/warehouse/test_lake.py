@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 import pytest
 
+from laionet_assets.errors import UserError
 from laionet_assets.warehouse.lake import STAGED_SUFFIX, SUPERSEDED_SECONDS, Lake, write_whole
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Warehouse
@@ -208,3 +209,8 @@ def test_a_file_called_as_a_folder_of_a_part_stops_nothing(warehouse: Warehouse,
         stray.parent.mkdir(parents=True, exist_ok=True)
         stray.write_bytes(b"stray")
     assert warehouse.lake.parts(SIGHTINGS) == []
+
+
+def test_a_filesystem_that_there_is_not_is_one_message() -> None:
+    with pytest.raises(UserError, match="nosuch://bucket/lake: this kind of path cannot be read"):
+        _ = Lake("nosuch://bucket/lake").filesystem

@@ -1,6 +1,7 @@
 """Files of captions: every format says the same, and what is none says what was expected."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -69,11 +70,14 @@ def test_numbers_and_wnids_of_a_table_stay_texts(tmp_path: Path) -> None:
         ("captions.json", '[{"title": "a"}]', "found entry 1 with title; expected filename or image_id"),
         ("captions.csv", "filename,caption\na\n", "not readable"),
         ("captions.parquet", "x", "not readable"),
+        ("captions.json", "[" * 100_000, "not readable as JSON"),
+        ("captions.csv", "n\xe4me,caption\na,b\n", "not readable"),
+        ("captions.tsv", "filename\tcaption\na\tcaf\xe9\n", "not readable"),
     ],
 )
 def test_what_is_none_says_what_was_expected(tmp_path: Path, name: str, content: str, found: str) -> None:
     path = tmp_path / name
-    path.write_text(content)
+    path.write_text(content, encoding="latin-1")
     with pytest.raises(CaptionFileError, match=found.replace(".", r"\.")):
         list(read_captions(path))
 
@@ -81,3 +85,14 @@ def test_what_is_none_says_what_was_expected(tmp_path: Path, name: str, content:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(CaptionFileError, match="No such file"):
         list(read_captions(tmp_path / "captions.json"))
+
+
+def test_a_damaged_byte_of_a_table_is_one_message(tmp_path: Path) -> None:
+    path = tmp_path / "captions.parquet"
+    rows = [{"filename": f"{i}.jpg", "caption": f"caption {i}"} for i in range(30)]
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    whole = path.read_bytes()
+    for at in range(0, len(whole), 7):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x84]) + whole[at + 1 :])
+        with suppress(CaptionFileError):
+            list(read_captions(path))

@@ -280,6 +280,19 @@ def test_a_file_that_is_no_tar(tmp_path: Path, imagenet_wnids: list[str]) -> Non
         list(opened(tmp_path, imagenet_wnids).iterate())
 
 
+def test_a_folder_called_as_a_tar_is_none_and_one_that_cannot_be_opened_is_named(
+    tmp_path: Path, imagenet_wnids: list[str]
+) -> None:
+    write_img2dataset(tmp_path)
+    (tmp_path / "00007.tar").mkdir()
+    found = opened(tmp_path, imagenet_wnids)
+    assert found.count() == len(list(found.iterate())) > 0
+    (tmp_path / "00000.tar").unlink()
+    (tmp_path / "00000.tar").symlink_to("nowhere")
+    with pytest.raises(ImageSetError, match=r"00000\.tar cannot be read .*No such file"):
+        opened(tmp_path, imagenet_wnids).count()
+
+
 def test_pictures_are_found_by_their_address(tmp_path: Path) -> None:
     rows = write_img2dataset(tmp_path)
     folder = WebDataset("web", tmp_path, Labels())
