@@ -18,7 +18,7 @@ RIVAL_STAMP := $(RIVAL)/.installed
 help:  ## What there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-setup: $(STAMP)  ## Create .venv with everything in it (about four minutes, once)
+setup: $(STAMP)  ## Create .venv with everything in it (5 to 10 minutes, once)
 
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

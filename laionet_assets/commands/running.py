@@ -74,16 +74,23 @@ def run_pipeline(
     sealed = [] if parts else synced.sealed
     plan = partial(stale_tasks, pipeline.warehouse, pipeline.steps, wanted, names=names, sealed=sealed)
     tally = Tally()
+    told: set[str] = set()
+
+    def tell_untagged() -> None:
+        for note in untagged_sources(settings, pipeline.warehouse):
+            if note not in told:
+                tell(console, "note", note)
+            told.add(note)
+
     with full_disk_told(pipeline.warehouse.lake.root), dagster_instance(settings) as instance:
         refresh_catalog(pipeline.warehouse)
         instance.add_dynamic_partitions(PARTS.name or "", [part.key for part in (*synced.present, *sealed)])
         for done in keep_house(pipeline, instance):
             tell(console, "note", done)
-        _execute(defs, instance, pipeline, plan, tally, console, force=force)
+        _execute(defs, instance, pipeline, plan, tally, console, force=force, after_phase=tell_untagged)
         refresh_catalog(pipeline.warehouse)
-    for note in untagged_sources(settings, pipeline.warehouse):
-        tell(console, "note", note)
-    summarize(console, pipeline, tally, time.monotonic() - started, parts=len(wanted))
+    tell_untagged()
+    summarize(console, pipeline, tally, time.monotonic() - started, names=names, parts=len(wanted))
     if synced.problems:
         tell(
             console,
@@ -160,6 +167,7 @@ def _execute(
     console: Console,
     *,
     force: bool,
+    after_phase: Callable[[], None],
 ) -> None:
     """Run phase after phase. What fails keeps back what reads it, directly or not; everything else goes on.
 
@@ -185,7 +193,8 @@ def _execute(
                 told = str(Task(name, parts[0])) if len(parts) == 1 else f"{name} ({len(parts):,} parts)"
                 progress.update(bar, description=escape(inert(told)))
                 if not console.is_terminal:
-                    tell(console, " ", told)
+                    made, total = (int(count or 0) for count in (progress.tasks[0].completed, progress.tasks[0].total))
+                    tell(console, " ", f"{told}  ({made + 1:,} of {total:,})")
             elif event.event_type == dg.DagsterEventType.STEP_SUCCESS:
                 progress.advance(bar, len(parts))
             elif (pool := _pool_waited_for(event)) is not None:
@@ -213,6 +222,7 @@ def _execute(
             if times_overtaken < MOST_TIMES_OVERTAKEN and (again := _overtaken(pipeline, {*left, *tally.unmade}, plan)):
                 times_overtaken += 1
                 left += again
+            after_phase()
             left = _without_kept_back(pipeline, tried, left, tally)
             progress.update(bar, total=len(tally.done) + len(left))
 

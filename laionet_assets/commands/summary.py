@@ -3,7 +3,7 @@
 `laionet report` prints the middle of it, `findings` and accepted edits, at any time.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,20 +93,28 @@ def record(event: Any, parts: Sequence[PartKey | None], tally: Tally) -> None:
                 tally.failures[Task(name, part)] = failure_message(event.step_failure_data)
 
 
-def summarize(console: Console, pipeline: Pipeline, tally: Tally, seconds: float, *, parts: int) -> None:
-    """Print the end of a run: what was made, the findings, warnings, failures, and one line that sums it up."""
+def summarize(
+    console: Console, pipeline: Pipeline, tally: Tally, seconds: float, *, names: Collection[str], parts: int
+) -> None:
+    """Print the end of a run of the tables `names`: what was made, what they hold, warnings, failures, and one line."""
     if tally.made:
         table = RichTable("table", "parts", "rows now", "seconds", title="materialized", title_justify="left")
         table.columns[2].justify = table.columns[3].justify = table.columns[1].justify = "right"
         made_steps = [step for step in pipeline.steps if step.name in tally.made]
         rows = _rows_now(pipeline, [step.name for step in made_steps])
+        if empty := sum(count == "0" for count in rows.values()):
+            table.caption, table.caption_justify = f"{empty:,} more without rows", "left"
         for step in made_steps:
+            if rows[step.name] == "0":
+                continue
             count = str(len(tally.made[step.name])) if step.is_partitioned else ""
             table.add_row(*cells(step.name, count, rows[step.name], f"{tally.seconds[step.name]:.1f}"))
         console.print(table)
     models = [step.model for step in pipeline.steps]
-    for table in (*findings(pipeline.warehouse, models), *accepted_edits(pipeline)):
+    for table in (*findings(pipeline.warehouse, models, names), *accepted_edits(pipeline)):
         console.print(table)
+    if any(model.name not in names for model in models):
+        tell(console, "note", "of other tables than those asked for, nothing is told here: laionet report does")
     for warning in tally.warnings:
         tell(console, "warning", warning)
     for task, message in tally.failures.items():
@@ -164,19 +172,21 @@ def _rows_now(pipeline: Pipeline, names: Iterable[str]) -> dict[str, str]:
         return {name: count(name) for name in names}
 
 
-def findings(warehouse: Warehouse, models: Iterable[Model]) -> list[RichTable]:
-    """What the published tables hold: LAIONet by recipe, its images, how models do on it, and checks that are broken.
+def findings(warehouse: Warehouse, models: Iterable[Model], names: Collection[str] | None = None) -> list[RichTable]:
+    """What the published tables hold: LAIONet by recipe, its images, how models do on it, and checks that are broken;
+    with `names`, of these tables alone.
 
     A finding whose tables are not published, or have no rows, is left out.
     """
-    found = (
-        _laionet(warehouse),
-        _images(warehouse),
-        _image_sets(warehouse),
-        _accuracy(warehouse),
-        _claims(warehouse),
-        _checks(warehouse, models),
-    )
+    told = {
+        "core.laionet": _laionet,
+        "marts.image_outcomes": _images,
+        "core.set_files": _image_sets,
+        "marts.accuracy": _accuracy,
+        "marts.claims": _claims,
+    }
+    found = [tell_of(warehouse) for name, tell_of in told.items() if names is None or name in names]
+    found.append(_checks(warehouse, [model for model in models if names is None or model.name in names]))
     return [table for table in found if table.row_count]
 
 

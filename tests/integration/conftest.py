@@ -81,7 +81,11 @@ class Project:
 
     def made(self) -> set[str]:
         """Tables, and parts of them, that the last run made."""
-        return set(re.findall(r"(?m)^  ((?:raw|staging|core|marts)\.\w+(?: \S+/\S+)?)$", self.printed[-1]))
+        return set(
+            re.findall(
+                r"(?m)^  ((?:raw|staging|core|marts)\.\w+(?: \S+/\S+)?)(?:  \([\d,]+ of [\d,]+\))$", self.printed[-1]
+            )
+        )
 
     def files(self) -> dict[str, bytes]:
         """Content of every published file."""
