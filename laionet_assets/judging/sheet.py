@@ -28,7 +28,8 @@ PAGE, VERDICTS = "sheet.html", "verdicts.csv"
 _LONGEST = 320
 """Pixels of a picture on the page."""
 _STYLE = """
-body { font-family: sans-serif; margin: 2em auto; max-width: 60em; }
+:root { color-scheme: light dark; }
+body { font-family: sans-serif; margin: 2em auto; max-width: 60em; padding: 0 1em; }
 figure { display: inline-block; vertical-align: top; width: 330px; margin: 0 1.5em 2em 0; }
 figcaption { margin-top: .4em; }
 """.strip()
@@ -70,6 +71,7 @@ def _page(questions: Sequence[Question]) -> str:
     return f"""<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
 <meta http-equiv="Content-Security-Policy" content="{_POLICY}">
 <title>Does the picture show it?</title>
 <style>{_STYLE}</style>

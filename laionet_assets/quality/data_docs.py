@@ -236,13 +236,17 @@ def _html_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _html_page(title: str, body: str) -> str:
     style = (
-        "body{font-family:system-ui,sans-serif;margin:2rem}table{border-collapse:collapse}"
-        "th,td{padding:.3rem .8rem;border-bottom:1px solid #ddd;text-align:left}"
+        ":root{color-scheme:light dark}body{font-family:system-ui,sans-serif;margin:2rem}"
+        "table{border-collapse:collapse}"
+        "th,td{padding:.3rem .8rem;border-bottom:1px solid #8884;text-align:left}"
         ".passed{color:#2e7d32}.warnings{color:#e65100}.failed{color:#c62828;font-weight:bold}"
+        "@media(max-width:40rem){body{margin:.5rem}th,td{padding:.3rem;overflow-wrap:anywhere}}"
+        "@media(prefers-color-scheme:dark){.passed{color:#81c784}.warnings{color:#ffb74d}.failed{color:#ef9a9a}}"
     )
     heading = html.escape(title)
     return (
-        f'<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{heading}</title>\n'
+        f'<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width"><title>{heading}</title>\n'
         f"<style>{style}</style></head>\n"
         f"<body><h1>{heading}</h1>\n{body}\n</body></html>\n"
     )
