@@ -240,7 +240,7 @@ def _html_page(title: str, body: str) -> str:
         "table{border-collapse:collapse}"
         "th,td{padding:.3rem .8rem;border-bottom:1px solid #8884;text-align:left}"
         ".passed{color:#2e7d32}.warnings{color:#e65100}.failed{color:#c62828;font-weight:bold}"
-        "@media(max-width:40rem){body{margin:.5rem}th,td{padding:.3rem;overflow-wrap:anywhere}}"
+        "@media(max-width:40rem){body{margin:.5rem}th,td{padding:.3rem}td:first-child{overflow-wrap:anywhere}}"
         "@media(prefers-color-scheme:dark){.passed{color:#81c784}.warnings{color:#ffb74d}.failed{color:#ef9a9a}}"
     )
     heading = html.escape(title)
