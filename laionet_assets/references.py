@@ -26,14 +26,16 @@ _PASSWORD_IN_URL = re.compile(r"://[^/@\s]*:[^/@\s]+@")
 def opened(url: str, options: Mapping[str, Any]) -> "tuple[AbstractFileSystem, str]":
     """The fsspec filesystem of a path or URL, and the path inside it.
 
-    Raises UserError for an unknown or uninstalled filesystem, and for an option that names an environment variable that
-    is not set.
+    Raises UserError for a filesystem that is unknown, not installed or cannot be opened (some connect, or read a file,
+    when they are), and for an option that names an environment variable that is not set.
     """
     from fsspec.core import url_to_fs
 
     try:
         filesystem, inside = url_to_fs(url, **resolved(options, of=url))
-    except (ValueError, ImportError) as error:
+    except UserError:
+        raise
+    except Exception as error:
         raise UserError(f"{url}: this kind of path cannot be read: {error}") from None
     return filesystem, inside
 

@@ -118,7 +118,11 @@ def _named_offenders(
     if not {"source", "part"} <= set(names):
         return None
     rows = connection.execute(
-        f"select source, part, count(*), list(found)[:{SAMPLE_SIZE}] from ({query}\n) as found group by source, part"
+        f"""
+        select source, part, count(*), list("a broken row")[:{SAMPLE_SIZE}]
+        from ({query}
+        ) as "a broken row" group by source, part
+        """
     ).fetchall()
     broken = {
         (PartKey(source, part), outcome.expectation.name): replace(outcome, unexpected=count, sample=tuple(sample))

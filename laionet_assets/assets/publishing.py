@@ -84,8 +84,9 @@ def _fitting(
                 f"{step.name}{f' of {part.key}' if part else ''} does not fit into DuckDB's memory. {said}\n"
                 "Set a higher duckdb.memory_limit in laionet.yaml, or fewer duckdb.threads, each of which takes some"
             ) from error
-        log(f"does not fit into the memory that it may take at first: once more, with more. {said}")
-        return do(replace(warehouse, connect=warehouse.connect_with_more, connect_with_more=None))
+    # the error is forgotten by now, and with it all that its frames hold
+    log(f"does not fit into the memory that it may take at first: once more, with more. {said}")
+    return do(replace(warehouse, connect=warehouse.connect_with_more, connect_with_more=None))
 
 
 def _make(warehouse: Warehouse, step: Step, part: PartKey | None, *, log: Callable[[str], None]) -> Published:

@@ -91,9 +91,10 @@ def _by_halves(
     except Exception as error:
         if is_of_every_part(error):
             raise
-        if len(parts) == 1:
-            is_too_big = isinstance(error, duckdb.OutOfMemoryException)
-            return {parts[0]: _made_alone(warehouse, step, parts[0], log) if is_too_big else error}
+        if len(parts) == 1 and not isinstance(error, duckdb.OutOfMemoryException):
+            return {parts[0]: error}
+    if len(parts) == 1:
+        return {parts[0]: _made_alone(warehouse, step, parts[0], log)}
     half = len(parts) // 2
     halves = (parts[:half], parts[half:])
     return {

@@ -91,6 +91,8 @@ def serve_ui(config: Path | None, *, host: str, port: int) -> int:
         "dev",
         "-m",
         "laionet_assets.definitions",
+        "-d",
+        str(Path(sys.executable).parent),  # else the code of the working directory comes before all libraries
         "--host",
         host,
         "--port",
@@ -98,7 +100,7 @@ def serve_ui(config: Path | None, *, host: str, port: int) -> int:
     ]
     workspace = settings.home / "workspace.yaml"
     if workspace.is_file():
-        command[5:7] = ["-w", str(workspace)]
+        command[5:9] = ["-w", str(workspace)]
     print(f"Dagster UI: http://{host}:{port} (stop with Ctrl-C)", flush=True)
     os.execv(sys.executable, [sys.executable, *command])
 

@@ -32,7 +32,7 @@ _ASKING = frozenset(
 """Statements that may only ask."""
 _ASKING_WORDS = (
     *("select", "from", "with", "values", "table"),
-    *("describe", "desc", "show", "summarize", "pivot", "unpivot"),
+    *("describe", "desc", "show", "summarize", "pivot", "pivot_wider", "unpivot", "pivot_longer"),
 )
 """What such a statement begins with, if it does no more than ask."""
 _PLAN_OPTIONS = ("analyze", "format")

@@ -61,6 +61,8 @@ CELL_ITEMS = 50
 
 _RESULT_FORMAT = {"result_format": "SUMMARY", "partial_unexpected_count": SAMPLE_ROWS}
 _TOKEN = "audited"
+_WRAPPED = re.compile(r'^(?:An SQL execution Exception occurred\.\s+\w+: ")?\(_?duckdb\.\w+\) ')
+"""What SQLAlchemy and Great Expectations put before DuckDB's message."""
 _ABOUT_VALUES = (ColumnMapExpectation, ColumnPairMapExpectation, MulticolumnMapExpectation)
 _ONE_AT_A_TIME = threading.Lock()
 
@@ -255,7 +257,7 @@ def error_of(result: ExpectationValidationResult | Mapping[str, Any]) -> str | N
     for each in [info] if "raised_exception" in info else info.values():
         if each["raised_exception"]:
             text = re.split(r'\n\[SQL:|\.  Traceback: "', str(each["exception_message"]), maxsplit=1)[0]
-            return re.sub(r"^\(_?duckdb\.\w+\) ", "", text.strip()) or "failed without a message"
+            return re.sub(_WRAPPED, "", text.strip()) or "failed without a message"
     return None
 
 

@@ -39,12 +39,13 @@ def history_kept_open(instance: dg.DagsterInstance) -> Iterator[None]:
     kept = _KeptOpen(storage)
     for name, method in kept.methods.items():
         setattr(storage, name, method)
-    is_ours = os.environ.setdefault(_BATCH_SIZE, size := str(BATCH_EVENTS)) is size
+    if is_ours := _BATCH_SIZE not in os.environ:
+        os.environ[_BATCH_SIZE] = str(BATCH_EVENTS)
     try:
         yield
     finally:
         if is_ours:
-            del os.environ[_BATCH_SIZE]
+            os.environ.pop(_BATCH_SIZE, None)
         for name in kept.methods:
             delattr(storage, name)
         kept.close()
@@ -104,12 +105,12 @@ class _KeptOpen:
 
     def store_batch(self, events: Sequence[dg.EventLogEntry]) -> None:
         """Store events as `SqliteEventLogStorage.store_event` does one by one: in the database of their run, and in
-        the index, where an asset is told of the last of its events. All of them, or none if that fails.
+        the index, where an asset is told of the last of its events. If that fails, none is in the index.
 
         What Dagster gives in batches are events of assets and planned checks, of one run (`BATCH_WRITABLE_EVENTS`).
         """
         (run_id,) = {entry.run_id for entry in events}
-        with self.of_run(run_id) as of_run, self.of_index() as of_index:
+        with self.of_index() as of_index, self.of_run(run_id) as of_run:  # which is committed first
             of_run.execute(self._storage.prepare_insert_event_batch(events))
             insert = self._storage.prepare_insert_event_batch(events).returning(SqlEventLogStorageTable.c.id)
             ids = sorted(of_index.execute(insert).scalars())  # in the order of the events, as SQLite gives them

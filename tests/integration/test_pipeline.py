@@ -22,7 +22,7 @@ AFTER_RECIPES = downstream("raw.recipes") - BY_PART
 OF_RECIPES = downstream("raw.recipes") & BY_PART
 UNOPENED = (
     '{name: secret, path: "s3://nowhere/x", storage_options: {secret: "${NOT_SET_ANYWHERE}"}}, '
-    '{name: odd, path: "odd://nowhere/x"}'
+    '{name: odd, path: "odd://nowhere/x"}, {name: connecting, path: "ftp://127.0.0.1:1/x"}'
 )
 
 
@@ -107,9 +107,13 @@ def test_a_source_that_cannot_be_opened_costs_itself(project: Project) -> None:
     project.edit("sources: [", f"sources: [{UNOPENED}, ")
     assert project.run(select='+key:"core/candidates"') == 1
     assert "core.candidates web/part-00000" in project.made()
-    for problem in ("the environment variable NOT_SET_ANYWHERE is not set", "odd://nowhere/x: this kind of path"):
+    for problem in (
+        "the environment variable NOT_SET_ANYWHERE is not set",
+        "odd://nowhere/x: this kind of path",
+        "Connection refused",
+    ):
         assert problem in " ".join(project.printed[-1].split())
-    assert "1 failed" not in project.printed[-1] and "2 sources or parts that cannot be used" in project.printed[-1]
+    assert "1 failed" not in project.printed[-1] and "3 sources or parts that cannot be used" in project.printed[-1]
     assert project.count("select count(*) from raw.pairs") > 50
 
 

@@ -151,6 +151,7 @@ def test_plans_and_descriptions_can_be_asked_for(warehouse: Project) -> None:
             assert ask(warehouse, f"{plan} {query}").returncode == 0, (plan, query)
     for query in (
         "pivot (select 1 as a, 2 as b) on a using sum(b)",
+        "pivot_wider (select 1 as a, 2 as b) on a using sum(b)",
         "values (1)",
         "((select 1))",
         "summarize select 1",

@@ -245,7 +245,8 @@ def test_the_ui_and_its_daemon(bare_project: Project) -> None:
     file of the working directory is no library, whatever its name.
     """
     project = bare_project
-    (project.folder / "gql.py").write_text(TAKEN_FOR_A_LIBRARY)
+    for library in ("gql", "duckdb"):
+        (project.folder / f"{library}.py").write_text(TAKEN_FOR_A_LIBRARY)
     project.add_part(0, rows=100)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -291,14 +292,16 @@ def test_dagster_dev_from_another_folder_makes_a_table(bare_project: Project, tm
     project, elsewhere = bare_project, tmp_path / "elsewhere"
     project.add_part(0, rows=100)
     elsewhere.mkdir()
-    (elsewhere / "gql.py").write_text(TAKEN_FOR_A_LIBRARY)
+    for library in ("gql", "duckdb"):
+        (elsewhere / f"{library}.py").write_text(TAKEN_FOR_A_LIBRARY)
     (project.folder / ".dagster").mkdir()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    scripts = Path(sys.executable).parent
     told = {"LAIONET_CONFIG": project.config, "DAGSTER_HOME": project.folder / ".dagster", **safe_path(os.environ)}
     dev = subprocess.Popen(
-        [Path(sys.executable).with_name("dagster"), "dev", "-m", "laionet_assets.definitions", "--port", str(port)],
+        [scripts / "dagster", "dev", "-m", "laionet_assets.definitions", "-d", scripts, "--port", str(port)],
         env={**os.environ, "PYTHONUNBUFFERED": "1", **{key: str(value) for key, value in told.items()}},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=elsewhere,
     )  # fmt: skip

@@ -9,6 +9,8 @@ import duckdb
 import pytest
 
 from laionet_assets.assets.publishing import OutOfMemoryError, Published, make, preview_of, standing
+from laionet_assets.quality.expectations import Expectation
+from laionet_assets.quality.validate import validate
 from laionet_assets.warehouse.resource import WarehouseResource
 from laionet_assets.warehouse.warehouse import memory_connection
 from tests.unit.assets.world import World
@@ -73,6 +75,17 @@ class TestMemory:
             do(little, step, None, log=said.append)
         published = do(replace(little, connect_with_more=memory_connection), step, None, log=said.append)
         assert published.is_published and published.outcomes[0].passed and "Out of Memory" in said[0]
+
+    def test_so_is_an_aggregate_that_does_not_fit(self, tmp_path: Path) -> None:
+        text = "select (select length(string_agg(repeat('x', 50), '')) from range({rows}) r(i)) as n"
+        rule = Expectation("largest", "expect_column_max_to_be_between", {"column": "n", "min_value": 1})
+        with memory_connection({"memory_limit": "30MB"}) as connection:
+            connection.execute("create schema audit")
+            connection.execute(f"create view audit.staged as {text.format(rows=10)}")
+            assert validate(connection, "audit.staged", [rule], suite="big")[0].error is None
+            connection.execute(f"create or replace view audit.staged as {text.format(rows=2_000_000)}")
+            with pytest.raises(duckdb.OutOfMemoryException):
+                validate(connection, "audit.staged", [rule], suite="big")
 
     def test_only_a_limit_of_the_settings_is_the_only_one(self, tmp_path: Path) -> None:
         def limits(**config: str) -> list[str]:

@@ -232,6 +232,7 @@ def told(outcomes: Sequence[Outcome]) -> list[tuple[Any, ...]]:
             each.observed_value,
             each.error,
             len(each.sample),
+            [sorted(row) if isinstance(row, dict) else type(row) for row in each.sample[:1]],
         )
         for each in outcomes
     ]

@@ -1,3 +1,4 @@
+import os
 import sqlite3
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -109,8 +110,12 @@ def test_events_that_come_together_are_stored_as_one_by_one(tmp_path: Path, monk
 
 
 def test_a_batch_that_fails_is_stored_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def failing(*_: Any) -> None:
-        raise sqlite3.OperationalError("no")
+    tags = SqliteEventLogStorage.store_asset_event_tags
+
+    def failing(storage: Any, of: Sequence[Any], ids: Sequence[int]) -> None:
+        if len(of) > 1:
+            raise sqlite3.OperationalError("no")
+        tags(storage, of, ids)
 
     one_by_one = of_many_parts(tmp_path / "plain", kept=False)
     monkeypatch.setattr(SqliteEventLogStorage, "store_asset_event_tags", failing)  # the last but one of a batch
@@ -162,6 +167,7 @@ def test_partitions_are_read_once_and_then_anew(home: Path, monkeypatch: pytest.
 
 
 def test_nothing_is_left_open_or_changed(home: Path) -> None:
+    variables = dict(os.environ)
     with dg.DagsterInstance.from_config(str(home)) as instance:
         before = set(vars(instance.event_log_storage))
         with pytest.raises(KeyError), history_kept_open(instance):
@@ -169,6 +175,7 @@ def test_nothing_is_left_open_or_changed(home: Path) -> None:
             raise KeyError
         assert open_databases(home) == []
         assert set(vars(instance.event_log_storage)) == before
+        assert dict(os.environ) == variables
         assert not list(home.rglob("*-wal")), "the last to close copies the log into the database"
 
 

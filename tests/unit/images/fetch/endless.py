@@ -1,5 +1,6 @@
 """A fetch without end, to be interrupted: `python -m tests.unit.images.fetch.endless SLOW QUICK`, two endpoints."""
 
+import signal
 import sys
 from collections.abc import Iterator
 from itertools import count
@@ -20,6 +21,7 @@ def requests() -> Iterator[FetchRequest]:
 
 def main(slow: str, quick: str) -> None:
     """Fetch until something ends it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what a script starts in the background ignores it
     policy = FetchPolicy(
         contact="mailto:fetch@example.org",
         min_interval=0,
