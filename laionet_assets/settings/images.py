@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import ByteSize, Field, model_validator
 
-from laionet_assets.settings.values import Count, Location, Section, StorageOptions
+from laionet_assets.settings.values import Count, Location, Network, Section, StorageOptions
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
@@ -26,7 +26,11 @@ class FetchSettings(Section):
     max_pixels: Count = Field(64_000_000, description="Largest width x height; beyond it nothing is decoded.")
     retries: int = Field(2, ge=0, le=100, description="Further attempts within a run after what may pass.")
     robots: bool = Field(True, description="Ask robots.txt of every host (RFC 9309).")
-    allowed_private: tuple[str, ...] = Field((), description="Private networks (CIDR) that may be connected to.")
+    allowed_private: tuple[Network, ...] = Field(
+        (),
+        description="Networks (CIDR) that may be connected to though they are not public: [127.0.0.1/32] for a server "
+        "on this machine, [10.0.0.0/8] for one in the house.",
+    )
     allowed_ports: tuple[Port, ...] = Field(
         (80, 443, 8000, 8008, 8080, 8081, 8088, 8443, 8888), min_length=1, description="Ports that an address may name."
     )
