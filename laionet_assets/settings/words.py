@@ -77,7 +77,7 @@ class Kind:
         elif self._said() and self.is_nullable:
             said.append("null")
         pieces = [_with_article(each) if article else each for each in said]
-        return (", or " if " or " in pieces[0] else " or ").join(pieces)
+        return (", or " if re.search(r" or |\d", pieces[0]) else " or ").join(pieces)
 
     def _bare(self) -> tuple[Any, tuple[Any, ...]]:
         annotation, metadata = self.annotation, self.metadata
