@@ -83,8 +83,9 @@ lint: $(STAMP)  ## Style of Python and SQL, and types
 	$(BIN)/sqlfluff lint --disable-progress-bar sql
 	$(BIN)/mypy
 
-docs: $(STAMP)  ## The pages of all tables in docs/tables, from sql/**
+docs: $(STAMP)  ## The pages of all tables (docs/tables, from sql/**) and of all keys (docs/settings.md)
 	$(BIN)/python -m laionet_assets.commands.documenting docs/tables
+	$(BIN)/python -m laionet_assets.commands.documenting_settings docs/settings.md
 
 clean:  ## Forget the warehouse and Dagster's state; keep .venv
 	rm -rf warehouse .dagster

@@ -92,11 +92,11 @@ def _page(model: Model, readers: Sequence[str]) -> str:
         _NOTE,
         f"# {escaped(model.name)}",
         paragraph(table.description),
-        _table(("", ""), facts.items()),
+        markdown_table(("", ""), facts.items()),
         "## Columns",
-        _table(("column", "type", "description"), columns),
+        markdown_table(("column", "type", "description"), columns),
         "## Checks",
-        _table(("check", "severity", "rule"), checks) if checks else "None.",
+        markdown_table(("check", "severity", "rule"), checks) if checks else "None.",
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -118,7 +118,7 @@ def _index(project: Project) -> str:
             (f"[{escaped(model.name)}]({model.name}.md)", prose(_first_sentence(model.table.description)))
             for model in sorted(schemas[schema], key=lambda model: model.name)
         ]
-        parts += [f"## {escaped(schema)}", _table(("table", "what"), rows)]
+        parts += [f"## {escaped(schema)}", markdown_table(("table", "what"), rows)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -145,7 +145,8 @@ def _file(model: Model, ending: str) -> str:
     return f"{model.table.schema}/{model.path.stem}.{ending}"
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of Markdown, of cells that are Markdown already."""
     lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 

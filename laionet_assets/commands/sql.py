@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -37,6 +38,7 @@ _ASKING_WORDS = (
 """What such a statement begins with, if it does no more than ask."""
 _PLAN_OPTIONS = ("analyze", "format")
 _COPIES = {"csv": "format csv, header true", "json": "format json, array true"}
+_NO_TABLE = re.compile(r'Table with name "?(?P<name>.+?)"? does not exist')
 _JSON_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|-?\b(?:NaN|Infinity)\b')
 
 
@@ -57,7 +59,8 @@ def ask(query: str, *, config: Path | None = None, format: str = "table", allow_
             else:
                 _copy(connection, question, format, reader, writer)
         except duckdb.Error as error:
-            raise UserError(_explain(error, warehouse, allow_files=allow_files)) from None
+            said = _explain(error, question, warehouse, allow_files=allow_files)
+            raise UserError(said) from None
 
 
 def _question(query: str, format: str, *, allow_files: bool) -> str:
@@ -195,11 +198,46 @@ def _short(value: Any) -> str:
     return text if len(text) <= SHOWN_CHARACTERS or "\n" in text else text[: SHOWN_CHARACTERS - 3] + "..."
 
 
-def _explain(error: duckdb.Error, warehouse: Warehouse, *, allow_files: bool) -> str:
+def _explain(
+    error: duckdb.Error,
+    question: str,
+    warehouse: Warehouse,
+    *,
+    allow_files: bool,
+) -> str:
     said = inert(str(error), keep="\n")
-    unpublished = [name for name in sorted(warehouse.tables) if name in said and not warehouse.is_published(name)]
-    if unpublished:
-        return f"{', '.join(unpublished)} is not there yet; run first: laionet run"
+    missing = _NO_TABLE.search(str(error))
+    if isinstance(error, duckdb.CatalogException) and missing:
+        written = _as_written(missing["name"], question)
+        where = said.partition("\n\n")[2]
+        return f"{_unknown_table(written, warehouse)}\n{where}".rstrip()
     if isinstance(error, duckdb.PermissionException) and not allow_files:
         return f"{said}\nlaionet sql reads the warehouse alone; to use files of your own, say --allow-files"
     return said
+
+
+def _as_written(name: str, question: str) -> str:
+    """The table of a question that DuckDB calls `name`, with its schema, which the error leaves out."""
+    try:
+        with duckdb.connect() as blank:  # where the question is read, and no view is looked into
+            asked = blank.get_table_names(question, qualified=True)
+    except duckdb.Error:  # of a PIVOT it cannot tell
+        return name
+    plain = sorted(re.sub(r" AS \w+$", "", each).replace('"', "") for each in asked)
+    return next((each for each in plain if f".{each}".lower().endswith(f".{name}".lower())), name)
+
+
+def _unknown_table(written: str, warehouse: Warehouse) -> str:
+    """What to say of a table that is not published: it is documented and not made, or which are called alike."""
+    name = ".".join(written.lower().split(".")[-2:])
+    if name in warehouse.tables:
+        return f"{name} is not there yet; run first: laionet run (it is documented, and nothing made it so far)"
+    by_name = {table if "." in name else table.partition(".")[2]: table for table in sorted(warehouse.tables)}
+    near = [by_name[each] for each in get_close_matches(name, by_name, n=3, cutoff=0.75)]
+    near += [table for table in sorted(warehouse.tables) if table.endswith("." + name.rpartition(".")[2])]
+    said = [
+        table if warehouse.is_published(table) else f"{table} (documented, but not there yet)"
+        for table in dict.fromkeys(near)
+    ]
+    advice = f"did you mean {', '.join(said)}?" if said else 'the tables there are: laionet sql "show all tables"'
+    return f"there is no table {inert(written)}; {advice}"

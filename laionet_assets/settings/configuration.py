@@ -6,7 +6,7 @@ underscores (`LAIONET_WAREHOUSE`, `LAIONET_DUCKDB__THREADS`). Relative paths are
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -28,7 +28,12 @@ from laionet_assets.settings.models import (
 from laionet_assets.settings.recipes import ImageSimilaritySettings, RecipeSettings
 from laionet_assets.settings.running import DuckDBSettings, RefreshSettings
 from laionet_assets.settings.sources import SourceSettings
-from laionet_assets.settings.values import Location, Name, StorageOptions
+from laionet_assets.settings.values import InWords, Location, Name, StorageOptions
+
+Severities = Annotated[
+    dict[str, dict[str, Literal["critical", "warning"]]],
+    InWords("mapping of tables to mappings of checks to critical or warning"),
+]
 
 TAXONOMIES = ("imagenet-1k", "imagenet-21k")
 """Taxonomies that come with the project."""
@@ -47,7 +52,7 @@ class Settings(BaseSettings):
 
     warehouse: Location = Field("./warehouse", description="Folder or URL of the lake of Parquet files.")
     sources: tuple[SourceSettings, ...] = Field(min_length=1)
-    taxonomy: str = Field("imagenet-1k", description="imagenet-1k, imagenet-21k, or a file of wnids.")
+    taxonomy: str = Field("imagenet-1k", description="The classes: imagenet-1k, imagenet-21k, or a file of wnids.")
     text_encoders: tuple[TextEncoderSettings, ...] = Field(min_length=1)
     image_encoders: tuple[PictureModelSettings, ...] = ()
     predictors: tuple[PredictorSettings, ...] = ()
@@ -65,7 +70,7 @@ class Settings(BaseSettings):
     judgements: tuple[Path, ...] = Field(
         (), description="Files of verdicts: what people wrote into the verdicts.csv of `laionet judge`."
     )
-    checks: dict[str, dict[str, Literal["critical", "warning"]]] = Field(
+    checks: Severities = Field(
         default_factory=dict,
         description="Severity of checks, by table and name: {core.candidates: {grain_is_unique: warning}}. A critical "
         "one keeps its table from being published. Those that guard removals, block lists, clearance and opt-outs are "

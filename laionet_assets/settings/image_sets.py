@@ -11,7 +11,7 @@ from laionet_assets.settings.values import Name, NsfwTag, Profile, Section
 class ComparedSettings(Section):
     """An image set that stands beside LAIONet: which of its classes count, and whose frequencies weight them."""
 
-    name: Name
+    name: Name = Field(description="Name of the image set in tables; no two, of recipes too, have the same.")
     classes: Path | None = Field(
         None, description="Label list (.json, .pkl) of the classes that count; all of the set's own without it."
     )
@@ -23,7 +23,9 @@ class ComparedSettings(Section):
 class ImageSetSettings(ComparedSettings):
     """A local set of labelled images."""
 
-    layout: Literal["imagefolder", "ilsvrc2012-val", "imagenetv2", "img2dataset", "webdataset"]
+    layout: Literal["imagefolder", "ilsvrc2012-val", "imagenetv2", "img2dataset", "webdataset"] = Field(
+        description="How the pictures lie there, and what tells their classes."
+    )
     path: str = Field(
         description="Local folder, or sample://curated; ?per_class=5&selection_frequency=0.73 for one like ImageNet-V2."
     )
@@ -74,9 +76,13 @@ class NeighboursSettings(ComparedSettings):
     fetch_above: float = Field(
         0.5, ge=-1, le=1, description="Pictures are asked for strictly above this; the sweep of thresholds begins here."
     )
-    profile: Profile = Field("corrected", description="Which pictures take part, as of image sets.")
-    nsfw: tuple[NsfwTag, ...] = Field(("UNLIKELY",), min_length=1, description="Tags allowed, as of recipes.")
-    max_punsafe: float = Field(0.45, ge=0, le=1, description="Highest allowed probability of unsafe, as of recipes.")
+    profile: Profile = Field(
+        "corrected", description="Which pictures take part: paper (RGB only) or corrected (others too)."
+    )
+    nsfw: tuple[NsfwTag, ...] = Field(
+        ("UNLIKELY",), min_length=1, description="Safety tags allowed; UNKNOWN admits rows without a tag."
+    )
+    max_punsafe: float = Field(0.45, ge=0, le=1, description="Highest allowed probability of unsafe, where published.")
 
     @model_validator(mode="after")
     def _fetches_what_it_keeps(self) -> "NeighboursSettings":

@@ -21,10 +21,10 @@ QueryTemplate = Literal[
 class ModelSettings(Section):
     """A model: `provider:name[@revision]`, with `weights` when they come from a local file."""
 
-    name: Name
+    name: Name = Field(description="Name of the model in tables and in other keys.")
     model: str = Field(description="`provider:name[@revision]`, such as sentence-transformers:all-MiniLM-L6-v2.")
     weights: Path | None = Field(None, description="Local file or folder of weights.")
-    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps.")
+    device: str = Field("auto", description="Where it computes: auto, cpu, cuda, cuda:1, mps.")
     allow_torchscript: bool = Field(
         False,
         description="open_clip and timm: weights may be a TorchScript archive, which holds code that is run. Without "
@@ -65,4 +65,4 @@ class OcrSettings(Section):
 
     model: str = Field("rapidocr:default", description="rapidocr:default, rapidocr:fast or trocr:<hub id>[@revision].")
     weights: Path | None = Field(None, description="Local folder of TrOCR's weights.")
-    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps (TrOCR).")
+    device: str = Field("auto", description="Where TrOCR computes: auto, cpu, cuda, cuda:1, mps.")

@@ -35,8 +35,11 @@ class RecipeSettings(Section):
     makes of its pictures is compared (docs/method.md, 19).
     """
 
-    name: Name
-    matching: Profile = Field("paper", description="Profile of the caption match.")
+    name: Name = Field(description="Name of the recipe, and of the image set that it makes.")
+    matching: Profile = Field(
+        "paper",
+        description="Profile of the caption match: the published rule to the letter, or with its defects mended.",
+    )
     encoder: Name = Field(description="Name of one of `text_encoders`.")
     text_threshold: float = Field(ge=-1, le=1, description="Caption-to-query cosine must be strictly above this.")
     image_threshold: float | None = Field(
@@ -49,9 +52,11 @@ class RecipeSettings(Section):
         None, description="Which cosine of picture and class; with a threshold alone it is the first image encoder's."
     )
     pictures: PicturesSettings = PicturesSettings()
-    multi_label: Literal["drop", "keep"] = Field("drop", description="Captions that name several classes.")
+    multi_label: Literal["drop", "keep"] = Field(
+        "drop", description="Whether captions that name several classes are dropped or kept."
+    )
     nsfw: tuple[NsfwTag, ...] = Field(
-        ("UNLIKELY",), min_length=1, description="Tags allowed; UNKNOWN admits rows without a tag."
+        ("UNLIKELY",), min_length=1, description="Safety tags allowed; UNKNOWN admits rows without a tag."
     )
     max_punsafe: float = Field(0.45, ge=0, le=1, description="Highest allowed probability of unsafe, where published.")
     top_k: Count | None = Field(None, description="At most this many captions a class, the most similar first.")

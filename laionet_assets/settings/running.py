@@ -1,17 +1,24 @@
 """`duckdb`, `refresh`: what a run may use, and what runs by itself."""
 
-from pydantic import Field
+from typing import Annotated
 
-from laionet_assets.settings.values import Section
+from pydantic import Field, StringConstraints
+
+from laionet_assets.settings.values import InWords, Section
+
+Memory = Annotated[
+    str,
+    StringConstraints(pattern=r"(?i)^\d+(\.\d+)?\s*(B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)$"),
+    InWords("number and a unit, such as 8GB or 512MiB"),
+]
 
 
 class DuckDBSettings(Section):
     """Limits of the engine."""
 
     threads: int | None = Field(None, ge=1, le=1024, description="Threads of a connection; by default one a core.")
-    memory_limit: str | None = Field(
+    memory_limit: Memory | None = Field(
         None,
-        pattern=r"(?i)^\d+(\.\d+)?\s*(B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)$",
         description="Of a run, such as 8GB; above it DuckDB spills to disk. Default: an eighth of the memory that the "
         "machine or container has, by the runs that may go at once (max_concurrent_runs in dagster.yaml), and half of "
         "it for a table that does not fit.",

@@ -1,10 +1,10 @@
 """`sources`: where captions and addresses of pictures come from."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from laionet_assets.settings.values import Location, Name, Section, StorageOptions
+from laionet_assets.settings.values import InWords, Location, Name, Section, StorageOptions
 
 
 class SourceSettings(Section):
@@ -12,7 +12,7 @@ class SourceSettings(Section):
 
     name: Name = Field(description="Short name; the first half of every partition key.")
     adapter: str = Field("auto", description="Format of the files, or `auto` to detect it from the columns.")
-    path: Location | tuple[Location, ...] = Field(
+    path: Annotated[Location | tuple[Location, ...], InWords("path or URL, or a list of them")] = Field(
         min_length=1,
         description="Local glob, folder or file, URL of a filesystem (s3://...), or a list of them; braces are written "
         "out ({a,b}, {0..9}). sample://web, or a synthetic web of another size: sample://web?parts=1&rows=300. "

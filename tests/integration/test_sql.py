@@ -166,6 +166,28 @@ def test_no_question_or_several_are_refused(warehouse: Project, query: str) -> N
     assert refused.stderr.startswith("laionet: ") and "Traceback" not in refused.stderr
 
 
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("from raw.synset", "there is no table raw.synset; did you mean raw.synsets?"),
+        ("from synsets", "there is no table synsets; did you mean raw.synsets?"),
+        ("from core.synsets", "there is no table core.synsets; did you mean raw.synsets?"),
+        ("select 1 from raw.synsets s join RAW.Synzets t on true", "there is no table RAW.Synzets; did you mean raw.s"),
+        ("from core.laoinet", "there is no table core.laoinet; did you mean core.laionet (documented, but not there"),
+        ("from mart.accuracy", "there is no table mart.accuracy; did you mean marts.accuracy (documented, but"),
+        ("from core.laionet", "core.laionet is not there yet; run first: laionet run (it is documented, and nothing "),
+        ("pivot core.laoinet on a using sum(b)", "there is no table "),
+        ("from nothing_like_it", 'there is no table nothing_like_it; the tables there are: laionet sql "show all tab'),
+        ('from "core.\x1b[2J"', "there is no table core.\\x1b[2J; the tables there are: "),
+    ],
+)
+def test_an_unknown_table_is_answered_with_those_of_the_project(warehouse: Project, query: str, expected: str) -> None:
+    for options in ((), ("--allow-files",), ("csv",)):
+        refused = ask(warehouse, query, *options)
+        assert refused.returncode == 2 and refused.stderr.startswith(f"laionet: {expected}"), refused.stderr
+        assert "pg_" not in refused.stderr and "Catalog Error" not in refused.stderr
+
+
 def test_who_reads_no_further_is_no_error(warehouse: Project) -> None:
     for format in ("csv", "json", "table"):
         command = f"{LAIONET} sql \"select repeat('x', 50) as x from range(200000)\" --format {format} | head -1"

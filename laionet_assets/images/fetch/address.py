@@ -57,7 +57,7 @@ _LAST_32_BITS = tuple(
 _ISATAP = frozenset({0x0000_5EFE, 0x0200_5EFE})
 
 
-NOT_PUBLIC = "address is not public"
+NOT_PUBLIC = "address is neither public nor in a network of images.fetch.allowed_private"
 
 
 class ForbiddenAddress(OSError):
@@ -99,7 +99,7 @@ class AddressPolicy:
         if self.endpoint(host) is not None:
             return None
         if url.port not in self._ports:
-            return f"port {url.port} is not allowed"
+            return f"port {url.port} is not among images.fetch.allowed_ports"
         return NOT_PUBLIC if is_literal(host) and not self.permits(host) else None
 
     def endpoint(self, host: str) -> tuple[str, int] | None:

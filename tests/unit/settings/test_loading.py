@@ -1,8 +1,10 @@
 """laionet.yaml: where it is found, what makes it unusable, and the environment."""
 
+import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from laionet_assets.settings import SettingsError, find_config, load_settings
 from tests.unit.settings.files import MINIMAL, write
@@ -71,3 +73,19 @@ def test_a_variable_that_overrides_no_key_is_refused(tmp_path: Path, monkeypatch
         load_settings(path)
     assert "LAIONET_WAREHOSE: overrides no key; did you mean LAIONET_WAREHOUSE?" in str(error.value)
     assert "LAIONET_CONFIG_PATH: overrides no key" in str(error.value)
+
+
+def examples() -> dict[str, str]:
+    """Every piece of a laionet.yaml that the written pages show, by where it stands."""
+    root = Path(__file__).parents[3]
+    found = {}
+    for page in (root / "README.md", *sorted((root / "docs").glob("*.md"))):
+        shown = re.findall(r"^```yaml\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+        found |= {f"{page.name}-{number}": text for number, text in enumerate(shown) if "grain:" not in text}
+    return found
+
+
+@pytest.mark.parametrize("where", examples())
+def test_examples_of_the_written_pages_load(tmp_path: Path, where: str) -> None:
+    data = yaml.safe_load(MINIMAL) | yaml.safe_load(examples()[where])
+    load_settings(write(tmp_path, yaml.safe_dump(data)), check_files=False)

@@ -7,6 +7,7 @@ import pytest
 from yarl import URL
 
 from laionet_assets.images.fetch.address import (
+    NOT_PUBLIC,
     AddressPolicy,
     CheckedResolver,
     ForbiddenAddress,
@@ -100,19 +101,20 @@ def test_allowed_networks_and_no_others_are_permitted() -> None:
 
 
 def test_a_mapped_endpoint_is_for_its_name_only() -> None:
+    assert "images.fetch.allowed_private" in NOT_PUBLIC
     policy = AddressPolicy(allow_hosts={"web.sample.invalid": "127.0.0.1:8099", "*.many.invalid": "[::1]:80"})
     assert policy.endpoint("web.sample.invalid") == ("127.0.0.1", 8099)
     assert policy.endpoint("WEB.sample.invalid.") == ("127.0.0.1", 8099)
     assert policy.endpoint("a.b.many.invalid") == ("::1", 80)
     assert policy.endpoint("many.invalid") is None and policy.endpoint("sample.invalid") is None
-    assert policy.refusal(URL("http://127.0.0.1:8088/x")) == "address is not public"
+    assert policy.refusal(URL("http://127.0.0.1:8088/x")) == NOT_PUBLIC
     assert policy.refusal(URL("http://web.sample.invalid:8099/x")) is None
 
 
 @pytest.mark.parametrize("port", [22, 25, 79, 3306, 5432, 6379, 8099, 9200, 11211, 65535])
 def test_only_ports_of_web_servers_are_asked(port: int) -> None:
     url = URL(f"http://h.example:{port}/x")
-    assert AddressPolicy().refusal(url) == f"port {port} is not allowed"
+    assert AddressPolicy().refusal(url) == f"port {port} is not among images.fetch.allowed_ports"
     assert AddressPolicy(allowed_ports=(port,)).refusal(url) is None
     for common in (80, 443, 8080, 8443):
         assert AddressPolicy().refusal(URL(f"https://h.example:{common}/x")) is None
@@ -120,6 +122,7 @@ def test_only_ports_of_web_servers_are_asked(port: int) -> None:
 
 
 def test_the_socket_is_the_last_check() -> None:
+    assert "images.fetch.allowed_private" in NOT_PUBLIC
     policy = AddressPolicy(allow_hosts={"web.sample.invalid": "127.0.0.1:8099"})
     tcp = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
     policy.open_socket((*tcp, ("127.0.0.1", 8099))).close()

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from laionet_assets.images.fetch.address import AddressPolicy, ForbiddenAddress
+from laionet_assets.images.fetch.address import NOT_PUBLIC, AddressPolicy, ForbiddenAddress
 from laionet_assets.images.fetch.connection import Connection
 from laionet_assets.images.fetch.exchange import open_client
 from laionet_assets.images.fetch.policy import FetchPolicy
@@ -115,7 +115,7 @@ def test_the_other_end_is_checked_before_a_request_is_sent() -> None:
 
     with raw_server() as server:
         answer = asyncio.run(asked())
-        assert (answer.error, answer.detail) == ("forbidden_address", "address is not public")
+        assert (answer.error, answer.detail) == ("forbidden_address", NOT_PUBLIC)
         assert server.asked == []
 
 
