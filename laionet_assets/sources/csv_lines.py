@@ -26,6 +26,7 @@ MAX_RECORD_BYTES = 2_000_000
 MAX_REJECTED = 100_000
 SHOWN_CHARACTERS = 200
 MALFORMED = "line_malformed"
+NOT_UTF8 = "not_utf8"
 _LINE = re.compile(rb"[^\r\n]*+(?:\r\n|\n|\r|\Z)")
 _BARE = (
     "lambda text: case when starts_with(ltrim(text, ' '), '\"') "
@@ -48,6 +49,15 @@ class Accounts:
     is_plain: bool = True
     rejected: list[Rejected] = field(default_factory=list)
     cut_rows: list[int] = field(default_factory=list)
+
+    def agree_with(self, sound: int, rejected: Sequence[Rejected]) -> bool:
+        """Whether DuckDB's own reader, which goes by lines only where all records are one, found these rows and set
+        apart these lines. It alone says what is no UTF-8, which matters in columns that are read.
+        """
+        not_text = {each.line for each in rejected if each.reason == NOT_UTF8}
+        theirs = {each.line for each in rejected} - not_text
+        ours = {each.line for each in self.rejected} - not_text
+        return self.is_plain and theirs == ours and sound + len(rejected) == self.records
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,15 @@ from dataclasses import dataclass
 import duckdb
 
 from laionet_assets.sources.bounds import Bound, Columns
-from laionet_assets.sources.csv_lines import MALFORMED, MAX_REJECTED, SHOWN_CHARACTERS, Accounts, account, rows_sql
+from laionet_assets.sources.csv_lines import (
+    MALFORMED,
+    MAX_REJECTED,
+    NOT_UTF8,
+    SHOWN_CHARACTERS,
+    Accounts,
+    account,
+    rows_sql,
+)
 from laionet_assets.sources.errors import SourceError
 from laionet_assets.sources.file_format import (
     ROW,
@@ -41,7 +49,7 @@ _ADDRESS = "^[A-Za-z][A-Za-z0-9+.-]*://"
 _SAMPLED_LINES = 1000
 _NO_DELIMITER = "\x1e\x1f\x1e\x1f"
 _SEPARATOR = re.compile(r'^"?sep=(.)"?$', re.IGNORECASE)
-_REASONS = {"INVALID ENCODING": "not_utf8", "LINE SIZE OVER MAXIMUM": "line_too_long"}
+_REASONS = {"INVALID ENCODING": NOT_UTF8, "LINE SIZE OVER MAXIMUM": "line_too_long"}
 REJECTED_REASONS = (*_REASONS.values(), MALFORMED)
 """Why a line may be no row."""
 
@@ -374,8 +382,8 @@ def _all_read(columns: Iterable[str], reading: Reading) -> str:
 
 
 def _header(text: str, delimiter: str, *, path: str) -> list[str]:
-    """The fields of the header of a CSV, none where there is no text. Raises SourceError for one that goes on in further
-    lines because a quote in it is not closed: those would be lost with it.
+    """The fields of the header of a CSV, none where there is no text. Raises SourceError for one that goes on in
+    further lines because a quote in it is not closed: those would be lost with it.
     """
     lines = text.splitlines(keepends=True)
     reader = csv.reader(lines, delimiter=delimiter)
