@@ -51,13 +51,13 @@ class Accounts:
     cut_rows: list[int] = field(default_factory=list)
 
     def agree_with(self, sound: int, rejected: Sequence[Rejected]) -> bool:
-        """Whether DuckDB's own reader, which goes by lines only where all records are one, found these rows and set
-        apart these lines. It alone says what is no UTF-8, which matters in columns that are read.
+        """Whether DuckDB's own reader found these rows and set apart these lines. It counts lines only where all records
+        are one. It alone says what is no UTF-8, which matters in columns that are read.
         """
         not_text = {each.line for each in rejected if each.reason == NOT_UTF8}
         theirs = {each.line for each in rejected} - not_text
         ours = {each.line for each in self.rejected} - not_text
-        return self.is_plain and theirs == ours and sound + len(rejected) == self.records
+        return (self.is_plain or not rejected) and theirs == ours and sound + len(rejected) == self.records
 
 
 @dataclass(frozen=True)
