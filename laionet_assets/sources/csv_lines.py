@@ -51,8 +51,8 @@ class Accounts:
     cut_rows: list[int] = field(default_factory=list)
 
     def agree_with(self, sound: int, rejected: Sequence[Rejected]) -> bool:
-        """Whether DuckDB's own reader found these rows and set apart these lines. It counts lines only where all records
-        are one. It alone says what is no UTF-8, which matters in columns that are read.
+        """Whether DuckDB's own reader found these rows and set apart these lines. It counts lines rightly only where
+        all records are one. It alone says what is no UTF-8, which matters in columns that are read.
         """
         not_text = {each.line for each in rejected if each.reason == NOT_UTF8}
         theirs = {each.line for each in rejected} - not_text
