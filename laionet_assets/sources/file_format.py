@@ -24,7 +24,8 @@ ROW = "laionet_row"
 _GLOB_CHARACTERS = re.compile(r"([*?\[])")
 _SAYS_CONTENT = re.compile("No files found|GZIP|ZSTD|Could not read enough bytes", re.IGNORECASE)
 _SAYS_ROWS = re.compile(
-    "CSV Error on Line|state machine reached an invalid state|not valid UTF|string encoding|not utf-8 encoded",
+    "CSV Error on Line|Parallel CSV Reader|state machine reached an invalid state|not valid UTF|string encoding|"
+    "not utf-8 encoded",
     re.IGNORECASE,
 )
 
@@ -123,7 +124,7 @@ def reading_file(path: str) -> Iterator[None]:
         yield
     except (duckdb.InterruptException, duckdb.InternalException):
         raise
-    except duckdb.InvalidInputException as error:
+    except (duckdb.InvalidInputException, duckdb.NotImplementedException) as error:
         kind = DamagedRowsError if _SAYS_ROWS.search(str(error)) else SourceError
         raise kind(unreadable(path, str(error))) from None
     except duckdb.OperationalError as error:

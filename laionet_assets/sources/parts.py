@@ -28,7 +28,7 @@ from laionet_assets.sources.file_format import (
 )
 from laionet_assets.sources.formats import PARQUET, format_of
 from laionet_assets.sources.resolution import Resolution, choose, resolve
-from laionet_assets.sources.text_files import TextFormat, cut_rows, rejected_lines
+from laionet_assets.sources.text_files import Csv, TextFormat, assert_few, cut_rows, rejected_lines
 from laionet_assets.warehouse.sql import identifier
 
 SAMPLES_PER_PART = 100_000_000
@@ -215,6 +215,8 @@ def _counted(
     complaints: list[SourceError] = []
     for mode in resolution.format.modes:
         tried = replace(resolution, reading=replace(resolution.reading, mode=mode))
+        if isinstance(tried.format, Csv) and mode == "loose":
+            return _counted_by_lines(connection, file, tried, tried.format, storage_options)
         text_format = tried.format if isinstance(tried.format, TextFormat) and mode != "strict" else None
         try:
             counts = _counts(connection, file, tried, rejects=_REJECTS if text_format else None)
@@ -224,11 +226,45 @@ def _counted(
         if text_format is None:
             return counts
         rejected = rejected_lines(connection, _REJECTS, path=file.path)
+        if isinstance(text_format, Csv):
+            accounts = text_format.accounts(_chunks(file.path, storage_options), tried.columns, tried.reading, ())
+            if not accounts.agree_with(counts.sound, rejected):
+                continue
         if mode == "loose" and text_format.has_line_rows:
             cut = cut_rows(_chunks(file.path, storage_options), rejected, path=file.path)
             counts = _counts(connection, file, replace(tried, reading=replace(tried.reading, cut_rows=cut)))
         return replace(counts, rejected=rejected)
     raise complaints[0]
+
+
+def _counted_by_lines(
+    connection: duckdb.DuckDBPyConnection,
+    file: PartFile,
+    resolution: Resolution,
+    csv: Csv,
+    storage_options: Mapping[str, Any] | None,
+) -> _Counts:
+    """Count a damaged CSV by its lines. Raises SourceError unless DuckDB finds the lines, and makes the rows, that the
+    bytes of the file have.
+    """
+    lines = csv.count_lines(connection, file.path, resolution.reading, rejects=_REJECTS)
+    gone = rejected_lines(connection, _REJECTS, path=file.path)
+    accounts = csv.accounts(_chunks(file.path, storage_options), resolution.columns, resolution.reading, gone)
+    rejected = sorted((*gone, *accounts.rejected), key=lambda each: each.line)
+    assert_few([each.line for each in rejected], path=file.path)
+    if accounts.lines != lines + len(gone):
+        raise SourceError(
+            f"{file.path}: found {accounts.lines:,} lines, of which {lines + len(gone):,} can be told apart; expected "
+            "lines that end in \\n or \\r\\n, and quotes that are closed. Write the file again."
+        )
+    reading = replace(resolution.reading, cut_rows=tuple(accounts.cut_rows))
+    counts = _counts(connection, file, replace(resolution, reading=reading))
+    if counts.sound != accounts.rows:
+        raise SourceError(
+            f"{file.path}: found {accounts.rows:,} rows, of which {counts.sound:,} can be read; expected quotes that "
+            "are closed. Write the file again."
+        )
+    return replace(counts, rejected=tuple(rejected))
 
 
 def _counts(

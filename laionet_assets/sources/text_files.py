@@ -4,7 +4,8 @@ Belongs here: lines, fields, headers, and lines that are no rows. Does not belon
 (`adapters`).
 
 Lines end in \n, in \r\n or in \r. A line that cannot be read at all (bytes that are no UTF-8, more than 2 MB, in a
-CSV quotes and fields that do not add up) is no row: DuckDB sets it apart, and the rows are those that are left.
+CSV quotes and fields that do not add up) is no row: it is set apart, and the rows are those that are left. DuckDB does
+that, but for a CSV with quotes that are not closed, fields of several lines, or ends of several kinds: see `csv_lines`.
 """
 
 import csv
@@ -17,6 +18,15 @@ from dataclasses import dataclass
 import duckdb
 
 from laionet_assets.sources.bounds import Bound, Columns
+from laionet_assets.sources.csv_lines import (
+    MALFORMED,
+    MAX_REJECTED,
+    NOT_UTF8,
+    SHOWN_CHARACTERS,
+    Accounts,
+    account,
+    rows_sql,
+)
 from laionet_assets.sources.errors import SourceError
 from laionet_assets.sources.file_format import (
     ROW,
@@ -30,9 +40,6 @@ from laionet_assets.sources.file_format import (
 )
 from laionet_assets.warehouse.sql import literal, literals
 
-MAX_REJECTED = 100_000
-SHOWN_CHARACTERS = 200
-
 CAPTION_NAMES = frozenset({"caption", "text", "title", "alt", "alt_text"})
 URL_NAMES = frozenset({"url", "image_url", "image", "link"})
 _LINE = "laionet_line"
@@ -42,9 +49,8 @@ _ADDRESS = "^[A-Za-z][A-Za-z0-9+.-]*://"
 _SAMPLED_LINES = 1000
 _NO_DELIMITER = "\x1e\x1f\x1e\x1f"
 _SEPARATOR = re.compile(r'^"?sep=(.)"?$', re.IGNORECASE)
-_REASONS = {"INVALID ENCODING": "not_utf8", "LINE SIZE OVER MAXIMUM": "line_too_long"}
-_MALFORMED = "line_malformed"
-REJECTED_REASONS = (*_REASONS.values(), _MALFORMED)
+_REASONS = {"INVALID ENCODING": NOT_UTF8, "LINE SIZE OVER MAXIMUM": "line_too_long"}
+REJECTED_REASONS = (*_REASONS.values(), MALFORMED)
 """Why a line may be no row."""
 
 
@@ -111,7 +117,7 @@ class _Lines(TextFormat):
     has_line_rows = True
 
     def bounds(self, reading: Reading) -> tuple[Bound, ...]:
-        return (_WholeLine(_MALFORMED, (), reading),)
+        return (_WholeLine(MALFORMED, (), reading),)
 
     def relation(
         self,
@@ -198,7 +204,7 @@ class JsonLines(_Lines):
 
 class Csv(TextFormat):
     """Separated by commas (or what a first line `sep=;` says) with a header, quoted as RFC 4180 says. Everything is
-    text until an adapter reads it. Empty lines are no rows.
+    text until an adapter reads it. Empty lines are no rows. Read loosely it is made of its lines.
     """
 
     name = "csv"
@@ -217,6 +223,9 @@ class Csv(TextFormat):
         used: Sequence[int],
         rejects: str | None = None,
     ) -> str:
+        if reading.mode == "loose":
+            lines = f"(select {_LINE} as line from {_lines(path, reading, rejects)})"
+            return rows_sql(lines, delimiter=reading.delimiter, used=used, cut_rows=reading.cut_rows)
         typed = ", ".join(f"{literal(column_at(i))}: 'VARCHAR'" for i in range(len(columns)))
         names = ", ".join(map(column_at, used))
         scan = (
@@ -237,10 +246,27 @@ class Csv(TextFormat):
             delimiter = separator[1] if separator else delimiter
             skipped += 1
         text = "\n".join(line or "" for line in lines[skipped:])
-        names = next(csv.reader(text.splitlines(keepends=True), delimiter=delimiter), [])
+        names = _header(text, delimiter, path=path)
         if not names:
             raise SourceError(f"{path}: found no header, expected the names of the columns in the first line")
         return _texts([name.strip() for name in names]), Reading(skipped_lines=skipped, delimiter=delimiter)
+
+    def accounts(
+        self, chunks: Iterable[bytes], columns: Sequence[SourceColumn], reading: Reading, rejected: Sequence[Rejected]
+    ) -> Accounts:
+        """What every line of the file is. `rejected`: the lines that DuckDB sets apart, in order."""
+        return account(
+            chunks,
+            delimiter=reading.delimiter,
+            width=len(columns),
+            skipped_lines=reading.skipped_lines,
+            gone=[each.line for each in rejected],
+        )
+
+    def count_lines(self, connection: duckdb.DuckDBPyConnection, path: str, reading: Reading, *, rejects: str) -> int:
+        """Lines of a file that DuckDB can read; it writes the others to a table of rejects."""
+        with reading_file(path):
+            return int(connection.execute(f"select count(*) from {_lines(path, reading, rejects)}").fetchall()[0][0])
 
 
 def rejected_lines(connection: duckdb.DuckDBPyConnection, table: str, *, path: str) -> tuple[Rejected, ...]:
@@ -254,15 +280,18 @@ def rejected_lines(connection: duckdb.DuckDBPyConnection, table: str, *, path: s
     ).fetchall()
     connection.execute(f"drop table {table}")
     connection.execute(f"drop table {scans_of(table)}")
-    if len(rows) > MAX_REJECTED:
-        shown = ", ".join(str(line) for line, *_ in rows[:5])
+    assert_few([line for line, *_ in rows], path=path)
+    return tuple(Rejected(line, _REASONS.get(kind, MALFORMED), (text or "").strip("\r\n")) for line, kind, text in rows)
+
+
+def assert_few(lines: Sequence[int], *, path: str) -> None:
+    """Raises SourceError if more than 100,000 lines are no rows."""
+    if len(lines) > MAX_REJECTED:
+        shown = ", ".join(map(str, lines[:5]))
         raise SourceError(
             f"{path}: more than {MAX_REJECTED:,} lines cannot be read (the first: {shown}); expected UTF-8 and lines "
             "of equally many fields. Write the file again."
         )
-    return tuple(
-        Rejected(line, _REASONS.get(kind, _MALFORMED), (text or "").strip("\r\n")) for line, kind, text in rows
-    )
 
 
 def scans_of(table: str) -> str:
@@ -350,6 +379,27 @@ def _all_read(columns: Iterable[str], reading: Reading) -> str:
     so that every query finds the same rows.
     """
     return "" if reading.mode == "strict" else f" where coalesce(strlen(concat({', '.join(columns)})), 0) >= 0"
+
+
+def _header(text: str, delimiter: str, *, path: str) -> list[str]:
+    """The fields of the header of a CSV, none where there is no text. Raises SourceError for one that goes on in
+    further lines because a quote in it is not closed: those would be lost with it.
+    """
+    lines = text.splitlines(keepends=True)
+    reader = csv.reader(lines, delimiter=delimiter)
+    names = next(reader, [])
+    if reader.line_num > 1:
+        try:
+            next(csv.reader(lines, delimiter=delimiter, strict=True))
+            is_closed = not any("\n" in name and "://" in name for name in names)
+        except csv.Error:
+            is_closed = False
+        if not is_closed:
+            raise SourceError(
+                f"{path}: found a header with a quote that is not closed, expected the names of the columns in the "
+                "first line. Close it, or take the quote out."
+            )
+    return names
 
 
 def _is_header(fields: Sequence[str]) -> bool:
