@@ -22,6 +22,7 @@ from laionet_assets.sqlmodels.loader import Project
 from laionet_assets.stats.bootstrap import mean_estimate
 from laionet_assets.stats.noise import Confusion, confusable_classes, nearer_to_another_sense
 from laionet_assets.taxonomy.synsets import other_senses
+from laionet_assets.warehouse.rows import VECTOR_GROUP_ROWS
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Warehouse, digest
 
@@ -41,7 +42,8 @@ _LEFT_OUT: Mapping[str, tuple[str, bool]] = {
 }
 """What is left out: pictures of the recipe, and whether confusable classes are."""
 ALL_MODELS = "*"
-_ROWS = 4_096
+_CAPTIONS = 2 * VECTOR_GROUP_ROWS
+"""Whose vectors are read at one time."""
 
 
 def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
@@ -67,42 +69,65 @@ def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
 
 
 def _write_senses(specs: Sequence[ModelSpec], templates: Mapping[str, str], work: Work) -> None:
-    """Captions of classes whose lemmas have another sense, batch after batch."""
+    """Captions of classes whose lemmas have another sense, a piece of the part's captions after the other.
+
+    Vectors are read in the order of their file and neither joined nor sorted: those of a part of LAION-400M are
+    gigabytes, which DuckDB would spill several times over.
+    """
     import numpy as np
     import pyarrow as pa
 
     kept = "select distinct wnid from core.selection where reason is null order by all"
     senses = other_senses([wnid for (wnid,) in work.connection.execute(kept).fetchall()])
+    named = work.connection.sql(
+        """
+        with kept as (select distinct source, sample_id, wnid from core.selection where reason is null),
+        captions as (select distinct source, sample_id, wnid, caption_id from core.candidates)
+        select c.caption_id, k.wnid, k.sample_id
+        from kept as k join captions as c using (source, sample_id, wnid)
+        where k.wnid in (select unnest($1::varchar[]))
+        order by all
+        """,
+        params=[sorted(senses)],
+    ).to_arrow_table()
+    caption_ids = named["caption_id"].to_numpy()
     found: list[pa.Table] = []
-    for spec in specs:
+    for spec in specs if len(named) else ():
         queries = _vectors_by(work, "select wnid, embedding from core.query_embeddings where encoder = $1", spec.name)
-        reader = work.connection.sql(
-            """
-            with kept as (select distinct source, part, sample_id, wnid from core.selection where reason is null),
-            captions as (select distinct source, sample_id, wnid, caption_id from core.candidates)
-            select k.source, k.part, k.sample_id, k.wnid, e.embedding
-            from kept as k join captions as c using (source, sample_id, wnid)
-            join core.caption_embeddings as e on e.part = k.part and e.source = k.source and e.caption_id = c.caption_id
-            where e.encoder = $1 and k.wnid in (select unnest($2::varchar[]))
-            order by k.wnid, k.sample_id
-            """,
-            params=[spec.name, sorted(senses)],
-        ).to_arrow_reader(_ROWS)
-        definitions: dict[str, np.ndarray] | None = None
-        for batch in reader:
-            definitions = definitions or _definitions(spec, senses, work)
-            lists = batch.column("embedding")
-            vectors = lists.flatten().to_numpy(zero_copy_only=False).reshape(len(lists), -1)
-            named = batch.column("wnid").to_pylist()
-            is_nearer, _ = nearer_to_another_sense(vectors, named, queries, definitions)
-            keys = {name: batch.column(name) for name in ("source", "part", "sample_id", "wnid")}
-            found.append(work.typed({"encoder": [spec.name] * len(batch), **keys, "is_nearer": is_nearer}))
+        definitions = _definitions(spec, senses, work)
+        for ids, vectors in _pieces(work, spec):
+            first = np.searchsorted(caption_ids, ids[0])
+            end = np.searchsorted(caption_ids, ids[-1], side="right")
+            here = named.slice(first, end - first)
+            at = np.searchsorted(ids, caption_ids[first:end])
+            is_there = ids[at] == caption_ids[first:end]
+            here, at = here.filter(pa.array(is_there)), at[is_there]
+            is_nearer, _ = nearer_to_another_sense(vectors[at], here["wnid"].to_pylist(), queries, definitions)
+            same = {"encoder": spec.name, "source": work.part_key.source, "part": work.part_key.part}
+            columns = {name: [value] * len(here) for name, value in same.items()}
+            keys = {name: here[name] for name in ("sample_id", "wnid")}
+            found.append(work.typed({**columns, **keys, "is_nearer": is_nearer}))
     names = work.model.table.column_names
     if not found:
         work.write_rows({name: [] for name in names})
         return
     work.connection.register("found", pa.concat_tables(found))
     work.write_rows(f"select {', '.join(names)} from found")
+
+
+def _pieces(work: Work, spec: ModelSpec) -> "Iterator[tuple[np.ndarray, np.ndarray]]":
+    """Ids (rising) of the captions of the part that a model embedded, and their vectors, some at a time."""
+    of_model = "from core.caption_embeddings where encoder = $1"
+    ids = work.connection.sql(f"select caption_id {of_model} order by caption_id", params=[spec.name]).to_arrow_table()
+    every = ids["caption_id"].to_numpy()
+    for start in range(0, len(every), _CAPTIONS):
+        piece = every[start : start + _CAPTIONS]
+        read = work.connection.sql(
+            f"select embedding {of_model} and caption_id between $2 and $3 order by caption_id",
+            params=[spec.name, int(piece[0]), int(piece[-1])],
+        ).to_arrow_table()
+        lists = read["embedding"].combine_chunks()
+        yield piece, lists.flatten().to_numpy(zero_copy_only=False).reshape(len(piece), -1)
 
 
 def _vectors_by(work: Work, select: str, encoder: str) -> "dict[str, np.ndarray]":

@@ -84,9 +84,11 @@ def nearer_to_another_sense(
     """
     unit = unit_rows(captions)
     is_nearer, has_senses = np.zeros(len(unit), dtype=bool), np.zeros(len(unit), dtype=bool)
-    at = np.asarray(wnids)
-    for wnid in sorted(set(wnids)):
-        here = np.flatnonzero(at == wnid)
+    if not len(unit):
+        return is_nearer, has_senses
+    named, which = np.unique(np.asarray(wnids, dtype=object), return_inverse=True)
+    order = np.argsort(which, kind="stable")
+    for wnid, here in zip(named, np.split(order, np.cumsum(np.bincount(which))[:-1]), strict=True):
         own = unit[here] @ unit_rows(queries[wnid][None])[0]
         if wnid in senses and len(senses[wnid]):
             has_senses[here] = True
