@@ -113,7 +113,7 @@ def summarize(
     models = [step.model for step in pipeline.steps]
     for table in (*findings(pipeline.warehouse, models, names), *accepted_edits(pipeline)):
         console.print(table)
-    if any(model.name not in names for model in models):
+    if tally.made and any(model.name not in names for model in models):
         tell(console, "note", "of other tables than those asked for, nothing is told here: laionet report does")
     for warning in tally.warnings:
         tell(console, "warning", warning)

@@ -60,7 +60,7 @@ def test_text_is_shown_and_not_obeyed(tmp_path: Path) -> None:
     text = (tmp_path / "sheet.html").read_text()
     page = Page(text)
     assert [tag for tag, _ in page.tags] == [
-        "html", "meta", "meta", "title", "style", "h1", "p", "figure", "img", "figcaption", "b", "br",
+        "html", "meta", "meta", "meta", "title", "style", "h1", "p", "figure", "img", "figcaption", "b", "br",
     ]  # fmt: skip
     assert "<script>alert(1)</script>" in page.text and "\x1b" not in text and "\u202e" not in text
     policy = {found.get("http-equiv"): found.get("content") for tag, found in page.tags if tag == "meta"}

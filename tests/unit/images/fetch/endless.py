@@ -22,6 +22,8 @@ def requests() -> Iterator[FetchRequest]:
 def main(slow: str, quick: str) -> None:
     """Fetch until something ends it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what a script starts in the background ignores it
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
     policy = FetchPolicy(
         contact="mailto:fetch@example.org",
         min_interval=0,
