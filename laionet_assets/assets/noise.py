@@ -123,7 +123,7 @@ def _pieces(work: Work, spec: ModelSpec) -> "Iterator[tuple[np.ndarray, np.ndarr
     for start in range(0, len(every), _CAPTIONS):
         piece = every[start : start + _CAPTIONS]
         read = work.connection.sql(
-            f"select embedding {of_model} and caption_id between $2 and $3 order by caption_id",
+            f"select embedding {of_model} and caption_id between $2::ubigint and $3::ubigint order by caption_id",
             params=[spec.name, int(piece[0]), int(piece[-1])],
         ).to_arrow_table()
         lists = read["embedding"].combine_chunks()

@@ -102,10 +102,11 @@ def summarize(
         table.columns[2].justify = table.columns[3].justify = table.columns[1].justify = "right"
         made_steps = [step for step in pipeline.steps if step.name in tally.made]
         rows = _rows_now(pipeline, [step.name for step in made_steps])
-        if empty := sum(count == "0" for count in rows.values()):
+        empty = sum(count == "0" for count in rows.values())
+        if 0 < empty < len(rows):
             table.caption, table.caption_justify = f"{empty:,} more without rows", "left"
         for step in made_steps:
-            if rows[step.name] == "0":
+            if rows[step.name] == "0" and empty < len(rows):
                 continue
             count = str(len(tally.made[step.name])) if step.is_partitioned else ""
             table.add_row(*cells(step.name, count, rows[step.name], f"{tally.seconds[step.name]:.1f}"))

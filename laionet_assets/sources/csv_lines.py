@@ -74,17 +74,27 @@ class _Record:
 
 
 def account(
-    chunks: Iterable[bytes], *, delimiter: str, width: int, skipped_lines: int, gone: Sequence[int] = ()
+    chunks: Iterable[bytes],
+    *,
+    delimiter: str,
+    width: int,
+    skipped_lines: int,
+    gone: Sequence[int] = (),
+    is_by_lines: bool = True,
 ) -> Accounts:
     """The accounts of a CSV by its bytes. `width`: fields of a row; `skipped_lines`: lines before the header; `gone`:
-    lines, from 1, that DuckDB sets apart, in order. More than 100,000 lines set apart end it.
+    lines, from 1, that DuckDB sets apart, in order. More than 100,000 lines set apart end it. `is_by_lines`: whether
+    a carriage return alone never ends a line; else it does where it ends the first.
     """
     found, is_gone, before = Accounts(), frozenset(gone), 0
-    has_header = was_return = False
+    has_header = was_return = ends_in_returns = False
     for record in _records(chunks, delimiter, width, skipped_lines):
         lines = range(found.lines + 1, found.lines + 1 + record.lines)
+        is_cut = record.has_return and record.text.endswith(b"\r")
+        if not found.lines:
+            ends_in_returns = is_cut and not is_by_lines
         found.lines += record.lines
-        is_piece, was_return = was_return or record.has_return, record.has_return
+        is_piece, was_return = not ends_in_returns and (was_return or record.has_return), is_cut
         is_empty = not record.text.strip(b"\r\n") and not is_piece
         is_first = lines[0] > skipped_lines and not has_header and not is_empty
         found.is_plain &= record.lines == 1 and not record.is_open

@@ -302,9 +302,13 @@ def _assert_gzip_is_whole(path: str, storage_options: Mapping[str, Any] | None) 
 
 
 def _chunks(path: str, storage_options: Mapping[str, Any] | None) -> Iterator[bytes]:
+    import pyarrow as pa
+
     filesystem, inside = filesystem_of(path, storage_options=storage_options)
-    with filesystem.open(inside, "rb", compression="infer") as stream:
-        while chunk := stream.read(_CHUNK_BYTES):
+    is_zstd = inside.lower().endswith(".zst")  # which fsspec reads with a further package only
+    with filesystem.open(inside, "rb", compression=None if is_zstd else "infer") as stream:
+        unpacked = pa.CompressedInputStream(stream, "zstd") if is_zstd else stream
+        while chunk := unpacked.read(_CHUNK_BYTES):
             yield chunk
 
 

@@ -261,6 +261,7 @@ class Csv(TextFormat):
             width=len(columns),
             skipped_lines=reading.skipped_lines,
             gone=[each.line for each in rejected],
+            is_by_lines=reading.mode == "loose",
         )
 
     def count_lines(self, connection: duckdb.DuckDBPyConnection, path: str, reading: Reading, *, rejects: str) -> int:
@@ -387,18 +388,19 @@ def _header(text: str, delimiter: str, *, path: str) -> list[str]:
     """
     lines = text.splitlines(keepends=True)
     reader = csv.reader(lines, delimiter=delimiter)
-    names = next(reader, [])
-    if reader.line_num > 1:
-        try:
+    names: list[str] = []
+    try:
+        names = next(reader, [])
+        if reader.line_num > 1:
             next(csv.reader(lines, delimiter=delimiter, strict=True))
-            is_closed = not any("\n" in name and "://" in name for name in names)
-        except csv.Error:
-            is_closed = False
-        if not is_closed:
-            raise SourceError(
-                f"{path}: found a header with a quote that is not closed, expected the names of the columns in the "
-                "first line. Close it, or take the quote out."
-            )
+        is_closed = reader.line_num <= 1 or not any("\n" in name and "://" in name for name in names)
+    except csv.Error:  # or a field of more than 128 KiB
+        is_closed = False
+    if not is_closed:
+        raise SourceError(
+            f"{path}: found a header with a quote that is not closed, expected the names of the columns in the "
+            "first line. Close it, or take the quote out."
+        )
     return names
 
 

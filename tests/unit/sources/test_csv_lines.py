@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -131,7 +132,7 @@ def test_every_line_of_a_csv_is_accounted_for(
     assert {each.reason for each in record.rejected} <= {"line_malformed"}
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".csv.gz"])
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".csv.zst"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("place", [0, 150, 300])
 @pytest.mark.parametrize("bad", ['http://x,"unclosed, a hen', '"http://x,unclosed'])
@@ -148,7 +149,13 @@ def test_a_quote_that_is_not_closed_costs_its_line(
     lines.insert(place, bad)
     content = "".join(line + end for line in [HEADER, *lines]).encode()
     path = tmp_path / f"part-00002{suffix}"
-    path.write_bytes(gzip.compress(content) if suffix.endswith("gz") else content)
+    half = len(content) // 2
+    compressed = {
+        ".csv": content,
+        ".csv.gz": gzip.compress(content),
+        ".csv.zst": b"".join(pa.compress(piece, "zstd", asbytes=True) for piece in (content[:half], content[half:])),
+    }
+    path.write_bytes(compressed[suffix])
     record = inspect(path, ordinal=2)
     assert (record.rows, record.pairs, record.quarantined, record.reading.mode) == (301, 300, 1, "loose")
     assert [(each.line, each.reason, each.text) for each in record.rejected] == [(2 + 2 * place, "line_malformed", bad)]
@@ -176,6 +183,29 @@ def test_a_carriage_return_inside_a_line_of_a_csv_costs_its_pieces(
     assert rows_of(connection, record) == [tuple(each.split(",")) for each in GOOD[:3]]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_carriage_return_inside_a_quoted_field_costs_its_row_alone(
+    end: str, connection: duckdb.DuckDBPyConnection, inspect: Inspect, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(
+        "".join(line + end for line in [HEADER, 'http://x,"b\rc"', GOOD[0], "http://c,d,e", GOOD[1]]).encode()
+    )
+    record = inspect(path)
+    assert {4} <= {each.line for each in record.rejected} <= {2, 4, 5}
+    assert {tuple(each.split(",")) for each in GOOD[:2]} <= set(rows_of(connection, record))
+
+
+def test_a_file_whose_lines_end_in_returns_loses_the_bad_one(
+    connection: duckdb.DuckDBPyConnection, inspect: Inspect, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes("\r".join([HEADER, GOOD[0], "http://x,c,d", GOOD[1], ""]).encode())
+    record = inspect(path)
+    assert (record.rows, record.pairs, record.quarantined) == (3, 2, 1)
+    assert rows_of(connection, record) == [tuple(each.split(",")) for each in GOOD[:2]]
+
+
 def test_lines_that_cannot_be_told_apart_refuse_the_part(inspect: Inspect, tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes("\n".join([HEADER, GOOD[0], 'http://x,"a\r\r\rb', GOOD[1], ""]).encode())
@@ -186,9 +216,10 @@ def test_lines_that_cannot_be_told_apart_refuse_the_part(inspect: Inspect, tmp_p
 @pytest.mark.parametrize("last", ["", 'http://x,"q"', 'http://x,c,"', '",it closes'])
 def test_a_header_whose_quote_is_not_closed_refuses_the_part(last: str, inspect: Inspect, tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-    path.write_text("\n".join([f'{HEADER},"more', *GOOD, last, ""]))
-    with pytest.raises(SourceError, match="a header with a quote that is not closed"):
-        inspect(path)
+    for many in (GOOD, [f"http://{i},{'c' * 200}" for i in range(1_200)]):
+        path.write_text("\n".join([f'{HEADER},"more', *many, last, ""]))
+        with pytest.raises(SourceError, match="a header with a quote that is not closed"):
+            inspect(path)
 
 
 def test_a_header_of_several_lines(connection: duckdb.DuckDBPyConnection, inspect: Inspect, tmp_path: Path) -> None:
