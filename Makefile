@@ -13,7 +13,7 @@ RIVAL := .venv-bench
 RIVAL_STAMP := $(RIVAL)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-fast test-floors coverage constraints ui bench soak img2dataset check lint docs clean
+.PHONY: help setup demo test test-slow test-fast test-floors coverage constraints ui bench peaks soak img2dataset check lint docs clean
 
 help:  ## What there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -64,6 +64,11 @@ ui: $(STAMP)  ## The Dagster UI on http://127.0.0.1:3000
 
 bench: $(STAMP) img2dataset  ## Every stage beside the published way; writes docs/benchmarks.md (fetching needs nginx)
 	$(BIN)/python -m tests.bench
+
+peaks: $(STAMP)  ## Memory of a whole run of a part of 13 million rows and of four of 2 million; writes docs/memory.md
+	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT \
+		&& $(BIN)/python -m tests.bench.peaks "$$folder/one" --parts 1 --rows 13000000 --update && rm -rf "$$folder/one" \
+		&& $(BIN)/python -m tests.bench.peaks "$$folder/four" --parts 4 --rows 2000000 --naming --update
 
 soak: $(STAMP)  ## Kill, read, fill up, lock and shift the clock of a warehouse for an hour; writes docs/soak.md
 	$(BIN)/python -m tests.soak

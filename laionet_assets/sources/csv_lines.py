@@ -19,14 +19,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from laionet_assets.sources.file_format import ROW, Rejected, column_at
+from laionet_assets.sources.rejects import MALFORMED, MAX_REJECTED, NOT_UTF8, SHOWN_CHARACTERS
 from laionet_assets.warehouse.sql import literal
 
 MAX_RECORD_BYTES = 2_000_000
 """DuckDB reads no longer line, nor quoted row."""
-MAX_REJECTED = 100_000
-SHOWN_CHARACTERS = 200
-MALFORMED = "line_malformed"
-NOT_UTF8 = "not_utf8"
 _LINE = re.compile(rb"[^\r\n]*+(?:\r\n|\n|\r|\Z)")
 _BARE = (
     "lambda text: case when starts_with(ltrim(text, ' '), '\"') "

@@ -27,8 +27,9 @@ from laionet_assets.sources.file_format import (
     reading_file,
 )
 from laionet_assets.sources.formats import PARQUET, format_of
+from laionet_assets.sources.rejects import assert_few, cut_rows, rejected_lines
 from laionet_assets.sources.resolution import Resolution, choose, resolve
-from laionet_assets.sources.text_files import Csv, TextFormat, assert_few, cut_rows, rejected_lines
+from laionet_assets.sources.text_files import Csv, TextFormat
 from laionet_assets.warehouse.sql import identifier
 
 SAMPLES_PER_PART = 100_000_000

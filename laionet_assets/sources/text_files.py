@@ -18,15 +18,7 @@ from dataclasses import dataclass
 import duckdb
 
 from laionet_assets.sources.bounds import Bound, Columns
-from laionet_assets.sources.csv_lines import (
-    MALFORMED,
-    MAX_REJECTED,
-    NOT_UTF8,
-    SHOWN_CHARACTERS,
-    Accounts,
-    account,
-    rows_sql,
-)
+from laionet_assets.sources.csv_lines import Accounts, account, rows_sql
 from laionet_assets.sources.errors import SourceError
 from laionet_assets.sources.file_format import (
     ROW,
@@ -38,6 +30,7 @@ from laionet_assets.sources.file_format import (
     file_pattern,
     reading_file,
 )
+from laionet_assets.sources.rejects import MALFORMED, scans_of
 from laionet_assets.warehouse.sql import literal, literals
 
 CAPTION_NAMES = frozenset({"caption", "text", "title", "alt", "alt_text"})
@@ -49,9 +42,6 @@ _ADDRESS = "^[A-Za-z][A-Za-z0-9+.-]*://"
 _SAMPLED_LINES = 1000
 _NO_DELIMITER = "\x1e\x1f\x1e\x1f"
 _SEPARATOR = re.compile(r'^"?sep=(.)"?$', re.IGNORECASE)
-_REASONS = {"INVALID ENCODING": NOT_UTF8, "LINE SIZE OVER MAXIMUM": "line_too_long"}
-REJECTED_REASONS = (*_REASONS.values(), MALFORMED)
-"""Why a line may be no row."""
 
 
 @dataclass(frozen=True)
@@ -268,82 +258,6 @@ class Csv(TextFormat):
         """Lines of a file that DuckDB can read; it writes the others to a table of rejects."""
         with reading_file(path):
             return int(connection.execute(f"select count(*) from {_lines(path, reading, rejects)}").fetchall()[0][0])
-
-
-def rejected_lines(connection: duckdb.DuckDBPyConnection, table: str, *, path: str) -> tuple[Rejected, ...]:
-    """The lines of a file that DuckDB wrote to a table of rejects, in order; the table goes away.
-
-    Raises SourceError if there are more than 100,000.
-    """
-    rows = connection.execute(
-        f"select line, min(error_type::varchar), left(min(csv_line), {SHOWN_CHARACTERS}) from {table} "
-        f"group by line order by line limit {MAX_REJECTED + 1}"
-    ).fetchall()
-    connection.execute(f"drop table {table}")
-    connection.execute(f"drop table {scans_of(table)}")
-    assert_few([line for line, *_ in rows], path=path)
-    return tuple(Rejected(line, _REASONS.get(kind, MALFORMED), (text or "").strip("\r\n")) for line, kind, text in rows)
-
-
-def assert_few(lines: Sequence[int], *, path: str) -> None:
-    """Raises SourceError if more than 100,000 lines are no rows."""
-    if len(lines) > MAX_REJECTED:
-        shown = ", ".join(map(str, lines[:5]))
-        raise SourceError(
-            f"{path}: more than {MAX_REJECTED:,} lines cannot be read (the first: {shown}); expected UTF-8 and lines "
-            "of equally many fields. Write the file again."
-        )
-
-
-def scans_of(table: str) -> str:
-    """The table that DuckDB keeps beside a table of rejects."""
-    return f"{table}_scans"
-
-
-def cut_rows(chunks: Iterable[bytes], rejected: Sequence[Rejected], *, path: str) -> tuple[int, ...]:
-    """Rows that are pieces of one line, because it has a carriage return in it, by the bytes of a file.
-
-    Raises SourceError if there are more than 100,000.
-    """
-    lines = _cut_lines(chunks, path=path)
-    if len(lines) > MAX_REJECTED:
-        raise SourceError(
-            f"{path}: more than {MAX_REJECTED:,} lines have a carriage return inside; expected lines that end in "
-            "\\n or \\r\\n. Write the file again."
-        )
-    gone = sorted(each.line for each in rejected)
-    rows, before = [], 0
-    for line in lines:
-        while before < len(gone) and gone[before] < line:
-            before += 1
-        if before == len(gone) or gone[before] != line:
-            rows.append(line - 1 - before)
-    return tuple(rows)
-
-
-def _cut_lines(chunks: Iterable[bytes], *, path: str) -> list[int]:
-    """Numbers, from 1, of the lines before and after a carriage return that no line feed follows.
-
-    DuckDB takes such a one for the end of a line too, together with the byte after it. Raises SourceError for two of
-    them in a row, after which it counts otherwise.
-    """
-    found: set[int] = set()
-    line, rest = 1, b""
-    for chunk in chunks:
-        text = rest + chunk
-        if b"\r\r" in text:
-            raise SourceError(
-                f"{path}: found two carriage returns in a row, expected lines that end in \\n or \\r\\n. "
-                "Write the file again."
-            )
-        rest = b"\r" if text.endswith(b"\r") else b""
-        for match in re.finditer(rb"(?s)\r.|\n", text[: len(text) - len(rest)]):
-            if match[0] not in (b"\r\n", b"\n"):
-                found |= {line, line + 1}
-            line += 1
-            if len(found) > MAX_REJECTED:
-                return sorted(found)
-    return sorted(found)
 
 
 def _lines(path: str, reading: Reading, rejects: str | None = None) -> str:

@@ -6,7 +6,10 @@ computes between the two takes hours here and holds no more memory for more rows
 LAION-400M rows without a list that clears them), so that core.images has a row for each, as not fetched.
 
 Peak: the most that the processes of the command had resident at one time, summed, looked at twenty times a second;
-pages that several share count for each. Also the most that any one of them had (VmHWM).
+pages that several share count for each. Also the most that any one of them had.
+
+With `--update`, a section of docs/memory.md says what was found; the others stay. `make peaks` measures both sizes that
+have a target: over an hour on two cores, 30 GB of disk.
 """
 
 import argparse
@@ -24,7 +27,7 @@ import psutil
 import yaml
 
 from tests.bench.captions import Captions, find_captions, write_part
-from tests.bench.report import gigabytes
+from tests.bench.report import Section, Table, Target, gigabytes, machine, updated
 from tests.bench.workspace import write_config
 
 RECIPES: Sequence[Mapping[str, Any]] = (
@@ -40,6 +43,18 @@ RECIPES: Sequence[Mapping[str, Any]] = (
     },
 )
 SECONDS_BETWEEN_LOOKS = 0.05
+SHOWN_TABLES = 15
+WANTED_BYTES = {(4, 2_000_000): 6_000_000_000, (1, 13_000_000): 4_000_000_000}
+"""What is wanted of so many parts of so many rows, with default settings on a machine of 24 GB."""
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "memory.md"
+PREFACE = """\
+# Memory of a whole run
+
+Written by `make peaks` (`python -m tests.bench.peaks FOLDER --update`): do not edit, run it again. Each section is one
+`laionet run` of everything, with the parts that its title says and three recipes. The text encoder has MiniLM's
+tokenizer and numbers and no layers; no pictures are fetched. Resident memory of all processes of the command together,
+looked at twenty times a second. What stages cost beside others is on [benchmarks.md](benchmarks.md).
+"""
 
 
 @dataclass
@@ -132,6 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--real", type=Path, default=os.environ.get("LAIONET_REAL_DATA") or None, help="folder of real captions"
     )
+    parser.add_argument("--update", action="store_true", help="put what is found into docs/memory.md")
     chosen = parser.parse_args(arguments)
     folder = chosen.folder.resolve()
     captions = find_captions(Path(chosen.real) if chosen.real else None, folder)
@@ -143,6 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         naming_only=chosen.naming,
         memory_limit=chosen.memory_limit,
     )
+    load_before = os.getloadavg()
     code, seconds, peak = measured(config, folder / "run.txt")
     print(
         f"{chosen.parts} x {chosen.rows:,} rows ({captions.description}): exit {code}, {seconds:,.0f} s,"
@@ -151,7 +168,48 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"peak {gigabytes(peak.together)} together, {gigabytes(peak.of_one)} of one process, during {peak.during}")
     for name, most in sorted(peak.by_table.items(), key=lambda each: -each[1]):
         print(f"  {gigabytes(most)}  {name}")
+    if chosen.update and not code:
+        found = section(
+            peak,
+            seconds,
+            parts=chosen.parts,
+            rows=chosen.rows,
+            naming_only=chosen.naming,
+            memory_limit=chosen.memory_limit,
+        )
+        said = machine(captions=captions.description, wall_seconds=seconds, load_before=load_before)
+        before = PAGE.read_text(encoding="utf-8") if PAGE.is_file() else PREFACE
+        PAGE.write_text(updated(before, [found], said, when="Measured:"), encoding="utf-8")
+        print(f"written: {PAGE}")
     sys.exit(bool(code))
+
+
+def section(
+    peak: Peak, seconds: float, *, parts: int, rows: int, naming_only: bool, memory_limit: str | None
+) -> Section:
+    """What is said of one run."""
+    size = f"{parts} parts of {rows:,} rows" if parts > 1 else f"A part of {rows:,} rows"
+    limit = f", duckdb.memory_limit {memory_limit}" if memory_limit else ""
+    wanted = None if memory_limit else WANTED_BYTES.get((parts, rows))
+    most = sorted(peak.by_table.items(), key=lambda each: -each[1])[:SHOWN_TABLES]
+    return Section(
+        title=f"{size}{', every caption names a class' if naming_only else ''}{limit}",
+        body=[
+            f"Peak: {gigabytes(peak.together)}, {gigabytes(peak.of_one)} of one process, during {peak.during}."
+            f" {seconds:,.0f} s of wall time, {peak.cpu_seconds:,.0f} cpu-s.",
+            Table(("while it made", "most memory"), [(name, gigabytes(each)) for name, each in most]),
+        ],
+        targets=[
+            Target(
+                f"memory of {size[0].lower()}{size[1:]}",
+                f"< {gigabytes(wanted)}",
+                gigabytes(peak.together),
+                peak.together < wanted,
+            )
+        ]
+        if wanted
+        else [],
+    )
 
 
 if __name__ == "__main__":

@@ -27,7 +27,8 @@ the same run.
 * A **floor** is what the work cannot do without on this machine, measured in the same run; *x floor* is the distance to it.
 * **checks** are Great Expectations' audit of the staged file, which the published way does not have; they are a column of their own, and no ratio
   includes them. Importing Great Expectations (once a process) is in neither, but in every time of `laionet run`.
-* What a warehouse stands (kills, two runs at once, full disks, clocks) is on a page of its own, [soak.md](soak.md).
+* Pages of their own: how much memory a whole run takes, [memory.md](memory.md); what a warehouse stands (kills, two runs at once, full disks, clocks),
+  [soak.md](soak.md).
 """
 
 PACKAGES = (
@@ -46,6 +47,7 @@ PACKAGES = (
 )
 
 
+LATER = "Measured by itself, after the rest of this page:"
 _TARGETS = "Targets"
 _VERDICT = re.compile(r"^\* Target (.+): wanted (.+), found (.+): (met|\*\*missed\*\*)\.$", re.MULTILINE)
 
@@ -86,15 +88,15 @@ def page(sections: Sequence[Section], measured: str) -> str:
     return _page([PREFACE, measured], ["\n\n".join(_blocks(section)) for section in sections])
 
 
-def updated(text: str, sections: Sequence[Section], measured: str) -> str:
+def updated(text: str, sections: Sequence[Section], measured: str, *, when: str = LATER) -> str:
     """A page with some sections measured again: each takes the place of the one of its title, or comes last, and says
-    by itself when and on what it was measured. The table of targets is made anew from what all sections say.
+    by itself when and on what it was measured, behind `when`. The table of targets is made anew from what all sections
+    say.
     """
     before, *known = re.split(r"^(?=## )", text, flags=re.MULTILINE)
     by_title = {_title(section): section for section in known if _title(section) != _TARGETS}
     for section in sections:
         heading, *rest = _blocks(section)
-        when = "Measured by itself, after the rest of this page:"
         by_title[section.title] = "\n\n".join([heading, f"{when}\n\n{measured}", *rest])
     return _page([before], list(by_title.values()))
 

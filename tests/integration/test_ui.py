@@ -167,7 +167,6 @@ def page(ui: Ui) -> Iterator[Any]:
 def test_materialize_all_then_everything_is_green(ui: Ui, page: Any) -> None:
     page.goto(f"{ui.url}/asset-groups")
     page.get_by_text("1_sources").first.wait_for()
-    page.get_by_text("Skip", exact=True).first.click()  # the greeting of a first visit
     page.get_by_role("button", name="Materialize all").click()
     page.get_by_role("button", name="All", exact=True).click()
     page.get_by_role("button", name=re.compile("^Launch (run|1 run|backfill)")).click()

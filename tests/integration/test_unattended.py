@@ -214,7 +214,7 @@ def test_homes_of_dagster(bare_project: Project, tmp_path: Path, monkeypatch: py
     foreign.mkdir()
     monkeypatch.setenv("DAGSTER_HOME", str(foreign))
     with dagster_instance(load_settings(bare_project.config)) as instance:
-        assert not instance.telemetry_enabled
+        assert not instance.telemetry_enabled and not instance.nux_enabled
         assert instance.global_op_concurrency_default_limit == 1
     (foreign / "dagster.yaml").unlink()
     (foreign / "dagster.yaml").write_text("telemetry: {enabled: true}")

@@ -14,7 +14,7 @@ from laionet_assets.settings import Settings
 from tests.unit.sql.models import Database, project
 
 ROOT = Path(__file__).parents[2]
-GENERATED = ("docs/benchmarks.md", "docs/settings.md", "docs/soak.md", "docs/tables/")
+GENERATED = ("docs/benchmarks.md", "docs/memory.md", "docs/settings.md", "docs/soak.md", "docs/tables/")
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 SOURCES = [
     path

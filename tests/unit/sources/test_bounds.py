@@ -113,7 +113,7 @@ def test_reasons_of_the_bounds_are_those_documented() -> None:
 
     from laionet_assets.sources.file_format import Reading
     from laionet_assets.sources.formats import FORMATS
-    from laionet_assets.sources.text_files import REJECTED_REASONS
+    from laionet_assets.sources.rejects import REJECTED_REASONS
     from laionet_assets.sqlmodels.loader import sql_folder
 
     documented = yaml.safe_load((sql_folder() / "raw/quarantine.yml").read_text())["expectations"][0]["kwargs"]

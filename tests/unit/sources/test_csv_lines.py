@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from laionet_assets.sources import PartRecord, SourceError
 from laionet_assets.sources.csv_lines import MAX_RECORD_BYTES, account
 from laionet_assets.sources.file_format import ROW, column_at
+from laionet_assets.sources.reading import pairs_sql, quarantine_sql
 from tests.unit.sources.conftest import Inspect
 
 Rows = list[tuple[str | None, ...]]
@@ -160,6 +161,24 @@ def test_a_quote_that_is_not_closed_costs_its_line(
     assert (record.rows, record.pairs, record.quarantined, record.reading.mode) == (301, 300, 1, "loose")
     assert [(each.line, each.reason, each.text) for each in record.rejected] == [(2 + 2 * place, "line_malformed", bad)]
     assert rows_of(connection, record) == [(f"http://a/{i}", f'a tench,\nnumber "{i}"') for i in range(300)]
+
+
+def test_a_line_is_split_once_however_often_its_columns_are_mentioned(
+    connection: duckdb.DuckDBPyConnection, inspect: Inspect, tmp_path: Path
+) -> None:
+    """Else a million rows take three minutes, in place of seven seconds."""
+    path = tmp_path / "part-0.csv"
+    lines = ["url,caption,width,height,punsafe", 'http://a/0,"a tench,1,1,0.1', "http://a/1,a tench,0,1,7"]
+    path.write_text("\n".join([*lines, "http://a/2,a tench,1,1,0.1\n"]))
+    record = inspect(path)
+    assert (record.reading.mode, record.pairs, {each.reason for each in record.breaches}) == (
+        "loose",
+        1,
+        {"line_malformed", "size_out_of_bounds", "punsafe_out_of_bounds"},
+    )
+    for select in (pairs_sql(record), quarantine_sql(record)):
+        plan = connection.execute(f"explain (format json) {select}").fetchall()[0][1]
+        assert plan.count("regexp_extract_all") <= 1
 
 
 def test_bytes_that_are_no_text_in_a_row_of_several_lines_cost_that_row(

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from laionet_assets.sources import PartRecord, SourceError, pairs_sql, pairs_view_sql, quarantine_sql
-from laionet_assets.sources.text_files import MAX_REJECTED
+from laionet_assets.sources.rejects import MAX_REJECTED
 from tests.unit.sources.conftest import Inspect
 from tests.unit.sources.files import LAION400M, laion400m_with, write_parquet, write_text
 
