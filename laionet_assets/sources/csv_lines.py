@@ -128,15 +128,23 @@ def _records(chunks: Iterable[bytes], delimiter: str, width: int, skipped_lines:
     values = re.compile(split + value)
     left_open = re.compile(b"(?:" + value + split + b")*+" + space + rb'"(?:[^"\r\n]|"' + space + rb'")*+(?:[\r\n]|\Z)')
     stream = iter(chunks)
+
+    def more(kept: bytes) -> tuple[bytes, int, bool]:
+        chunk = next(stream, None)
+        return kept + (chunk or b""), 0, chunk is None
+
     text, at, is_last, number, has_header = b"", 0, False, 0, False
     while not is_last or at < len(text):
         line = _LINE.match(text, at)
         assert line is not None, "every text has a line"
+        if not is_last and line.end() == len(text):
+            is_too_long = len(line[0]) > 3 * MAX_RECORD_BYTES and not line[0].endswith((b"\r", b"\n"))
+            text, at, is_last = more(line[0][: 2 * MAX_RECORD_BYTES] if is_too_long else line[0])
+            continue
         match = row.match(text, at) if b'"' in line[0] else line
         end = match.end() if match and match.end() - at <= MAX_RECORD_BYTES else line.end()
         if not is_last and (len(text) - at <= 2 * MAX_RECORD_BYTES or end + 1 >= len(text)):
-            chunk = next(stream, None)
-            text, at, is_last = text[at:] + (chunk or b""), 0, chunk is None
+            text, at, is_last = more(text[at:])
             continue
         is_before = number < skipped_lines
         is_header = not is_before and not has_header and bool(line[0].strip(b"\r\n"))

@@ -1,7 +1,9 @@
 """Damaged CSV files: every line is the header, empty, of a row, or set apart, by a plain reading of the same rules."""
 
 import gzip
+import itertools
 import tempfile
+import tracemalloc
 from pathlib import Path
 
 import duckdb
@@ -261,3 +263,15 @@ def test_accounts_do_not_depend_on_how_the_bytes_come(size: int, length: int) ->
     assert found.lines == lines
     is_one = length < MAX_RECORD_BYTES
     assert (found.rows, len(found.rejected)) == ((2, 0) if is_one else (lines - 2, 1))
+
+
+@pytest.mark.parametrize("content", [b"x", b'"', b'",'])
+def test_a_line_of_any_length_is_one_line_and_is_not_kept(content: bytes) -> None:
+    piece = content * (2**20 // len(content))
+    chunks = itertools.chain([b"url,caption\nhttp://a/0,"], itertools.repeat(piece, 150), [b"\nhttp://a/1,a tench\n"])
+    tracemalloc.start()
+    found = account(chunks, delimiter=",", width=2, skipped_lines=0)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (found.lines, found.rows, [each.line for each in found.rejected]) == (3, 1, [2])
+    assert peak_bytes < 40 * MAX_RECORD_BYTES
