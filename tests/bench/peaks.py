@@ -179,7 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
         said = machine(captions=captions.description, wall_seconds=seconds, load_before=load_before)
         before = PAGE.read_text(encoding="utf-8") if PAGE.is_file() else PREFACE
-        PAGE.write_text(updated(before, [found], said, when="Measured:"), encoding="utf-8")
+        PAGE.write_text(updated(before, [found], said, when=""), encoding="utf-8")
         print(f"written: {PAGE}")
     sys.exit(bool(code))
 

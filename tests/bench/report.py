@@ -97,7 +97,7 @@ def updated(text: str, sections: Sequence[Section], measured: str, *, when: str 
     by_title = {_title(section): section for section in known if _title(section) != _TARGETS}
     for section in sections:
         heading, *rest = _blocks(section)
-        by_title[section.title] = "\n\n".join([heading, f"{when}\n\n{measured}", *rest])
+        by_title[section.title] = "\n\n".join([heading, *filter(None, [when]), measured, *rest])
     return _page([before], list(by_title.values()))
 
 
