@@ -191,12 +191,12 @@ def prepare_results(folder: Path, captions: Captions, images: int) -> None:
 
 
 def publish_rows(pipeline: Pipeline, name: str, select: str, part: PartKey | None = None) -> None:
-    """Publish the rows of a SELECT as a table's; columns that it does not name are null."""
+    """Publish the rows of a SELECT as a table's: columns that it does not name are null, others of its are left out."""
     with pipeline.warehouse.connect() as connection:
         named = {row[0] for row in connection.execute(f"describe {select}").fetchall()}
-    missing = [column.name for column in pipeline.project.tables[name].columns if column.name not in named]
-    nulls = "".join(f", null as {column}" for column in missing)
-    publish_unchecked(pipeline, name, f"select *{nulls} from ({select})", part)
+    columns = [column.name for column in pipeline.project.tables[name].columns]
+    picked = ", ".join(column if column in named else f"null as {column}" for column in columns)
+    publish_unchecked(pipeline, name, f"select {picked} from ({select})", part)
 
 
 def make_results(folder: Path, repeats: int) -> Ours:
