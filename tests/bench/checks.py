@@ -127,6 +127,7 @@ def audit_in_pandas(folder: Path, repeats: int) -> Audit:
     importing = cost_of(_import)
     import great_expectations as gx
     import pandas as pd
+    from great_expectations.data_context.types.base import ProgressBarsConfig
 
     (path,) = (folder / "warehouse/core/candidates").glob("source=*/part=*/data.parquet")
     passed = 0
@@ -134,7 +135,7 @@ def audit_in_pandas(folder: Path, repeats: int) -> Audit:
     def work() -> None:
         nonlocal passed
         context = gx.get_context(mode="ephemeral")
-        context.variables.progress_bars = {"globally": False, "metric_calculations": False}
+        context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
         suite = gx.ExpectationSuite(name="candidates")
         for each in EXPECTATIONS:
             name = "".join(word.capitalize() for word in each["type"].split("_"))

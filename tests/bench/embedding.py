@@ -55,6 +55,7 @@ def embed_in_turns(drawn: Path, repeats: int) -> Mapping[str, Cost]:
     """Ours and each piece of its work in turns."""
     from laionet_assets.encoders.images import load_image_encoder
     from laionet_assets.models.devices import torch_threads_in_workers
+    from laionet_assets.pictures.sight import Refused
     from laionet_assets.pictures.stream import picture_stream
 
     files: list[bytes] = pickle.loads(drawn.read_bytes())
@@ -67,6 +68,7 @@ def embed_in_turns(drawn: Path, repeats: int) -> Mapping[str, Cost]:
         with torch_threads_in_workers(1) as set_up:
             for look in picture_stream(enumerate(part), encoders, workers=WORKERS, set_up=set_up):
                 for result in look.results:
+                    assert not isinstance(result, Refused), result.reason
                     result.astype("float16")
 
     ours(files[: 2 * size])

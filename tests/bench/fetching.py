@@ -65,7 +65,7 @@ def fetching(options: Options) -> Section:
     with serving(root, folder / "nginx") as server:
         urls = [server.url(name) for name in names]
         spread = [server.url(name, host=f"host{i % HOSTS}.bench.test") for i, name in enumerate(names)]
-        ours = {"one host": [], f"{HOSTS} hosts": []}
+        ours: dict[str, list[Fetched]] = {"one host": [], f"{HOSTS} hosts": []}
         bare: dict[str, list[Cost]] = {"sockets": [], "aiohttp": []}
         theirs: dict[str, list[Fetched]] = {kind: [] for kind in KINDS}
         started: list[Cost] = []

@@ -185,7 +185,7 @@ def peer_loader(work: Work, what: str, cores: int) -> Callable[[int], Any]:
     transform: Any = create_transform(**resolve_data_config({}, model=model), is_training=False)
     is_cuda = work.device == "cuda"
 
-    class Pictures(torch.utils.data.Dataset):
+    class Pictures(torch.utils.data.Dataset[Any]):
         def __init__(self, count: int) -> None:
             self.count = count
 
@@ -287,7 +287,7 @@ def _clip(work: Work) -> Path:
 
 def _save_minilm(work: Work, folder: Path) -> None:
     from tokenizers import BertWordPieceTokenizer
-    from transformers import BertConfig, BertModel, BertTokenizerFast
+    from transformers import BertConfig, BertModel, BertTokenizerFast  # type: ignore[attr-defined]  # there at run time
 
     trained = BertWordPieceTokenizer()
     trained.train_from_iterator(work.captions, vocab_size=MINILM_VOCABULARY, show_progress=False)

@@ -117,5 +117,5 @@ def read(files: list[Path], profile: str) -> tuple[Cost, dict[str, int]]:
         lambda: outcomes.extend(recognize_stream([(file, file) for file in files], recognizer, workers=WORKERS))
     )
     texts = [(outcome.image_id.parent.name, outcome.recognized.text) for outcome in outcomes]
-    named = sum(class_name_in_text(text, lemmas[wnid], rule="corrected") for wnid, text in texts)
+    named = sum(class_name_in_text(text, lemmas[wnid], profile="corrected") for wnid, text in texts)
     return cost, {"text": sum(bool(text) for _, text in texts), "named": named}

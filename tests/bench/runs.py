@@ -139,7 +139,8 @@ def materialized_since(config: Path, since: float) -> dict[str, Materialized]:
         for name in [step.name for step in pipeline.steps]:
             wanted = dg.AssetRecordsFilter(asset_key=asset_key(name), after_timestamp=since)
             records = instance.fetch_materializations(wanted, limit=1000).records
-            seconds = [record.asset_materialization.metadata["seconds"].value for record in records]
+            made = [record.asset_materialization for record in records if record.asset_materialization is not None]
+            seconds = [str(each.metadata["seconds"].value) for each in made]
             if seconds:
                 found[name] = Materialized(len(seconds), sum(map(float, seconds)))
     return found

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.bench.captions import Captions, resampled
 from tests.bench.measure import Cost, apart, best_of, cheapest, cost_of
@@ -274,7 +275,7 @@ def published_similarity(folder: Path, rows: Rows, repeats: int) -> tuple[Cost, 
     encode = sentence_encoder(get_model_path())
     encode(["warm"])
     captions, queries = [row[2] for row in rows], [row[3] for row in rows]
-    found = None
+    found: Any = None
 
     def published() -> None:
         nonlocal found
