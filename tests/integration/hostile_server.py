@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from hostile_content import pictures
 
 LIFETIME = 150
-BUSY_SECONDS = 3
+BUSY_SECONDS = 5
 SETTLE_SECONDS = 0.02
 TLS_HANDSHAKE = b"\x16"
 
