@@ -118,12 +118,14 @@ class _Lines(TextFormat):
         used: Sequence[int],
         rejects: str | None = None,
     ) -> str:
+        # Rows are numbered above the fields: a condition on a field would else go below them, where DuckDB reads a line
+        # again for every field that it mentions.
         fields, is_whole = self.fields(columns, used)
         selected = [f"{_FIELDS}[{i}] as {column_at(place)}" for i, place in enumerate(used, start=1)]
         return (
             f"(select {ROW}, {_LINE}, {', '.join((*selected, f'coalesce({is_whole}, false) as {_IS_WHOLE}'))} "
-            f"from (select row_number() over () - 1 as {ROW}, {_LINE}, {fields} as {_FIELDS} "
-            f"from {_lines(path, reading, rejects)}))"
+            f"from (select row_number() over () - 1 as {ROW}, * "
+            f"from (select {_LINE}, {fields} as {_FIELDS} from {_lines(path, reading, rejects)})))"
         )
 
     @abstractmethod
