@@ -1,8 +1,8 @@
 """The image store: every picture once, by content, in the shards of the part that first met it.
 
-Belongs here: the index of all parts, reading, deleting, the quota. Does not belong here: where a part's files lie
-(`part_folder`), how a shard is written (`shard_writer`), what is removed (`removals`), who asked for a picture
-(core.images maps samples to contents by sha256).
+Belongs here: reading, deleting, the quota. Does not belong here: the index of all parts (`store_index`), where a part's
+files lie (`part_folder`), how a shard is written (`shard_writer`), what is removed (`removals`), who asked for a
+picture (core.images maps samples to contents by sha256).
 
     <location>/removals.parquet                              tombstones
     <location>/source=<source>/part=<part>/index.parquet     the pictures of the part, and shard-00000.tar ...
@@ -15,11 +15,11 @@ may both store the picture, and the first in order is read.
 
 import os
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from laionet_assets.images.part_folder import INDEX_FILE, PartFolder, forget_listings, is_part_folder
 from laionet_assets.images.shard_writer import ShardWriter
@@ -31,19 +31,12 @@ from laionet_assets.images.shards import (
     StoreError,
     content_hash,
     damaged,
-    shard_number,
 )
+from laionet_assets.images.store_index import StoreIndex
 from laionet_assets.images.tombstones import removed_contents
 from laionet_assets.warehouse.lake import Lake
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import digest
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pyarrow as pa
-
-_SPAN_BYTES = 8 * 1024 * 1024
-_NEAR_BYTES = 64 * 1024
 
 
 class MissingImageError(StoreError):
@@ -95,7 +88,7 @@ class ImageStore:
 
     def parts(self) -> list[PartKey]:
         """Parts with a published index, sorted."""
-        return sorted(PartKey.of_folder(path.rsplit("/", 1)[0]) for path in self.files() if _is_index(path))
+        return list(self._index_files())
 
     def folder(self, part: PartKey) -> PartFolder:
         """Where a part lies."""
@@ -205,9 +198,22 @@ class ImageStore:
         return {path[len(root) + 1 :]: info for path, info in sorted(found.items())}
 
     @cached_property
-    def _index(self) -> "_Index":
-        parts = self.parts()
-        return _Index(parts, [self.lake.read_table(self.folder(part).path(INDEX_FILE)) for part in parts])
+    def _index(self) -> StoreIndex:
+        return StoreIndex.read(self.lake, self._index_files(), lambda part: self.folder(part).path(INDEX_FILE))
+
+    def _index_files(self) -> dict[PartKey, Hashable]:
+        """What tells the published index of each part from other states of it, by part, sorted."""
+        if not self.lake.is_local:
+            found: dict[str, Hashable] = {path: repr(info) for path, info in self.files().items()}
+        else:
+            root = Path(self.lake.root)
+            found = {
+                path.relative_to(root).as_posix(): (seen.st_ino, seen.st_mtime_ns, seen.st_size)
+                for path in root.glob(f"source=*/part=*/{INDEX_FILE}")
+                if path.is_file() and (seen := path.stat())
+            }
+        indexes = ((path.rpartition("/")[0], seen) for path, seen in found.items() if _is_index(path))
+        return dict(sorted((PartKey.of_folder(folder), seen) for folder, seen in indexes))
 
     def _writer(self, part: PartKey, *, shard_bytes: int = SHARD_BYTES, removed: Collection[str] = ()) -> ShardWriter:
         return ShardWriter(
@@ -223,7 +229,7 @@ class ImageStore:
         path = self.folder(part).path(entry.shard)
         return _verified(path, entry, _read_range(self.lake, path, entry.byte_offset, entry.size_bytes))
 
-    def _read_span(self, index: "_Index", rows: Sequence[int]) -> Iterator[StoredImage]:
+    def _read_span(self, index: StoreIndex, rows: Sequence[int]) -> Iterator[StoredImage]:
         """Pictures that lie one behind the other, in one read."""
         places = [index.entry(row) for row in rows]
         part, first = places[0]
@@ -265,94 +271,6 @@ class ImageStore:
 
     def _room_bytes(self) -> int | None:
         return None if self.quota_bytes is None else self.quota_bytes - self.used_bytes()
-
-
-class _Index:
-    """Where every picture lies: rows in the order of parts, shards and offsets, found by content."""
-
-    def __init__(self, parts: Sequence[PartKey], tables: Sequence["pa.Table"]) -> None:
-        import numpy as np
-
-        self._parts = parts
-        hashes = [bytes.fromhex("".join(table.column("sha256").to_pylist())) for table in tables]
-        self._hashes = np.frombuffer(b"".join(hashes), dtype=np.uint8).reshape(-1, 32)
-        heads = self._hashes[:, :8].copy().view(">u8").ravel().astype(np.uint64)
-        self._by_head = np.argsort(heads, kind="stable")
-        self._heads = heads[self._by_head]
-        self._part_of = np.repeat(np.arange(len(tables), dtype=np.int32), [len(table) for table in tables])
-        names = [list(map(shard_number, table.column("shard").to_pylist())) for table in tables]
-        self._shard = np.array([number for numbers in names for number in numbers], dtype=np.int32)
-        self._byte_offset = _joined(tables, "byte_offset")
-        self._size_bytes = _joined(tables, "size_bytes")
-        extensions = [name for table in tables for name in table.column("extension").to_pylist()]
-        self._extensions, codes = np.unique(np.array(extensions, dtype=np.str_), return_inverse=True)
-        self._extension = codes.astype(np.int16)
-
-    def __len__(self) -> int:
-        return len(self._hashes)
-
-    def find(self, sha256: str) -> int | None:
-        """Row of a content, the first of several; None where it is not stored."""
-        import numpy as np
-
-        wanted = bytes.fromhex(sha256)
-        head = np.uint64(int.from_bytes(wanted[:8], "big"))
-        at = int(np.searchsorted(self._heads, head))
-        while at < len(self._heads) and self._heads[at] == head:
-            row = int(self._by_head[at])
-            if self._hashes[row].tobytes() == wanted:
-                return row
-            at += 1
-        return None
-
-    def hashes(self) -> Iterator[str]:
-        """Contents, row by row."""
-        return (self._hashes[row].tobytes().hex() for row in range(len(self)))
-
-    def rows_of(self, part: PartKey) -> range:
-        """Rows of a part."""
-        import numpy as np
-
-        if part not in self._parts:
-            return range(0)
-        at = self._parts.index(part)
-        return range(*map(int, np.searchsorted(self._part_of, [at, at + 1])))
-
-    def spans(self, rows: Iterable[int]) -> Iterator[list[int]]:
-        """Rows in order, grouped so that a group is worth one read: one shard, near each other, a few megabytes."""
-        group: list[int] = []
-        for row in rows:
-            if group and not self._is_near(group[0], group[-1], row):
-                yield group
-                group = []
-            group.append(row)
-        if group:
-            yield group
-
-    def _is_near(self, first: int, last: int, row: int) -> bool:
-        end = self._byte_offset[row] + self._size_bytes[row]
-        return (
-            self._part_of[last] == self._part_of[row]
-            and self._shard[last] == self._shard[row]
-            and self._byte_offset[row] - (self._byte_offset[last] + self._size_bytes[last]) <= _NEAR_BYTES
-            and end - self._byte_offset[first] <= _SPAN_BYTES
-        )
-
-    def entry(self, row: int) -> tuple[PartKey, ShardEntry]:
-        """The part and the place of a row."""
-        return self._parts[self._part_of[row]], ShardEntry(
-            sha256=self._hashes[row].tobytes().hex(),
-            extension=str(self._extensions[self._extension[row]]),
-            shard=f"shard-{self._shard[row]:05d}.tar",
-            byte_offset=int(self._byte_offset[row]),
-            size_bytes=int(self._size_bytes[row]),
-        )
-
-
-def _joined(tables: Sequence["pa.Table"], column: str) -> "np.ndarray":
-    import numpy as np
-
-    return np.concatenate([np.empty(0, np.int64), *(table.column(column).to_numpy() for table in tables)])
 
 
 def _verified(path: str, entry: ShardEntry, data: bytes) -> bytes:

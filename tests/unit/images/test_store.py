@@ -1,11 +1,13 @@
 """The store of all parts: one copy a content, one seek a picture, local and on a remote filesystem."""
 
+import os
 import shutil
 import tempfile
 import threading
 import uuid
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -61,6 +63,33 @@ def test_content_of_another_part_is_not_stored_twice(store: ImageStore) -> None:
     assert put(store, A, 1, 2, 3) == [True, True, True]
     assert put(store, B, 2, 3, 4) == [False, False, True]
     assert len(store) == 4
+
+
+def test_opened_again_it_reads_what_changed_alone(tmp_path: Path) -> None:
+    """A process opens it for every part: of 10,000 parts, 10,000 files each time."""
+    put(ImageStore(str(tmp_path)), A, 1, 2)
+    put(ImageStore(str(tmp_path)), B, 3)
+    index = tmp_path / A.folder / "index.parquet"
+    before = index.stat()
+    index.write_bytes(b"x" * before.st_size)
+    os.utime(index, ns=(before.st_atime_ns, before.st_mtime_ns))
+    put(ImageStore(str(tmp_path)), B, 4)
+    store = ImageStore(str(tmp_path))
+    assert [store.read(name(number)) for number in (1, 2, 3, 4)] == [picture(number) for number in (1, 2, 3, 4)]
+    assert {image.sha256 for image in store.iterate(part=B)} == {name(3), name(4)} and len(store) == 4
+    os.utime(index)
+    with pytest.raises(pa.ArrowInvalid):
+        ImageStore(str(tmp_path)).contains(name(1))
+
+
+def test_an_index_that_changed_is_read_again_and_another_store_has_its_own(store: ImageStore) -> None:
+    put(store, A, 1)
+    put(store, B, 2)
+    assert store.discard({name(1)}).images == 1
+    put(store, A, 5)
+    assert (store.missing(map(name, (1, 2, 5))), len(store)) == ([name(1)], 2)
+    other = ImageStore(f"{store.lake.root}-other")
+    assert not other.contains(name(2)) and len(store) == 2 and store.contains(name(5))
 
 
 def test_two_writers_at_once_may_store_twice_and_the_picture_is_there_once(store: ImageStore) -> None:
