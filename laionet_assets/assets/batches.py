@@ -36,8 +36,9 @@ def batches(
     small: dict[tuple[str, ...], list[PartKey]] = {}
     single: list[Batch] = []
     for part, names in phase:
-        if part in register and register[part].size_bytes <= SMALL_PART_BYTES and part.key in order:
-            small.setdefault(tuple(names), []).append(part)
+        entry = register.get(part) if part is not None else None
+        if entry is not None and entry.size_bytes <= SMALL_PART_BYTES and entry.key.key in order:
+            small.setdefault(tuple(names), []).append(entry.key)
         else:
             single.append(([part], names))
     sizes = {part: entry.size_bytes for part, entry in register.items()}

@@ -155,7 +155,8 @@ def _kept(spec: ModelSpec, work: Work) -> Iterator[dict[str, list[Any]]]:
     for number, gone in pieces:
         piece, caption_ids, cells = _open(work, spec.name, number)
         if gone:
-            stays = [sample_id not in set(gone) for sample_id in ids_of(piece).tolist()]
+            leaving = frozenset(gone)
+            stays = [sample_id not in leaving for sample_id in ids_of(piece).tolist()]
             left = without(piece, gone)
             if left is None:
                 continue

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, S
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -154,8 +155,10 @@ def look_again(settings: Settings, warehouse: Warehouse, key: PartKey | None) ->
             _save_register(warehouse, {**load_register(warehouse), known.key: now}.values())
 
 
-def load_register(warehouse: Warehouse) -> dict[PartKey, RegisteredPart]:
-    """Every part ever seen; a local register is read once a process, unless it changes."""
+def load_register(warehouse: Warehouse) -> Mapping[PartKey, RegisteredPart]:
+    """Every part ever seen; a local register is read once a process, unless it changes. Not to be written to: it is
+    looked up for every part, so that a copy would cost parts times parts.
+    """
     state = _register_state(warehouse)
     if state is None or state not in _REGISTERS:
         text = warehouse.lake.read_small(REGISTER)
@@ -164,7 +167,7 @@ def load_register(warehouse: Warehouse) -> dict[PartKey, RegisteredPart]:
             return {part.key: part for part in parts}
         _REGISTERS.clear()
         _REGISTERS[state] = {part.key: part for part in parts}
-    return dict(_REGISTERS[state])
+    return MappingProxyType(_REGISTERS[state])
 
 
 def registered_part(warehouse: Warehouse, key: PartKey) -> RegisteredPart:
@@ -189,15 +192,15 @@ def retire_parts(warehouse: Warehouse, parts: Collection[PartKey]) -> dict[PartK
             continue
         emptied[part] = []
         for name, table in sorted(warehouse.tables.items()):
-            if table.is_partitioned and not table.is_view and part in warehouse.lake.parts(table):
+            if table.is_partitioned and not table.is_view and warehouse.lake.exists(table, part):
                 with warehouse.lake.stage(table, part) as staged:
                     write_table(staged.path, table, [], stamps=RETIRED.metadata)
                     warehouse.lake.publish(staged)
                 emptied[part].append(name)
         with warehouse.lake.turn(REGISTER):
             register = load_register(warehouse)
-            register[part] = replace(register[part], is_retired=True)
-            _save_register(warehouse, register.values())
+            retired = replace(register[part], is_retired=True)
+            _save_register(warehouse, {**register, part: retired}.values())
     refresh_catalog(warehouse)
     return emptied
 
