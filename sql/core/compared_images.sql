@@ -15,7 +15,7 @@ set_images as (
     select image_set, image_id, profile, mode, phash from core.set_images
 ),
 
-images as (
+images as not materialized (
     select source, sample_id, status, error_class, sha256, mode, width, height, phash from core.images
 ),
 

@@ -3,7 +3,8 @@ with recipes as (
     select recipe, top_k, duplicates from raw.recipes
 ),
 
-seen as (
+-- read twice: captions and addresses of all parts are more than memory holds
+seen as not materialized (
     select * exclude (reason) from core.selection_seen where reason is null
 ),
 

@@ -1,5 +1,5 @@
 -- core.removed_samples: one row per sample of a candidate that a removal reaches
-with candidates as (
+with candidates as not materialized (
     select source, part, sample_id, url from core.candidates
 ),
 

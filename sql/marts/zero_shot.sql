@@ -11,7 +11,7 @@ published as (
     select * from raw.published_correctness where is_zero_shot
 ),
 
-correctness as (
+correctness as not materialized (
     select * from core.correctness
 ),
 

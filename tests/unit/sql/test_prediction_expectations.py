@@ -4,8 +4,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from tests.unit.sql.models import Database
+from tests.unit.sql.models import Database, queries
 from tests.unit.sql.spoiling import SpoiltChecks
 
 SHA = {name: name * 64 for name in "abc"}
@@ -144,6 +146,30 @@ def good_tables() -> Iterator[Database]:
 
 
 good = pytest.fixture(good_tables, scope="module")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.dictionaries(st.integers(1, 7), st.integers(1, 3), min_size=1), min_size=1, max_size=4))
+def test_ranks_count_from_one_and_scores_fall(good: Database, lists: list[dict[int, int]]) -> None:
+    """Of every picture by itself: a list of scores by rank."""
+    rows = [
+        {"image_set": "r", "image_id": str(image), "model": "m", "rank": rank, "score": score}
+        for image, scores in enumerate(lists)
+        for rank, score in scores.items()
+    ]
+    expected = []
+    for image, by_rank in enumerate(lists):
+        ranks = sorted(by_rank)
+        scores = [by_rank[rank] for rank in ranks]
+        if ranks != list(range(1, len(ranks) + 1)) or len(ranks) > 5 or scores != sorted(scores, reverse=True):
+            expected.append(("r", str(image), "m", ranks, scores))
+    good.connection.execute("begin")
+    try:
+        good.fill("core.predictions", rows)
+        found = good.rows(queries("core.predictions")["ranks_have_no_gap_and_scores_fall"])
+    finally:
+        good.connection.execute("rollback")
+    assert sorted(found) == expected
 
 
 class TestChecks(SpoiltChecks):
