@@ -41,7 +41,7 @@ UNMATCHED, LEFTOVERS = "marts.unmatched_removals", "marts.removal_leftovers"
 INSPECTION = "inspection"
 """The computation of core.images: what is found out of the bytes of a picture."""
 _SAMPLE = "source, sample_id, url, sha256"
-_CANDIDATE = "distinct source, sample_id, url, null as sha256"
+_CANDIDATE = "source, sample_id, url, null as sha256"
 
 
 def steps(settings: Settings, project: Project) -> Mapping[str, Step]:

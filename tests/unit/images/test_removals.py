@@ -7,13 +7,21 @@ import pytest
 
 from laionet_assets.images.leftovers import leftovers
 from laionet_assets.images.removal_list import Removal, read_removals
-from laionet_assets.images.removals import Removals, remove, spread
+from laionet_assets.images.removals import _SPREAD, Removals, remove, spread
 from laionet_assets.images.shards import RemovedContentError, content_hash
 from laionet_assets.images.store import ImageStore
 from laionet_assets.images.tombstones import read_tombstones, url_hash
 from laionet_assets.warehouse.table import PartKey
 from tests.unit.images.parts import PART
 from tests.unit.images.removing import URL, listed, put
+
+
+def test_what_a_removal_spreads_over_is_not_kept_in_memory(connection: duckdb.DuckDBPyConnection) -> None:
+    """It is the addresses of all candidates."""
+    connection.execute("create table removals_requested (kind varchar, value varchar, reason varchar)")
+    select = _SPREAD.format(images="from core.images")
+    ((_, plan),) = connection.execute(f"explain (format json) {select}").fetchall()
+    assert '"CTE Name": "hits"' in plan and '"CTE Name": "images"' not in plan
 
 
 def test_an_address_is_removed_however_it_is_written(
