@@ -25,7 +25,7 @@ from laionet_assets.settings import Settings, SettingsError, SourceSettings
 from laionet_assets.sources import AUTO, discover
 from laionet_assets.warehouse.sql import identifier, literal
 from laionet_assets.warehouse.table import PartKey
-from laionet_assets.warehouse.warehouse import digest
+from laionet_assets.warehouse.warehouse import Warehouse, digest
 
 SAMPLE_SCHEME = "sample://"
 SAMPLE_CONTACT = "mailto:synthetic@web.sample.invalid"
@@ -98,11 +98,17 @@ class Fetching:
             blocked_urls=blocked_urls,
             blocked_contents=blocked_contents,
             is_uncleared=is_uncleared,
-            downloaded=Downloaded.of_folders(open_folders(self._downloaded), self._limits)
-            if self._downloaded
-            else None,
+            downloaded=self._at_hand(work.warehouse) if self._downloaded else None,
         )
         return replace(rules, serve=partial(self._serve_sample, part.source)) if is_sample else rules
+
+    def _at_hand(self, warehouse: Warehouse) -> Downloaded:
+        return Downloaded.of_folders(
+            open_folders(self._downloaded),
+            self._limits,
+            place=warehouse.scratch / "downloaded",
+            connect=warehouse.connect,
+        )
 
     def _is_sample(self, source: str) -> bool:
         found = self._sources.get(source)

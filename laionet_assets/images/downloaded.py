@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from laionet_assets.images.addresses import AddressIndex
 from laionet_assets.images.fetch.policy import FetchPolicy
 from laionet_assets.images.sets.img2dataset import Img2Dataset, open_img2dataset
 from laionet_assets.images.sets.items import ImageSetError, Labels
 from laionet_assets.images.sets.webdataset import WebDataset
+from laionet_assets.warehouse.warehouse import ConnectionFactory
 
 if TYPE_CHECKING:
     from laionet_assets.pictures.inspection import Inspection
@@ -44,12 +46,17 @@ class Downloaded:
     min_pixels: int
 
     @classmethod
-    def of_folders(cls, folders: Sequence[Folder], policy: FetchPolicy) -> "Downloaded":
-        """Folders in the order of the settings, with the limits of a fetch."""
+    def of_folders(
+        cls, folders: Sequence[Folder], policy: FetchPolicy, *, place: Path, connect: ConnectionFactory
+    ) -> "Downloaded":
+        """Folders in the order of the settings, with the limits of a fetch; where addresses are in them is kept in
+        `place`.
+        """
 
         def find(urls: Collection[str]) -> Iterator[Found]:
             for folder in folders:
-                for item, original_hash in folder.pictures_of(urls):
+                index = AddressIndex.of(folder.path, folder.parquets, folder.addresses, place=place, connect=connect)
+                for item, original_hash in folder.pictures_of(urls, among=index.files_with(urls)):
                     yield Found(item.url or "", item.read, original_hash)
 
         return cls(find=find, max_bytes=policy.max_bytes, max_pixels=policy.max_pixels, min_pixels=policy.min_pixels)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from laionet_assets.images.sets.items import (
     FileReader,
@@ -27,8 +27,11 @@ from laionet_assets.images.sets.items import (
     require_folder,
     some,
 )
-from laionet_assets.images.sets.webdataset import NO_PICTURE, SUCCESS, WebDataset, outcome_of, rows_of
+from laionet_assets.images.sets.webdataset import NO_PICTURE, SUCCESS, WebDataset, addresses_of, outcome_of, rows_of
 from laionet_assets.pictures.formats import ENDINGS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 NO_ROW = "picture without a row in the Parquet file"
 
@@ -82,13 +85,23 @@ class Img2Dataset:
         for parquet in self._parquets:
             yield from self._items(parquet, Rest())
 
-    def pictures_of(self, urls: Collection[str]) -> Iterator[tuple[ImageItem, str | None]]:
+    @property
+    def parquets(self) -> Sequence[Path]:
+        """The Parquet file of each shard, in order."""
+        return self._parquets
+
+    def addresses(self, parquet: Path) -> "pa.ChunkedArray":
+        """The addresses of a Parquet file. Raises ImageSetError if it does not keep any."""
+        return addresses_of(self.name, parquet, self._columns(parquet))
+
+    def pictures_of(self, urls: Collection[str], *, among: Collection[int]) -> Iterator[tuple[ImageItem, str | None]]:
         """Pictures of these addresses, without labels, with the hash that img2dataset took before it resized them.
 
-        That hash is a sha256 or md5, None where the Parquet file has neither. A shard without any is not opened.
-        Raises ImageSetError if addresses are not kept.
+        That hash is a sha256 or md5, None where the Parquet file has neither. `among`: numbers of `parquets` that may
+        have some; the others are not looked at. A shard without any is not opened. Raises ImageSetError if addresses
+        are not kept.
         """
-        for parquet in self._parquets:
+        for parquet in (self._parquets[number] for number in sorted(among)):
             wanted = rows_of(self.name, parquet, self._columns(parquet), urls)
             readers = self._readers(parquet, self._columns(parquet)) if wanted else {}
             for key, (url, original_hash) in wanted.items():

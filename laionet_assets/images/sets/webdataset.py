@@ -91,12 +91,22 @@ class WebDataset:
         """Whether the tars have their Parquet files: either all of them have, or none."""
         return all(shard.parquet is not None for shard in self._shards)
 
-    def pictures_of(self, urls: Collection[str]) -> Iterator[tuple[ImageItem, str | None]]:
+    @property
+    def parquets(self) -> Sequence[Path]:
+        """The Parquet file of each tar, in order; none where the tars have none."""
+        return [shard.parquet for shard in self._shards if shard.parquet is not None]
+
+    def addresses(self, parquet: Path) -> "pa.ChunkedArray":
+        """The addresses of a Parquet file. Raises ImageSetError if it does not keep any."""
+        return addresses_of(self.name, parquet, self._check_columns(parquet))
+
+    def pictures_of(self, urls: Collection[str], *, among: Collection[int]) -> Iterator[tuple[ImageItem, str | None]]:
         """Pictures of these addresses, without labels, with the hash that img2dataset took before it resized them.
 
-        That hash is a sha256 or md5, None where the Parquet file has neither. A tar without any of them is not opened.
+        That hash is a sha256 or md5, None where the Parquet file has neither. `among`: numbers of `parquets` that may
+        have some; the others are not looked at. A tar without any of them is not opened.
         """
-        for shard in self._shards:
+        for shard in (self._shards[number] for number in sorted(among)):
             if shard.parquet is None:
                 continue
             wanted = rows_of(self.name, shard.parquet, self._check_columns(shard.parquet), urls)
@@ -335,6 +345,11 @@ def _members(name: str, tar: Path, rest: Rest) -> tuple[list[TarMember], bool]:
     return list(places.values()), False
 
 
+def addresses_of(name: str, parquet: Path, columns: Sequence[str]) -> "pa.ChunkedArray":
+    """The addresses of a Parquet file of img2dataset. Raises ImageSetError if it does not keep any."""
+    return _columns_of(name, parquet, columns, ["url"])["url"]
+
+
 def rows_of(
     name: str, parquet: Path, columns: Sequence[str], urls: Collection[str]
 ) -> dict[str, tuple[str, str | None]]:
@@ -342,6 +357,13 @@ def rows_of(
 
     Raises ImageSetError if it does not keep addresses.
     """
+    hashes = [each for each in ("sha256", "md5") if each in columns]
+    table = _columns_of(name, parquet, columns, ["key", "url", *hashes])
+    rows = table.filter([url in urls for url in table["url"].to_pylist()]).to_pylist()
+    return {str(row["key"]): (row["url"], next((row[n] for n in hashes if row[n]), None)) for row in rows}
+
+
+def _columns_of(name: str, parquet: Path, columns: Sequence[str], wanted: Sequence[str]) -> "pa.Table":
     import pyarrow.parquet as pq
 
     if "url" not in columns:
@@ -349,11 +371,8 @@ def rows_of(
             f"image set {name}: {parquet}: found columns {', '.join(columns)}; expected also url. "
             "Give the Parquet files that img2dataset wrote."
         )
-    hashes = [each for each in ("sha256", "md5") if each in columns]
-    with readable(name, parquet):
-        table = pq.read_table(parquet, columns=["key", "url", *hashes])
-    rows = table.filter([url in urls for url in table["url"].to_pylist()]).to_pylist()
-    return {str(row["key"]): (row["url"], next((row[n] for n in hashes if row[n]), None)) for row in rows}
+    with readable(name, parquet), pq.ParquetFile(parquet) as file:
+        return file.read(wanted)
 
 
 def outcome_of(row: Mapping[str, Any]) -> str:

@@ -297,12 +297,17 @@ def test_pictures_are_found_by_their_address(tmp_path: Path) -> None:
     rows = write_img2dataset(tmp_path)
     folder = WebDataset("web", tmp_path, Labels())
     wanted = {rows[key]["url"] for key in ("000000000", "000000002", "000010005")}
-    found = {item.url: item.read() for item, original_hash in folder.pictures_of(wanted) if original_hash is None}
+    found = {
+        item.url: item.read()
+        for item, original_hash in folder.pictures_of(wanted, among=[1, 0])
+        if original_hash is None
+    }
     assert found == {rows[key]["url"]: f"picture {key}".encode() for key in ("000000000", "000010005")}
     (tmp_path / "00000.tar").write_bytes(b"not a tar, and not opened" * 100)
-    assert len(list(folder.pictures_of({rows["000010005"]["url"]}))) == 1
+    assert len(list(folder.pictures_of({rows["000010005"]["url"]}, among=[0, 1]))) == 1
+    assert list(folder.pictures_of(wanted, among=[])) == []
     with pytest.raises(ImageSetError, match="is not a tar"):
-        list(folder.pictures_of(wanted))
+        list(folder.pictures_of(wanted, among=[0, 1]))
 
 
 def test_an_address_comes_with_the_hash_of_the_original(tmp_path: Path) -> None:
@@ -310,10 +315,10 @@ def test_an_address_comes_with_the_hash_of_the_original(tmp_path: Path) -> None:
     rows = [{"key": "0", "url": "u0", "sha256": "ab" * 32}, {"key": "1", "url": "u1", "sha256": None}]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "00000.parquet")
     folder = WebDataset("web", tmp_path, Labels())
-    assert [(item.url, item.wnid, original) for item, original in folder.pictures_of({"u0", "u1"})] == [
+    assert [(item.url, item.wnid, original) for item, original in folder.pictures_of({"u0", "u1"}, among=[0])] == [
         ("u0", None, "ab" * 32),
         ("u1", None, None),
     ]
     pq.write_table(pa.Table.from_pylist([{"key": "0"}, {"key": "1"}]), tmp_path / "00000.parquet")
     with pytest.raises(ImageSetError, match="found columns key; expected also url"):
-        list(folder.pictures_of({"u0"}))
+        list(folder.pictures_of({"u0"}, among=[0]))
