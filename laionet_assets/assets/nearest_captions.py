@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from laionet_assets.assets.progress import progress_log
 from laionet_assets.assets.set_captions import matrix
-from laionet_assets.assets.similarity import ENCODER_POOL, embedded, encoder_specs
+from laionet_assets.assets.similarity import ENCODER_POOL, embedded, encoder_specs, known_vectors
 from laionet_assets.assets.steps import (
     Computation,
     Step,
@@ -221,19 +221,15 @@ def _vectors(spec: ModelSpec, work: Work, wanted: int) -> "Iterator[Batch]":
     def of_piece(number: int) -> "np.ndarray":
         return _all_vectors(_open(work, spec.name, number)[0])
 
+    of_table = known_vectors(work, spec.name, model=identity(spec))
     reading = work.connection.cursor()  # pieces are opened while rows come
-    reader = reading.sql(
-        """
-        select w.sample_id, c.caption, x.piece, x.place, e.embedding
+    reader = reading.sql("""
+        select w.sample_id, w.caption_id, c.caption, x.piece, x.place
         from wanted as w
         join core.searched_captions as c using (sample_id)
         left join indexed as x on x.caption_id = w.caption_id
-        left join (from core.caption_embeddings where model = $model and encoder = $encoder) as e
-            on e.caption_id = w.caption_id
         order by w.sample_id
-        """,
-        params={"model": identity(spec), "encoder": spec.name},
-    ).to_arrow_reader(_ROWS)
+    """).to_arrow_reader(_ROWS)
     progress, done = progress_log(work.log, f"captions indexed by {spec.name}"), 0
     for batch in reader:
         rows = pa.table(batch)
@@ -242,10 +238,7 @@ def _vectors(spec: ModelSpec, work: Work, wanted: int) -> "Iterator[Batch]":
         for i, number in enumerate(pieces):
             if number is not None:
                 found[i] = of_piece(number)[places[i]]
-        known = rows["embedding"].combine_chunks()
-        in_table = [i for i in np.flatnonzero(known.is_valid()).tolist() if i not in found]
-        if in_table:
-            found |= dict(zip(in_table, matrix(known.take(pa.array(in_table))), strict=True))
+        found = of_table(rows["caption_id"].to_numpy()) | found
         missing = [i for i in range(len(rows)) if i not in found]
         if missing:
             lacking = rows.take(missing)

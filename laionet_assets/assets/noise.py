@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from laionet_assets.assets.alikeness import write_mappings
 from laionet_assets.assets.named_models import named_models
+from laionet_assets.assets.similarity import caption_vectors
 from laionet_assets.assets.steps import Step, Work, same_for_all_parts
 from laionet_assets.models.class_embeddings import class_embeddings
 from laionet_assets.models.identity import identity
@@ -22,7 +23,6 @@ from laionet_assets.sqlmodels.loader import Project
 from laionet_assets.stats.bootstrap import mean_estimate
 from laionet_assets.stats.noise import Confusion, confusable_classes, nearer_to_another_sense
 from laionet_assets.taxonomy.synsets import other_senses
-from laionet_assets.warehouse.rows import VECTOR_GROUP_ROWS
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Warehouse, digest
 
@@ -42,8 +42,6 @@ _LEFT_OUT: Mapping[str, tuple[str, bool]] = {
 }
 """What is left out: pictures of the recipe, and whether confusable classes are."""
 ALL_MODELS = "*"
-_CAPTIONS = 2 * VECTOR_GROUP_ROWS
-"""Whose vectors are read at one time."""
 
 
 def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
@@ -95,7 +93,7 @@ def _write_senses(specs: Sequence[ModelSpec], templates: Mapping[str, str], work
     for spec in specs if len(named) else ():
         queries = _vectors_by(work, "select wnid, embedding from core.query_embeddings where encoder = $1", spec.name)
         definitions = _definitions(spec, senses, work)
-        for ids, vectors in _pieces(work, spec):
+        for ids, vectors in caption_vectors(work, spec.name):
             first = np.searchsorted(caption_ids, ids[0])
             end = np.searchsorted(caption_ids, ids[-1], side="right")
             here = named.slice(first, end - first)
@@ -113,21 +111,6 @@ def _write_senses(specs: Sequence[ModelSpec], templates: Mapping[str, str], work
         return
     work.connection.register("found", pa.concat_tables(found))
     work.write_rows(f"select {', '.join(names)} from found")
-
-
-def _pieces(work: Work, spec: ModelSpec) -> "Iterator[tuple[np.ndarray, np.ndarray]]":
-    """Ids (rising) of the captions of the part that a model embedded, and their vectors, some at a time."""
-    of_model = "from core.caption_embeddings where encoder = $1"
-    ids = work.connection.sql(f"select caption_id {of_model} order by caption_id", params=[spec.name]).to_arrow_table()
-    every = ids["caption_id"].to_numpy()
-    for start in range(0, len(every), _CAPTIONS):
-        piece = every[start : start + _CAPTIONS]
-        read = work.connection.sql(
-            f"select embedding {of_model} and caption_id between $2::ubigint and $3::ubigint order by caption_id",
-            params=[spec.name, int(piece[0]), int(piece[-1])],
-        ).to_arrow_table()
-        lists = read["embedding"].combine_chunks()
-        yield piece, lists.flatten().to_numpy(zero_copy_only=False).reshape(len(piece), -1)
 
 
 def _vectors_by(work: Work, select: str, encoder: str) -> "dict[str, np.ndarray]":

@@ -1,9 +1,10 @@
 """Stage similarity: core.query_embeddings and core.caption_embeddings (core.caption_similarity is SQL)."""
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from laionet_assets.assets.named_models import named_models
@@ -18,11 +19,14 @@ from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Warehouse, digest
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
 ENCODER_POOL = "encoder"
 PIECE_TEXTS = 8 * VECTOR_GROUP_ROWS
 """Captions whose vectors are in memory together: a whole number of row groups, and of chunks of a checkpoint."""
+READ_TEXTS = 2 * VECTOR_GROUP_ROWS
+"""Captions whose vectors are read at one time."""
 
 
 def steps(settings: Settings, project: Project) -> Mapping[str, Step]:
@@ -136,3 +140,49 @@ def embedded(
         checkpoint=checkpoint,
         log=partial(work.tell if is_told else work.told.__setitem__, spec.name),
     )
+
+
+def caption_vectors(work: Work, encoder: str, *, model: str | None = None) -> "Iterator[tuple[np.ndarray, np.ndarray]]":
+    """Ids (rising) of the captions of the part that an encoder embedded (with `model`: by that model alone), and their
+    vectors, some thousands at a time.
+
+    They are read in the order of their file and neither joined nor sorted: those of a part of LAION-400M are gigabytes,
+    which DuckDB would spill several times over.
+    """
+    of_model = "from core.caption_embeddings where encoder = $1 and ($2::varchar is null or model = $2)"
+    ids = work.connection.sql(f"select caption_id {of_model} order by caption_id", params=[encoder, model])
+    every = ids.to_arrow_table()["caption_id"].to_numpy()
+    for start in range(0, len(every), READ_TEXTS):
+        piece = every[start : start + READ_TEXTS]
+        read = work.connection.sql(
+            f"select embedding {of_model} and caption_id between $3::ubigint and $4::ubigint order by caption_id",
+            params=[encoder, model, int(piece[0]), int(piece[-1])],
+        ).to_arrow_table()
+        lists = read["embedding"].combine_chunks()
+        yield piece, lists.flatten().to_numpy(zero_copy_only=False).reshape(len(piece), -1)
+
+
+def known_vectors(work: Work, encoder: str, *, model: str) -> "Callable[[np.ndarray], dict[int, np.ndarray]]":
+    """The vectors that core.caption_embeddings has of captions, in half precision, by their places among those asked
+    for. They lie in a file that goes with the process.
+    """
+    import numpy as np
+
+    work.warehouse.scratch.mkdir(parents=True, exist_ok=True)
+    pieces: list[np.ndarray] = [np.empty(0, np.uint64)]
+    dimensions = 0
+    with TemporaryFile(dir=work.warehouse.scratch) as file:
+        for piece, read in caption_vectors(work, encoder, model=model):
+            pieces.append(piece)
+            file.write(read.astype(np.float16).tobytes())
+            dimensions = read.shape[1]
+        file.flush()
+        ids = np.concatenate(pieces)
+        vectors = np.memmap(file, np.float16, "r", shape=(len(ids), dimensions)) if len(ids) else np.empty((0, 0))
+
+    def of(caption_ids: "np.ndarray") -> "dict[int, np.ndarray]":
+        at = np.searchsorted(ids, caption_ids)
+        inside = np.flatnonzero(at < len(ids))
+        return {i: vectors[at[i]] for i in inside[ids[at[inside]] == caption_ids[inside]].tolist()}
+
+    return of
