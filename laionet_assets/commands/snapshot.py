@@ -61,7 +61,10 @@ def select_without_removed(warehouse: Warehouse) -> Callable[[str], str]:
         removed = "exists (from removals r where r.kind = 'sample' and r.value = t.source || '/' || t.sample_id)"
         if "url" in columns:
             removed += " or exists (from removals r where r.kind = 'url_hash' and r.value = sha256(t.url))"
-        blanked = ", ".join(f"case when not ({removed}) then {column} end as {column}" for column in private)
-        return f"with removals as ({removals}) select * replace ({blanked}) from ({warehouse.select(name)}) t"
+        blanked = ", ".join(f"case when not is_removed then {column} end as {column}" for column in private)
+        return (
+            f"with removals as ({removals}) select * exclude (is_removed) replace ({blanked}) "
+            f"from (select *, {removed} as is_removed from ({warehouse.select(name)}) t)"
+        )
 
     return select

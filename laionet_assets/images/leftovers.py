@@ -72,7 +72,7 @@ def _in_relation(connection: "duckdb.DuckDBPyConnection", name: str, select: str
             "source with sample_id, by which removals can be compared. Select one of them."
         )
     rows = connection.execute(
-        f"with relation as ({select}), traces as ({' union all '.join(parts)}) "
+        f"with relation as not materialized ({select}), traces as ({' union all '.join(parts)}) "
         "select kind, value, count(*) from traces join removals_known using (kind, value) group by kind, value"
     ).fetchall()
     for kind, value, count in rows:

@@ -7,6 +7,14 @@ lemmas as (
     select matching, wnid, is_matchable, shadowed_by from staging.lemmas
 ),
 
+wnids as (
+    select wnid, unnest([
+        {'matching': 'paper', 'wnid_of_lemmas': paper_wnid},
+        {'matching': 'corrected', 'wnid_of_lemmas': wnid},
+    ], recursive := true),
+    from synsets
+),
+
 reach as (
     select
         s.wnid,
@@ -14,8 +22,8 @@ reach as (
             bool_or(l.is_matchable and len(l.shadowed_by) = 0) filter (l.matching = 'paper'), false
         ) as is_reachable_paper,
         bool_or(l.is_matchable) filter (l.matching = 'corrected') as is_reachable_corrected,
-    from synsets as s
-    join lemmas as l on l.wnid = case l.matching when 'paper' then s.paper_wnid else s.wnid end
+    from wnids as s
+    join lemmas as l on l.matching = s.matching and l.wnid = s.wnid_of_lemmas
     group by s.wnid
 ),
 

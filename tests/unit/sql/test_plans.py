@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.sql.models import Database, project
+from tests.unit.sql.models import Database, project, queries
 
 LARGE = {
     "core.candidates",
@@ -33,6 +33,11 @@ MAY_KEEP = {
     ("core.caption_similarity", "queries"): "one a class",
     ("core.image_requests", "__aggregate_cte"): "addresses that one part asks for",
     ("core.matching_counts", "compared"): "of one part, and every caption may be asked for",
+}
+MAY_COMPARE = {
+    "core.neighbour_requests": "there is one search",
+    "core.similarity_counts": "201 thresholds",
+    "marts.funnel": "10 stages",
 }
 Node = Mapping[str, Any]
 
@@ -69,12 +74,47 @@ def columns(node: Node) -> set[str]:
     return {found} if isinstance(found, str) else set(found)
 
 
-@pytest.mark.parametrize("name", [model.name for model in project().in_order() if model.select is not None])
+def nested_loops(database: Database, select: str) -> Iterator[Node]:
+    """Joins that compare every row of one side with every row of the other, where both may have several."""
+    ((_, plan),) = database.rows(f"explain (format json) {select}")
+    for root in json.loads(plan):
+        for node in nodes(root):
+            if node["name"] in ("BLOCKWISE_NL_JOIN", "NESTED_LOOP_JOIN") and not any(map(is_one_row, node["children"])):
+                yield node
+
+
+def is_one_row(node: Node) -> bool:
+    return node["name"] == "UNGROUPED_AGGREGATE" or (len(node["children"]) == 1 and is_one_row(node["children"][0]))
+
+
+MODELS = [model.name for model in project().in_order()]
+SELECTS = {name: select for name in MODELS if (select := project().models[name].select) is not None}
+
+
+@pytest.mark.parametrize("name", SELECTS)
 def test_no_model_keeps_what_fills_memory(name: str, database: Database) -> None:
-    for cte, what in kept(database, project().models[name].select or ""):
+    assert_keeps_little(database, name, SELECTS[name])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_no_check_keeps_what_fills_memory(name: str, database: Database) -> None:
+    for query in queries(name).values():
+        assert_keeps_little(database, name, query)
+
+
+def assert_keeps_little(database: Database, name: str, select: str) -> None:
+    for cte, what in kept(database, select):
         if (name, re.sub(r"_\d+$", "", cte)) not in MAY_KEEP:
             table = what["extra_info"].get("Table", "").removeprefix("memory.")
-            assert table not in LARGE and not columns(what) & WIDE, f"{name}: {cte} is kept in memory"
+            assert table not in LARGE and not columns(what) & WIDE, f"{name}: {cte} is kept in memory: {select}"
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_nothing_compares_every_row_with_every_other(name: str, database: Database) -> None:
+    for select in (SELECTS.get(name), *queries(name).values()):
+        if select is not None:
+            found = list(nested_loops(database, select))
+            assert not found or name in MAY_COMPARE, f"{name}: {found[0]} in {select}"
 
 
 def test_what_is_read_twice_is_kept(database: Database) -> None:
