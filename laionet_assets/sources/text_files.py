@@ -48,14 +48,11 @@ _SEPARATOR = re.compile(r'^"?sep=(.)"?$', re.IGNORECASE)
 class _WholeLine(Bound):
     """A line has the fields of the layout, no more and no fewer, and is not a piece of one."""
 
-    reading: Reading
-
     def applies(self, columns: Columns) -> bool:
         return True
 
     def holds(self, columns: Columns) -> str:
-        cut = f" and {ROW} not in ({', '.join(map(str, self.reading.cut_rows))})" if self.reading.cut_rows else ""
-        return f"({_IS_WHOLE}{cut})"
+        return _IS_WHOLE
 
     def value(self, columns: Columns) -> str:
         return _LINE
@@ -107,7 +104,7 @@ class _Lines(TextFormat):
     has_line_rows = True
 
     def bounds(self, reading: Reading) -> tuple[Bound, ...]:
-        return (_WholeLine(MALFORMED, (), reading),)
+        return (_WholeLine(MALFORMED, ()),)
 
     def relation(
         self,
@@ -121,9 +118,11 @@ class _Lines(TextFormat):
         # Rows are numbered above the fields: a condition on a field would else go below them, where DuckDB reads a line
         # again for every field that it mentions.
         fields, is_whole = self.fields(columns, used)
+        # A list of numbers would be gone through for every row: there may be 100,000 of them.
+        cut = f" and {ROW} not in (select unnest({list(reading.cut_rows)}))" if reading.cut_rows else ""
         selected = [f"{_FIELDS}[{i}] as {column_at(place)}" for i, place in enumerate(used, start=1)]
         return (
-            f"(select {ROW}, {_LINE}, {', '.join((*selected, f'coalesce({is_whole}, false) as {_IS_WHOLE}'))} "
+            f"(select {ROW}, {_LINE}, {', '.join((*selected, f'coalesce({is_whole}, false){cut} as {_IS_WHOLE}'))} "
             f"from (select row_number() over () - 1 as {ROW}, * "
             f"from (select {_LINE}, {fields} as {_FIELDS} from {_lines(path, reading, rejects)})))"
         )

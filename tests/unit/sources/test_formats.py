@@ -216,3 +216,16 @@ def test_a_line_is_read_once_however_often_its_fields_are_mentioned(
     for select in (pairs, quarantined, f"select count(*) from ({pairs})", of_some):
         plan = connection.execute(f"explain (format json) {select}").fetchall()[0][1]
         assert plan.count(f"{reader}(") <= most
+
+
+def test_rows_that_are_pieces_of_a_line_are_looked_up(
+    connection: duckdb.DuckDBPyConnection, inspect: Inspect, tmp_path: Path
+) -> None:
+    """There may be 100,000 of them: to compare every row with each takes hours."""
+    path = tmp_path / "a.tsv"
+    path.write_bytes(b"a tench\thttp://a\nb\rtench\thttp://b\nc tench\thttp://c\n")
+    record = inspect(path)
+    assert (record.reading.cut_rows, record.pairs) == ((1, 2), 2)
+    for select in (pairs_sql(record), quarantine_sql(record)):
+        plan = connection.execute(f"explain (format json) {select}").fetchall()[0][1]
+        assert '"Join Type": "MARK"' in plan
