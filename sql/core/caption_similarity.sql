@@ -15,10 +15,11 @@ encoders as (
     select distinct encoder, model from queries
 ),
 
--- left joins lose no candidate, and keep the planner from pairing every caption with every query of an encoder first
+-- left joins lose no candidate, and keep the planner from pairing every caption with every query of an encoder first;
+-- the query is joined to the caption, so that it comes after it: rows that wait for their caption spill without vectors
 paired as (
     select
-        encoder,
+        encoders.encoder,
         c.source,
         c.part,
         c.sample_id,
@@ -27,7 +28,8 @@ paired as (
     from candidates as c
     cross join encoders
     left join captions using (encoder, model, source, part, caption_id)
-    left join queries using (encoder, model, wnid)
+    left join queries
+        on queries.encoder = captions.encoder and queries.model = captions.model and queries.wnid = c.wnid
 ),
 
 -- the cosine of a zero vector is nan, which DuckDB holds to be above every threshold
