@@ -19,6 +19,9 @@ SAME_EITHER_WAY = {
         "where p.rank > 1",  # looked at only where rank 1 is not right
         "where coalesce(a.models, 0) < m.models",  # what all models answered has nothing unanswered
     ],
+    "core/duplicate_samples.sql": [  # what comes once is its own first and last
+        "select recipe, copy_key from seen group by all having count(*) > 1",
+    ],
     "core/label_doubts.sql": ["case when v.noes <> 0 then v.noes > 0 end as is_judged_wrong,"],
 }
 """Comparisons by file whose boundary changes no row."""
