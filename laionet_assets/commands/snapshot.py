@@ -10,6 +10,7 @@ from laionet_assets.warehouse.snapshot import write_snapshot
 from laionet_assets.warehouse.warehouse import Warehouse, how_to_make
 
 REMOVALS = "core.removals"
+_MARK = "laionet_is_removed"
 
 
 def snapshot(file: str, *, config: Path | None = None, tables: Sequence[str] = ()) -> None:
@@ -61,10 +62,10 @@ def select_without_removed(warehouse: Warehouse) -> Callable[[str], str]:
         removed = "exists (from removals r where r.kind = 'sample' and r.value = t.source || '/' || t.sample_id)"
         if "url" in columns:
             removed += " or exists (from removals r where r.kind = 'url_hash' and r.value = sha256(t.url))"
-        blanked = ", ".join(f"case when not is_removed then {column} end as {column}" for column in private)
+        blanked = ", ".join(f"case when not {_MARK} then {column} end as {column}" for column in private)
         return (
-            f"with removals as ({removals}) select * exclude (is_removed) replace ({blanked}) "
-            f"from (select *, {removed} as is_removed from ({warehouse.select(name)}) t)"
+            f"with removals as ({removals}) select * exclude ({_MARK}) replace ({blanked}) "
+            f"from (select *, {removed} as {_MARK} from ({warehouse.select(name)}) t)"
         )
 
     return select

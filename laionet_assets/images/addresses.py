@@ -9,12 +9,16 @@ what is asked for.
 """
 
 import os
+import time
+import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from laionet_assets.warehouse.lake import replace
 from laionet_assets.warehouse.sql import literal
 from laionet_assets.warehouse.warehouse import ConnectionFactory, digest
 
@@ -24,78 +28,115 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 ROW_GROUP = 20_480
+KEPT_DAYS = 30
+"""An index that nobody looked into for so long goes, when another is made; and what a killed process left."""
 _FILES_AT_ONCE = 64
 _NUMBER = "(md5_number_lower(url) >> 1)::bigint"
 
 
 @dataclass(frozen=True)
 class AddressIndex:
-    """The index of some files, in `path`."""
+    """Where addresses are among the Parquet `files` of a folder, kept in the folder `place`. `read` gives the addresses
+    of a file; what it raises is raised.
+    """
 
-    path: Path
+    folder: Path
+    files: Sequence[Path]
+    read: "Callable[[Path], pa.ChunkedArray]"
+    place: Path
     connect: ConnectionFactory
 
-    @classmethod
-    def of(
-        cls,
-        folder: Path,
-        files: Sequence[Path],
-        read: "Callable[[Path], pa.ChunkedArray]",
-        *,
-        place: Path,
-        connect: ConnectionFactory,
-    ) -> "AddressIndex":
-        """The index of the files of a folder, in the folder `place`; made unless it is there. `read` gives the
-        addresses of a file; what it raises is raised.
-        """
-        states = ((file, file.stat()) for file in files)
-        state = digest(*(f"{file} {seen.st_size} {seen.st_mtime_ns}" for file, seen in states))
-        path = place / f"{digest(str(folder))}-{state}.parquet"
-        index = cls(path, connect)
-        if not path.is_file():
-            place.mkdir(parents=True, exist_ok=True)
-            index._write(files, read)
-            for other in place.glob(f"{digest(str(folder))}-*.parquet"):
-                if other != path:
-                    other.unlink(missing_ok=True)
-        return index
-
-    def _write(self, files: Sequence[Path], read: "Callable[[Path], pa.ChunkedArray]") -> None:
-        import pyarrow as pa
-
-        numbered = iter(enumerate(files))
-        building = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        with self.connect() as connection:
-            connection.execute("create temp table addresses (address bigint, file integer)")
-            while some := list(islice(numbered, _FILES_AT_ONCE)):
-                read_now = ((number, read(file).cast(pa.string())) for number, file in some)
-                tables = [pa.table({"url": urls, "file": pa.repeat(number, len(urls))}) for number, urls in read_now]
-                connection.register("read_now", pa.concat_tables(tables))
-                connection.execute(f"insert into addresses select {_NUMBER}, file from read_now where url is not null")
-                connection.unregister("read_now")
-            connection.execute(
-                f"copy (from addresses order by all) to {literal(str(building))} "
-                f"(format parquet, compression zstd, row_group_size {ROW_GROUP})"
-            )
-        os.replace(building, self.path)
+    @property
+    def path(self) -> Path:
+        """The index of the files as they are now."""
+        return self.place / f"{digest(str(self.folder))}-{digest(*map(_state, self.files))}.parquet"
 
     def files_with(self, urls: Collection[str]) -> set[int]:
-        """Numbers of files that may have one of these addresses: all that have, and seldom another."""
+        """Numbers of files that may have one of these addresses: all that have, and seldom another.
+
+        The index is made if it is not there, was cut off, or went while it was looked into.
+        """
+        import pyarrow as pa
+
+        addresses, path = self._numbers(urls), self.path
+        try:
+            found = _files_in(path, addresses)
+        except (OSError, pa.ArrowInvalid):
+            self._write(path)
+            found = _files_in(path, addresses)
+        os.utime(path)
+        return found
+
+    def _numbers(self, urls: Collection[str]) -> "np.ndarray":
         import numpy as np
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         with self.connect() as connection:
             connection.register("asked", pa.table({"url": pa.array(list(urls), pa.string())}))
             asked = connection.execute(f"select distinct {_NUMBER} as address from asked order by 1").fetchnumpy()
-        addresses = np.asarray(asked["address"], np.int64)
-        found: set[int] = set()
-        with pq.ParquetFile(self.path) as file:
-            for group in _groups_with(file, addresses):
-                rows = file.read_row_group(group)
-                is_asked = np.isin(rows["address"].to_numpy(), addresses)
-                found.update(rows["file"].to_numpy()[is_asked].tolist())
-        return found
+        return np.asarray(asked["address"], np.int64)
+
+    def _write(self, path: Path) -> None:
+        import pyarrow as pa
+
+        self.place.mkdir(parents=True, exist_ok=True)
+        numbered = iter(enumerate(self.files))
+        building = self.place / f".{uuid.uuid4().hex}"
+        try:
+            with self.connect() as connection:
+                connection.execute("create temp table addresses (address bigint, file integer)")
+                while some := list(islice(numbered, _FILES_AT_ONCE)):
+                    read_now = ((number, self.read(file)) for number, file in some)
+                    tables = [
+                        pa.table({"url": urls, "file": pa.repeat(number, len(urls))}) for number, urls in read_now
+                    ]
+                    connection.register("read_now", pa.concat_tables(tables))
+                    connection.execute(
+                        f"insert into addresses select {_NUMBER}, file from read_now where url is not null"
+                    )
+                    connection.unregister("read_now")
+                connection.execute(
+                    f"copy (from addresses order by all) to {literal(str(building))} "
+                    f"(format parquet, compression zstd, row_group_size {ROW_GROUP})"
+                )
+            replace(building, path)
+        finally:
+            building.unlink(missing_ok=True)
+        self._forget_others(path)
+
+    def _forget_others(self, path: Path) -> None:
+        """Keep the last index of other states of the folder, into which another process may be looking, and what was
+        used lately of other folders.
+        """
+        used: dict[Path, float] = {}
+        for other in self.place.iterdir():
+            with suppress(FileNotFoundError):  # gone since
+                used[other] = other.stat().st_mtime
+        of_folder = [each for each in used if each.name.startswith(path.name.partition("-")[0]) and each != path]
+        old = [each for each in used if used[each] < time.time() - KEPT_DAYS * 86_400]
+        for other in (*sorted(of_folder, key=used.__getitem__)[:-1], *old):
+            other.unlink(missing_ok=True)
+
+
+def _state(file: Path) -> str:
+    try:
+        seen = file.stat()
+    except OSError:  # which who reads it is told
+        return f"{file} is gone"
+    return f"{file} {seen.st_size} {seen.st_mtime_ns}"
+
+
+def _files_in(path: Path, addresses: "np.ndarray") -> set[int]:
+    import numpy as np
+    import pyarrow.parquet as pq
+
+    found: set[int] = set()
+    with pq.ParquetFile(path) as file:
+        for group in _groups_with(file, addresses):
+            rows = file.read_row_group(group)
+            is_asked = np.isin(rows["address"].to_numpy(), addresses)
+            found.update(rows["file"].to_numpy()[is_asked].tolist())
+    return found
 
 
 def _groups_with(file: "pq.ParquetFile", addresses: "np.ndarray") -> Iterator[int]:

@@ -55,7 +55,7 @@ class Downloaded:
 
         def find(urls: Collection[str]) -> Iterator[Found]:
             for folder in folders:
-                index = AddressIndex.of(folder.path, folder.parquets, folder.addresses, place=place, connect=connect)
+                index = AddressIndex(folder.path, folder.parquets, folder.addresses, place, connect)
                 for item, original_hash in folder.pictures_of(urls, among=index.files_with(urls)):
                     yield Found(item.url or "", item.read, original_hash)
 

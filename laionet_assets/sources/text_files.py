@@ -1,6 +1,6 @@
 r"""Text files: tab-separated lines without a header, JSON lines, comma-separated with a header.
 
-Belongs here: lines, fields, headers, and lines that are no rows. Does not belong here: what a column means
+Belongs here: lines, fields, headers. Does not belong here: which lines are no rows (`rejects`), what a column means
 (`adapters`).
 
 Lines end in \n, in \r\n or in \r. A line that cannot be read at all (bytes that are no UTF-8, more than 2 MB, in a

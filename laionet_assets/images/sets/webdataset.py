@@ -346,8 +346,12 @@ def _members(name: str, tar: Path, rest: Rest) -> tuple[list[TarMember], bool]:
 
 
 def addresses_of(name: str, parquet: Path, columns: Sequence[str]) -> "pa.ChunkedArray":
-    """The addresses of a Parquet file of img2dataset. Raises ImageSetError if it does not keep any."""
-    return _columns_of(name, parquet, columns, ["url"])["url"]
+    """The addresses of a Parquet file of img2dataset, as texts. Raises ImageSetError if it does not keep any."""
+    import pyarrow as pa
+
+    urls = _columns_of(name, parquet, columns, ["url"])["url"]
+    with readable(name, parquet):
+        return urls.cast(pa.string())
 
 
 def rows_of(

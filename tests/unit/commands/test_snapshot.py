@@ -63,6 +63,29 @@ def test_address_and_caption_of_what_was_removed_stay_here(warehouse: Warehouse,
     assert write("some.duckdb") == [(0, None, None), (1, None, None), (2, "http://x/2", "a caption")]
 
 
+def test_no_table_takes_what_was_removed_along_nor_loses_a_column(warehouse: Warehouse) -> None:
+    """core.image_requests has a flag of its own that says what was removed when it was made, and no later."""
+    publish(warehouse, "core.removals", "select 'sample' as kind, 's/0' as value")
+    of_each = {"url": "'http://x/0'", "caption": "'a caption'", "caption_id": "7::ubigint"}
+    seen = set()
+    for name, table in warehouse.tables.items():
+        columns = table.column_names
+        private = [column for column in columns if column in of_each]
+        if not table.is_in_snapshot or table.is_view or not private or not {"source", "sample_id"} <= set(columns):
+            continue
+        values = "".join(f", {of_each[column]} as {column}" for column in private)
+        flag = ", false as is_removed" if "is_removed" in columns else ""
+        rows = f"select 's' as source, 'p' as part, 0::bigint as sample_id{values}{flag}"
+        publish(warehouse, name, rows, PART if table.is_partitioned else None)
+        with warehouse.connect() as connection:
+            cursor = connection.execute(select_without_removed(warehouse)(name))
+            assert [column for column, *_ in cursor.description or []] == list(columns), name
+            (row,) = cursor.fetchall()
+        assert {dict(zip(columns, row, strict=True))[column] for column in private} == {None}, name
+        seen.add(name)
+    assert seen > {"core.candidates", "core.image_requests"}
+
+
 def test_tables_are_chosen_by_name_and_pattern(warehouse: Warehouse) -> None:
     with pytest.raises(UserError, match=r"does not hold any table yet; run first: laionet run"):
         chosen_tables(warehouse, [])

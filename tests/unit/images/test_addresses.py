@@ -1,6 +1,9 @@
 """Where an address is among files: every file that has it, whatever else there is; made once for files as they are."""
 
+import os
+import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -25,9 +28,7 @@ def write(folder: Path, number: int, urls: Sequence[str | None]) -> Path:
 
 
 def index_of(folder: Path, files: list[Path]) -> AddressIndex:
-    return AddressIndex.of(
-        folder, files, lambda file: pq.read_table(file)["url"], place=folder / "kept", connect=memory_connection
-    )
+    return AddressIndex(folder, files, lambda file: pq.read_table(file)["url"], folder / "kept", memory_connection)
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -50,6 +51,7 @@ def test_addresses_are_found_in_every_row_group(tmp_path: Path, monkeypatch: pyt
     files = [write(tmp_path, number, [*urls, "http://both"]) for number, urls in enumerate(shards[:2])]
     files.append(write(tmp_path, 2, shards[2]))
     index = index_of(tmp_path, files)
+    assert index.files_with({"http://none"}) == set()
     assert pq.ParquetFile(index.path).metadata.num_row_groups > 10
     for number, urls in enumerate(shards):
         assert all(index.files_with({url}) == {number} for url in urls[::999])
@@ -57,15 +59,58 @@ def test_addresses_are_found_in_every_row_group(tmp_path: Path, monkeypatch: pyt
     assert index.files_with({*shards[0], *shards[2]}) == {0, 2}
 
 
-def test_it_is_made_anew_when_a_file_changed_and_no_other_is_kept(tmp_path: Path) -> None:
-    files = [write(tmp_path, 0, ["a"])]
-    first = index_of(tmp_path, files)
-    made = first.path.stat().st_mtime_ns
-    assert index_of(tmp_path, files).path.stat().st_mtime_ns == made
-    write(tmp_path, 0, ["b", "c"])
-    second = index_of(tmp_path, files)
-    assert (second.files_with({"a"}), second.files_with({"b"})) == (set(), {0})
-    assert list((tmp_path / "kept").iterdir()) == [second.path] != [first.path]
+def test_it_is_made_anew_when_a_file_changed_and_one_before_is_kept(tmp_path: Path) -> None:
+    files, paths = [tmp_path / "00000.parquet"], []
+    for number, url in enumerate("abc"):
+        write(tmp_path, 0, [url] * (number + 1))
+        index = index_of(tmp_path, files)
+        assert index.files_with({url}) == {0} and index.files_with({"d"}) == set()
+        paths.append(index.path)
+        made = index.path.stat().st_ino
+        assert index_of(tmp_path, files).files_with({url}) == {0} and index.path.stat().st_ino == made
+    assert set((tmp_path / "kept").iterdir()) == set(paths[1:]) and len(set(paths)) == 3
+
+
+def test_what_nobody_used_for_a_month_goes(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    for name, days in {"other-old.parquet": 31, ".left-by-a-kill": 31, "other-new.parquet": 29}.items():
+        (kept / name).touch()
+        then = time.time() - days * 86_400
+        os.utime(kept / name, (then, then))
+    index = index_of(tmp_path, [write(tmp_path, 0, ["a"])])
+    assert index.files_with({"a"}) == {0}
+    assert {each.name for each in kept.iterdir()} == {"other-new.parquet", index.path.name}
+
+
+@pytest.mark.parametrize("damage", ["cut off", "empty", "gone"])
+def test_a_damaged_index_is_made_again(tmp_path: Path, damage: str) -> None:
+    index = index_of(tmp_path, [write(tmp_path, 0, ["a"])])
+    assert index.files_with({"a"}) == {0}
+    content = index.path.read_bytes()
+    index.path.unlink()
+    if damage != "gone":
+        index.path.write_bytes(content[: len(content) // 2] if damage == "cut off" else b"")
+    assert index.files_with({"a"}) == {0} and index.path.read_bytes() == content
+
+
+def test_several_may_make_it_at_once(tmp_path: Path) -> None:
+    files = [write(tmp_path, number, [f"http://{number}/{i}" for i in range(2_000)]) for number in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(lambda _: index_of(tmp_path, files).files_with({"http://3/7"}), range(8)):
+            assert found == {3}
+    assert len(list((tmp_path / "kept").iterdir())) == 1
+
+
+def test_a_file_that_is_gone_is_said_by_who_reads_it(tmp_path: Path) -> None:
+    folder = tmp_path / "one"
+    folder.mkdir()
+    write(folder, 0, ["a"])
+    (opened,) = open_folders([folder])
+    (folder / "00000.parquet").unlink()
+    with pytest.raises(ImageSetError, match=r"00000\.parquet cannot be read"):
+        AddressIndex(folder, opened.parquets, opened.addresses, tmp_path / "kept", memory_connection).files_with({"a"})
+    assert list((tmp_path / "kept").iterdir()) == []
 
 
 def test_pictures_are_found_in_several_folders_and_only_their_files_are_opened(tmp_path: Path) -> None:
