@@ -101,6 +101,7 @@ def test_whole_tables_are_not_made_of_tables_of_different_parts(project: Project
     assert "marts/funnel/data.parquet" not in project.files()
 
 
+@pytest.mark.slow
 def test_a_source_that_cannot_be_opened_costs_itself(project: Project) -> None:
     """A variable of its secret is not set, or its filesystem is not installed: others are read, and so is the rest."""
     project.add_part(0, rows=100)
