@@ -51,9 +51,10 @@ PREFACE = """\
 # Memory of a whole run
 
 Written by `python -m tests.bench.peaks FOLDER --update`: do not edit, run it again; `make peaks` measures the sizes that
-have a target. Each section is one `laionet run` of everything, with the parts that its title says and three recipes. The text encoder has MiniLM's
-tokenizer and numbers and no layers; no pictures are fetched. Resident memory of all processes of the command together,
-looked at twenty times a second. What stages cost beside others is on [benchmarks.md](benchmarks.md).
+have a target. Each section is one `laionet run` of everything, with the parts that its title says and three recipes.
+The text encoder has MiniLM's tokenizer and numbers and no layers; no pictures are fetched. Resident memory of all
+processes of the command together, looked at twenty times a second. What stages cost beside others is on
+[benchmarks.md](benchmarks.md).
 """
 
 
@@ -151,14 +152,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     folder = chosen.folder.resolve()
     captions = find_captions(Path(chosen.real) if chosen.real else None, folder)
-    config = prepare(
-        folder,
-        captions,
-        parts=chosen.parts,
-        rows=chosen.rows,
-        naming_only=chosen.naming,
-        memory_limit=chosen.memory_limit,
-    )
+    asked: dict[str, Any] = {
+        "parts": chosen.parts,
+        "rows": chosen.rows,
+        "naming_only": chosen.naming,
+        "memory_limit": chosen.memory_limit,
+    }
+    config = prepare(folder, captions, **asked)
     load_before = os.getloadavg()
     code, seconds, peak = measured(config, folder / "run.txt")
     print(
@@ -169,14 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name, most in sorted(peak.by_table.items(), key=lambda each: -each[1]):
         print(f"  {gigabytes(most)}  {name}")
     if chosen.update and not code:
-        found = section(
-            peak,
-            seconds,
-            parts=chosen.parts,
-            rows=chosen.rows,
-            naming_only=chosen.naming,
-            memory_limit=chosen.memory_limit,
-        )
+        found = section(peak, seconds, **asked)
         said = machine(captions=captions.description, wall_seconds=seconds, load_before=load_before)
         before = PAGE.read_text(encoding="utf-8") if PAGE.is_file() else PREFACE
         PAGE.write_text(updated(before, [found], said, when=""), encoding="utf-8")
