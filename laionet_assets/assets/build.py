@@ -28,6 +28,7 @@ from laionet_assets.assets.publishing import Published, make, standing
 from laionet_assets.assets.steps import Step
 from laionet_assets.assets.together import make_together
 from laionet_assets.assets.versions import Versions
+from laionet_assets.collector import pass_over_libraries
 from laionet_assets.errors import UserError
 from laionet_assets.quality.asset_checks import check_result, check_specs, describe_failures
 from laionet_assets.quality.validate import Outcome
@@ -121,6 +122,7 @@ def build_asset(step: Step, open_warehouse: OpenWarehouse, *, is_last: bool = Fa
             )
             kept = f"\nThe rejected rows are kept in {published.rejected}." if published.rejected else ""
             raise dg.Failure(failures + kept, allow_retries=False)
+        pass_over_libraries()
         yield dg.MaterializeResult(
             asset_key=key,
             metadata={

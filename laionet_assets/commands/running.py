@@ -28,6 +28,7 @@ from laionet_assets.assets.partitions import PARTS
 from laionet_assets.assets.parts import sync_parts
 from laionet_assets.assets.pipeline import Pipeline, build_pipeline
 from laionet_assets.assets.planning import Task, kept_back, never_made, phases, stale_tasks
+from laionet_assets.collector import pass_over_libraries
 from laionet_assets.commands.instance import dagster_instance
 from laionet_assets.commands.interrupting import is_told_to_end
 from laionet_assets.commands.summary import Tally, record, summarize
@@ -61,6 +62,7 @@ def run_pipeline(
     settings = load_settings(config)
     pipeline = build_pipeline(settings)
     defs = build_defs(settings, pipeline=pipeline)
+    pass_over_libraries()
     names = selected_tables(defs, pipeline, select)
     synced = sync_parts(settings, pipeline.warehouse)
     for note in synced.notes:

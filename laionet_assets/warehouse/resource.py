@@ -5,7 +5,7 @@ memory (so that nothing is ever locked), and filesystems of the lake and the sou
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,14 @@ from pydantic import Field, PrivateAttr
 
 from laionet_assets.errors import UserError
 from laionet_assets.references import opened
+from laionet_assets.warehouse.ahead import ConnectionsAhead
 from laionet_assets.warehouse.history import history_kept_open
 from laionet_assets.warehouse.lake import Lake
 from laionet_assets.warehouse.memory import MOST, SHARE, default_memory_limit, spill_folder
 from laionet_assets.warehouse.processes import Process
+from laionet_assets.warehouse.sql import literal
 from laionet_assets.warehouse.table import Table
-from laionet_assets.warehouse.warehouse import SourceView, Warehouse, memory_connection, scratch_folder
+from laionet_assets.warehouse.warehouse import SourceView, Warehouse, memory_connection, open_in_memory, scratch_folder
 
 
 class WarehouseResource(DuckDBResource):
@@ -42,16 +44,21 @@ class WarehouseResource(DuckDBResource):
     )
 
     _during_run: ExitStack = PrivateAttr(default_factory=ExitStack)
+    _ahead: ConnectionsAhead | None = PrivateAttr(default=None)
 
     def setup_for_execution(self, context: InitResourceContext) -> None:
-        """Write into the tags of the run which process works on it, so that it can be told when that is gone."""
+        """Write into the tags of the run which process works on it, so that it can be told when that is gone. From now
+        on connections are opened ahead.
+        """
         super().setup_for_execution(context)
+        self._ahead = self._during_run.enter_context(closing(ConnectionsAhead(open_in_memory)))
         if context.run is not None and context.instance is not None:
             self._during_run.enter_context(history_kept_open(context.instance))
             context.instance.add_run_tags(context.run.run_id, Process.this().tags)
 
     def teardown_after_execution(self, context: InitResourceContext) -> None:
         """Let go of what was kept open for the run."""
+        self._ahead = None
         self._during_run.close()
         super().teardown_after_execution(context)
 
@@ -68,10 +75,12 @@ class WarehouseResource(DuckDBResource):
             config = {
                 "custom_user_agent": "dagster",
                 "memory_limit": default_memory_limit(self.runs_at_once, share=share),
-                "temp_directory": str(spill),
                 **self.connection_config,
             }
-            with memory_connection(config) as connection:
+            folder = config.pop("temp_directory", str(spill))
+            opened = self._ahead.connection(config) if self._ahead is not None else memory_connection(config)
+            with opened as connection:
+                connection.execute(f"set temp_directory = {literal(folder)}")
                 for filesystem in self._filesystems():
                     connection.register_filesystem(filesystem)
                 yield connection

@@ -258,10 +258,13 @@ def digest(*values: str) -> str:
 
 @contextmanager
 def memory_connection(config: Mapping[str, Any] | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A private in-memory DuckDB, closed whatever happens. It draws no bars of its own into what a run prints."""
-    connection = duckdb.connect(":memory:", config=dict(config or {}))
-    try:
-        connection.execute("set enable_progress_bar = false")
+    """A private in-memory DuckDB, closed whatever happens."""
+    with open_in_memory(config or {}) as connection:
         yield connection
-    finally:
-        connection.close()
+
+
+def open_in_memory(config: Mapping[str, Any]) -> duckdb.DuckDBPyConnection:
+    """A private in-memory DuckDB. It draws no bars of its own into what a run prints."""
+    connection = duckdb.connect(":memory:", config=dict(config))
+    connection.execute("set enable_progress_bar = false")
+    return connection
