@@ -61,6 +61,7 @@ class Forward:
         if is_cuda:
             module = module.to(memory_format=torch.channels_last)
         self._copying: Any = torch.cuda.Stream(self.device) if is_cuda else None
+        self._decoding: Any = torch.cuda.Stream(self.device) if is_cuda else None
         self._module: Callable[[torch.Tensor], torch.Tensor] = module
         self._input = torch.float32
         if in_precision(
@@ -116,7 +117,8 @@ class Forward:
     def _batch(self, inputs: Sequence[NDArray[Any]], *, are_files: bool) -> tuple[Sequence[int], NDArray[np.float32]]:
         """Positions of the inputs, of one shape, that have outputs; and these: float32 of shape (positions, outputs).
 
-        On a GPU, threads take turns to compute; what one computes next is copied, or decoded, there meanwhile.
+        On a GPU, threads take turns to compute; what one computes next is copied, or decoded, there meanwhile, or after
+        all in its turn, where both do not fit into memory.
         """
         import torch
 
@@ -124,11 +126,17 @@ class Forward:
             taken, batch = self._loaded(inputs, are_files=are_files)
             with contextlib.nullcontext() if self.device.type == "cpu" else self._turn:
                 return taken, self._outputs(batch)
-        with torch.cuda.stream(self._copying):
-            taken, batch = self._loaded(inputs, are_files=are_files)
+        loading = self._decoding if are_files else self._copying
+        loaded = None
+        with contextlib.suppress(torch.OutOfMemoryError), torch.cuda.stream(loading):
+            loaded = self._loaded(inputs, are_files=are_files)
         with self._turn:
+            if loaded is None:
+                with torch.cuda.stream(loading):
+                    loaded = self._loaded(inputs, are_files=are_files)
+            taken, batch = loaded
             computing = torch.cuda.current_stream(self.device)
-            computing.wait_stream(self._copying)
+            computing.wait_stream(loading)
             batch.record_stream(computing)
             return taken, self._outputs(batch)
 
@@ -139,12 +147,13 @@ class Forward:
         if are_files:
             assert self._on_card is not None, "files are for models that take them"
             return self._on_card.pixels(inputs)
-        if self._on_card is not None:
-            self._on_card.count_exact(len(inputs))
         is_cuda = self._copying is not None
         batch = torch.empty((len(inputs), *inputs[0].shape), dtype=_dtype_of(inputs[0]), pin_memory=is_cuda)
         np.stack(inputs, out=batch.numpy())
-        return range(len(inputs)), batch.to(self.device, non_blocking=True) if is_cuda else batch
+        batch = batch.to(self.device, non_blocking=True) if is_cuda else batch
+        if self._on_card is not None:
+            self._on_card.count_exact(len(inputs))
+        return range(len(inputs)), batch
 
     def _outputs(self, batch: "torch.Tensor") -> NDArray[np.float32]:
         if not len(batch):

@@ -29,6 +29,9 @@ CARD = "cuda"
 """The kind of device that may be asked to decode."""
 _MOST_FILES, _MOST_BYTES = 64, 16 * 2**20
 """Files that are decoded at once, and their bytes together: their pixels lie on the device until they are resized."""
+_cards: "set[torch.device]" = set()
+"""Those that decode in this process: one at most, because torchvision has one decoder, which it makes anew for another
+card, and lets none go."""
 _SIZES = ((500, 375), (375, 500), (341, 256), (1024, 683), (256, 256), (640, 427), (240, 320), (800, 600))
 
 
@@ -41,7 +44,10 @@ class Agreement:
 
 
 class OnCard:
-    """What decodes for a model: `shape` is how it sees a picture, `device` where. Used from several threads at once."""
+    """What decodes for a model: `shape` is how it sees a picture, `device` where. Used from several threads at once,
+    on one stream that nothing else works on: nvJPEG has a stream of its own and waits for no other, so that it may
+    write only into memory that nobody reads any more.
+    """
 
     def __init__(self, shape: ResizedCenter, device: "torch.device") -> None:
         self.shape = shape
@@ -58,22 +64,18 @@ class OnCard:
         import torch
 
         side = self.shape.side
-        found: list[torch.Tensor] = []
-        taken: list[int] = []
-        for start, end in _parts([len(file) for file in files]):
-            with self._decoding:
-                if self._device.type == "cuda":  # nvJPEG writes on a stream of its own into memory that this one let go
-                    torch.cuda.current_stream(self._device).synchronize()
-                seen = self._resized([torch.from_numpy(file.copy()) for file in files[start:end]])
-            for at, picture in enumerate(seen):
-                if picture is not None:
-                    taken.append(start + at)
-                    found.append(picture)
+        whole = [torch.from_numpy(file.copy()) for file in files]
+        with self._decoding:  # to the last use of what was decoded: another thread's decoder gets its memory next
+            parts = [self._resized(whole[start:end]) for start, end in _parts([len(file) for file in files])]
+            seen = [picture for part in parts for picture in part]
+            taken = [i for i, picture in enumerate(seen) if picture is not None]
+            found = [picture for picture in seen if picture is not None]
+            empty = torch.empty((0, side, side, 3), dtype=torch.uint8, device=self._device)
+            batch = torch.stack(found) if found else empty
         with self._lock:
             self._files += len(files)
             self._not_taken += len(files) - len(taken)
-        empty = torch.empty((0, side, side, 3), dtype=torch.uint8, device=self._device)
-        return taken, torch.stack(found) if found else empty
+        return taken, batch
 
     def count_exact(self, pictures: int) -> None:
         """Take note of pictures that came decoded."""
@@ -92,20 +94,36 @@ class OnCard:
 
     def _resized(self, files: "list[torch.Tensor]") -> "list[torch.Tensor | None]":
         """A picture of each file, as the model sees it; None where the decoder does not take it, or memory is short."""
+        self._wait()
         try:
             return [resized(picture, self.shape) for picture in _decode(files, self._device)]
         except RuntimeError:  # memory is short, or it says so of the whole batch, for the sake of one
-            if len(files) < 2:
-                return [None]
+            pass
+        self._wait(for_decoder=True)
+        if len(files) < 2:
+            return [None]
         middle = len(files) // 2
         return self._resized(files[:middle]) + self._resized(files[middle:])
+
+    def _wait(self, *, for_decoder: bool = False) -> None:
+        """Until nothing is at work in memory that was let go: on this stream, `for_decoder` on the decoder's too, which
+        goes on writing where it has failed.
+        """
+        import torch
+
+        if self._device.type != "cuda":
+            return
+        if for_decoder:
+            torch.cuda.synchronize(self._device)
+        else:
+            torch.cuda.current_stream(self._device).synchronize()
 
 
 def on_card(spec: ModelSpec, device: "torch.device", prepare: Preparation) -> OnCard | None:
     """What decodes for a model; None unless its spec asks for it.
 
-    Raises ModelError where its device is no card, and for a model that sees pictures otherwise than by the resized
-    middle.
+    Raises ModelError where its device is no card, or another one than that which decodes for other models, and for a
+    model that sees pictures otherwise than by the resized middle.
     """
     if spec.decode_on != "card":
         return None
@@ -125,6 +143,12 @@ def on_card(spec: ModelSpec, device: "torch.device", prepare: Preparation) -> On
             f"decode_on: card cuts the middle of {shape.side} pixels out of a picture resized to {shape.short_side}, "
             "and expects the middle to be no larger; take decode_on away"
         )
+    if others := _cards - {device}:
+        raise spec.error(
+            f"decode_on: card is for one card of a process: {next(iter(others))} decodes already, and this model "
+            f"computes on {device}; set one device for both, or take decode_on away"
+        )
+    _cards.add(device)
     return OnCard(shape, device)
 
 

@@ -75,6 +75,69 @@ def test_no_file_that_is_taken_is_no_batch() -> None:
     assert taken == [] and found.shape == (0, 224, 224, 3)
 
 
+def test_nothing_is_decoded_into_memory_that_is_still_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The order of what is done, as on a card, where nvJPEG waits for no other stream."""
+    done: list[str] = []
+    decode, resize, stack = on_card._decode, on_card.resized, torch.stack
+
+    def told(what: str) -> None:
+        assert decoder._decoding.locked(), what
+        done.append(what)
+
+    def decoded(files: list[torch.Tensor], device: torch.device) -> list[torch.Tensor]:
+        told("decode")
+        return decode(files, device)
+
+    def resized(picture: torch.Tensor, shape: ResizedCenter) -> torch.Tensor:
+        told("resize")
+        return resize(picture, shape)
+
+    def stacked(pictures: list[torch.Tensor]) -> torch.Tensor:
+        told("stack")
+        return stack(pictures)
+
+    monkeypatch.setattr(on_card, "_decode", decoded)
+    monkeypatch.setattr(on_card, "resized", resized)
+    monkeypatch.setattr(torch, "stack", stacked)
+    monkeypatch.setattr(on_card, "_MOST_FILES", 4)
+    decoder = OnCard(SHAPES[0], CPU)
+    monkeypatch.setattr(
+        decoder, "_wait", lambda *, for_decoder=False: told("wait for decoder" if for_decoder else "wait")
+    )
+    files = built_in_files()
+    decoder.pixels([files[0], BROKEN, files[1], files[2], files[3]])
+    one, two = ["wait", "decode", "resize"], ["wait", "decode", "resize", "resize"]
+    failed = ["wait", "decode", "wait for decoder"]
+    assert done == [*failed, *failed, *one, *failed, *two, *one, "stack"]
+
+
+def test_a_card_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stream:
+        def __init__(self, device: torch.device) -> None:
+            self.device = device
+
+        def synchronize(self) -> None:
+            waited.append(f"stream of {self.device}")
+
+    waited: list[str] = []
+    monkeypatch.setattr(torch.cuda, "current_stream", Stream)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: waited.append(f"all of {device}"))
+    for device in (CPU, torch.device("cuda:1")):
+        OnCard(SHAPES[0], device)._wait()
+        OnCard(SHAPES[0], device)._wait(for_decoder=True)
+    assert waited == ["stream of cuda:1", "all of cuda:1"]
+
+
+def test_one_card_of_a_process_decodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(on_card, "_cards", set())
+    first, second = torch.device("cuda:0"), torch.device("cuda:1")
+    assert on_card.on_card(SPEC, first, PREPARE) is not None
+    assert on_card.on_card(SPEC, first, PREPARE) is not None
+    with pytest.raises(ModelError, match="cuda:0 decodes already, and this model computes on cuda:1; set one device"):
+        on_card.on_card(SPEC, second, PREPARE)
+    assert on_card.on_card(SPEC, first, PREPARE) is not None
+
+
 def test_parts_are_within_their_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(on_card, "_MOST_FILES", 3)
     monkeypatch.setattr(on_card, "_MOST_BYTES", 10)
