@@ -17,15 +17,19 @@ _log = logging.getLogger(__name__)
 
 
 def device_of(spec: ModelSpec) -> "torch.device":
-    """The device of a spec: with `auto`, the GPU where torch sees one. Raises ModelError if it is not to be had."""
+    """The device of a spec: with `auto`, the GPU where torch sees one. A card comes with its number, so that one card
+    has one name. Raises ModelError if it is not to be had.
+    """
     import torch
 
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if spec.device == "auto":
-        return torch.device(next(device for device, is_available in available.items() if is_available))
-    if not available[spec.device.partition(":")[0]]:
+    automatic = next(device for device, is_available in available.items() if is_available)
+    device = torch.device(automatic if spec.device == "auto" else spec.device)
+    if not available[device.type] or (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()):
         raise spec.error(f"device {spec.device!r} is not to be had here; use device: auto or cpu")
-    return torch.device(spec.device)
+    if device.type == "cuda" and device.index is None:
+        return torch.device("cuda", torch.cuda.current_device())
+    return device
 
 
 def precision_of(spec: ModelSpec, device: "torch.device") -> "torch.dtype":
