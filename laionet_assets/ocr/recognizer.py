@@ -39,7 +39,8 @@ class TextRecognizer(Protocol):
     """What the text depends on."""
 
     def recognize(self, image: "Image") -> RecognizedText:
-        """The text in an RGB picture. A picture that cannot be read gives a text with `error`; nothing is raised.
+        """The text in an RGB picture. A picture that cannot be read gives a text with `error`. Raises RuntimeError
+        where a card fails, or has too little memory: that is no fault of the picture.
 
         Deterministic. May be called from several threads at once.
         """

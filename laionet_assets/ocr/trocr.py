@@ -1,5 +1,7 @@
 """TrOCR: boxes from RapidOCR's detector, each read by a transformer of transformers, as the paper reads them."""
 
+import contextlib
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +34,7 @@ class TrocrRecognizer:
         self._model, self._processor = _load(spec)
         self._device = device_of(spec)
         self._model.to(self._device)
+        self._turn: Any = contextlib.nullcontext() if self._device.type == "cpu" else threading.Lock()
         self.anywhere = None
 
     def told(self) -> str:
@@ -46,6 +49,8 @@ class TrocrRecognizer:
                 piece for i in range(0, len(crops), _BATCH_BOXES) for piece in self._read(crops[i : i + _BATCH_BOXES])
             ]
         except Exception as error:  # as for RapidOCR: each library has its own for a picture it refuses
+            if self._device.type == "cuda" and isinstance(error, RuntimeError):
+                raise  # the card's, such as memory that is short: another picture would fare no better
             return RecognizedText(None, error=f"{type(error).__name__}: {error}")
         return RecognizedText.of(pieces)
 
@@ -60,8 +65,9 @@ class TrocrRecognizer:
         """Text and mean probability of its tokens, for each crop."""
         import torch
 
-        pixels = self._processor(images=crops, return_tensors="pt").pixel_values.to(self._device)
-        with torch.inference_mode():
+        pixels = self._processor(images=crops, return_tensors="pt").pixel_values
+        with self._turn, torch.inference_mode():
+            pixels = pixels.to(self._device)
             made = self._model.generate(
                 pixels, max_new_tokens=MAX_NEW_TOKENS, return_dict_in_generate=True, output_scores=True
             )
@@ -71,8 +77,9 @@ class TrocrRecognizer:
             tokens = made.sequences[:, -log_probabilities.shape[1] :]
             is_text = tokens != self._model.generation_config.pad_token_id
             probabilities = log_probabilities.exp().where(is_text, 0).sum(dim=1) / is_text.sum(dim=1).clamp(min=1)
+            found = probabilities.tolist()
         texts = self._processor.batch_decode(made.sequences, skip_special_tokens=True)
-        return list(zip(texts, probabilities.tolist(), strict=True))
+        return list(zip(texts, found, strict=True))
 
 
 def _load(spec: ModelSpec) -> tuple[Any, Any]:
