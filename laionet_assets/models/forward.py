@@ -176,13 +176,15 @@ class Forward:
 
         files = built_in_files()
         exact = np.stack([np.asarray(self._prepare.pixels(opened(file)), dtype=np.uint8) for file in files])
-        taken, there = OnCard(on_card.shape, self.device).pixels(files)
+        with torch.cuda.stream(self._decoding):
+            taken, found = OnCard(on_card.shape, self.device).pixels(files)
+            there = found.cpu()
         if len(taken) < len(files):
             raise self._spec.error(
                 f"decode_on: card: {self.device} decoded {len(taken)} of {len(files)} built-in JPEG files; take "
                 "decode_on away"
             )
-        pixels = agreement(exact, there.cpu().numpy())
+        pixels = agreement(exact, there.numpy())
         left, right = (
             torch.nn.functional.normalize(torch.from_numpy(self._compute(each)), dim=1)
             for each in (torch.from_numpy(exact), there)

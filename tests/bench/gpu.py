@@ -39,6 +39,7 @@ from tests.bench.gpu_work import (
     peer_loader,
     predictors,
     rivals_of_text,
+    steady_rate,
 )
 
 Row = tuple[str, str, str, str, str, str]
@@ -56,7 +57,7 @@ WANTED_OF_THE_CARD = 12_000
 """Pictures a second where the card decodes."""
 WANTED_SHARE = 0.85
 """Of what as many single-core processes do."""
-LONGEST_SECONDS = 330.0
+LONGEST_SECONDS = 300.0
 """After this, what is left is not measured, and says so."""
 
 
@@ -66,6 +67,7 @@ class Bench:
 
     work: Work
     seconds: float
+    out: Path | None = None
     started: float = field(default_factory=time.monotonic)
     rows: list[Row] = field(default_factory=list)
 
@@ -74,6 +76,8 @@ class Bench:
     ) -> None:
         self.rows.append((what, ours, floor, peer, wanted, remarks))
         print(f"[{time.monotonic() - self.started:5.0f} s] {what}: {ours}  {floor}  {peer}  {remarks}", flush=True)
+        if self.out is not None:  # at every row: what ends the bench costs the rows after it
+            self.out.write_text(markdown(self), encoding="utf-8")
 
     @contextlib.contextmanager
     def section(self, what: str) -> Iterator[None]:
@@ -96,20 +100,17 @@ class Bench:
         return 256 if self.work.device == "cuda" else 8
 
     def rate(self, work: Callable[[int], Any], *, first: int, most: int) -> float:
-        """Items a second of `work(items)`: once to warm up, once to see how fast it is, then for about `seconds`."""
+        """Items a second of `work(items)`, as `steady_rate` measures it, on a CPU from a few items on."""
         self.expect_time()
         first = first if self.work.device == "cuda" else min(first, 16)
-        work(first)
-        probe = self._timed(work, first)
-        count = int(min(probe * self.seconds, most))
-        return self._timed(work, count) if count > first else probe
+        return steady_rate(work, first=first, seconds=self.seconds, most=most, synchronize=self.work.synchronize)
 
-    def _timed(self, work: Callable[[int], Any], count: int) -> float:
-        self.work.synchronize()
-        start = time.perf_counter()
-        work(count)
-        self.work.synchronize()
-        return count / (time.perf_counter() - start)
+    def beside(self, work: Callable[[int], Any], *, first: int, most: int) -> str:
+        """The rate of something that ours is compared with, or why there is none: it must not cost our row."""
+        try:
+            return per_second(self.rate(work, first=first, most=most))
+        except Exception as error:
+            return f"not measured ({type(error).__name__}: {str(error)[:100]})"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -121,22 +122,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--cores", type=lambda text: [int(each) for each in text.split(",")])
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--on-cores", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--on-cores", type=lambda text: [int(each) for each in text.split(",")], help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
     if chosen.on_cores is not None:
-        rates = one_core_rates(Work(chosen.folder, chosen.real, device="cpu"), chosen.on_cores, chosen.seconds)
+        os.sched_setaffinity(0, chosen.on_cores)
+        rates = one_core_rates(Work(chosen.folder, chosen.real, device="cpu"), len(chosen.on_cores), chosen.seconds)
         print(json.dumps(rates))
         return
     with tempfile.TemporaryDirectory(prefix="laionet-gpu-") as folder:
-        bench = Bench(Work(Path(folder), chosen.real), chosen.seconds)
+        bench = Bench(Work(Path(folder), chosen.real), chosen.seconds, chosen.out)
         for section in (texts, pictures, decoded_by_device):
             section(bench)
         scaling(bench, chosen.cores or cores_to_scale_over())
-    page = markdown(bench)
-    print(page)
-    if chosen.out is not None:
-        chosen.out.write_text(page, encoding="utf-8")
+    print(markdown(bench))
 
 
 def texts(bench: Bench) -> None:
@@ -155,17 +154,17 @@ def _text(bench: Bench, what: str, encoder: Any, on_cpu: Any) -> None:
     bench.add(f"{what}: 1 - cosine to the CPU, largest of {len(few)}", f"{max(worst, 0):.1e}")
     bench.add(f"{what}: a second run gives equal bytes", "yes" if is_repeated else "no")
     rivals = rivals_of_text(encoder, bench.work)
-    own = bench.rate(rivals.own_tokenizer, first=256, most=20_000)
     rust = bench.rate(rivals.tokenizer, first=1_024, most=200_000)
-    bench.add(f"{what}: tokenizer alone", per_second(rust), peer=f"its library's own {per_second(own)}")
-    forward = bench.rate(rivals.forward, first=256, most=100_000)
-    peer = bench.rate(rivals.peer, first=256, most=50_000)
-    rate = bench.rate(lambda count: encoder.encode(bench.work.captions_of(count)), first=256, most=200_000)
+    own = bench.beside(rivals.own_tokenizer, first=256, most=20_000)
+    bench.add(f"{what}: tokenizer alone", per_second(rust), peer=f"its library's own {own}")
+    rate = bench.rate(lambda count: encoder.encode(bench.work.captions_of(count)), first=1_024, most=500_000)
+    forward = bench.beside(rivals.forward, first=1_024, most=1_000_000)
+    peer = bench.beside(rivals.peer, first=1_024, most=100_000)
     bench.add(
         f"{what}: end to end",
         per_second(rate),
-        floor=f"forward alone {per_second(forward)}",
-        peer=f"{rivals.peer_name} {per_second(peer)}",
+        floor=f"forward alone {forward}",
+        peer=f"{rivals.peer_name} {peer}",
         wanted=met(bench, what, rate),
         remarks=encoder.told(),
     )
@@ -201,16 +200,19 @@ def pictures(bench: Bench) -> None:
             pairs = zip(model.predict(images, k=1), on_cpu.predict(images, k=1), strict=True)
             agreement = float(np.mean([one[0][0] == other[0][0] for one, other in pairs]))
             bench.add(f"{what}: same first class as on the CPU, of {len(images)}", f"{agreement:.1%}")
-            forward = bench.rate(forward_alone(bench.work, model, images), first=8, most=20_000)
-            rate = bench.rate(stream([model]), first=4 * cores, most=20_000)
-            peer = (
-                bench.rate(peer_loader(bench.work, what, cores), first=16, most=8_000) if what == "ResNet-50" else None
-            )
+            every_worker = cores * model.batch_pictures
+            rate = bench.rate(stream([model]), first=every_worker, most=50_000)
+            forward = bench.beside(forward_alone(bench.work, model, images), first=model.batch_pictures, most=200_000)
+            peer = ""
+            if what == "ResNet-50":
+                loader = peer_loader(bench.work, what, cores)
+                found = bench.beside(loader, first=every_worker, most=20_000)
+                peer = f"DataLoader of {cores} processes {found}"
             bench.add(
                 f"{what}: end to end",
                 per_second(rate),
-                floor=f"forward alone {per_second(forward)}",
-                peer=f"DataLoader of {cores} processes {per_second(peer)}" if peer else "",
+                floor=f"forward alone {forward}",
+                peer=peer,
                 wanted=met(bench, what, rate),
                 remarks=f"{model.told()}; decoded in {way}",
             )
@@ -218,7 +220,7 @@ def pictures(bench: Bench) -> None:
     with bench.section("models together"):
         if len(made) < 2:
             raise Missing("fewer than two models could be loaded")
-        rate = bench.rate(stream(made), first=4 * cores, most=20_000)
+        rate = bench.rate(stream(made), first=cores * min(model.batch_pictures for model in made), most=50_000)
         bench.add(f"{len(made)} models together, one decoding", per_second(rate))
 
 
@@ -246,6 +248,7 @@ def decoded_by_device(bench: Bench) -> None:
 
     from laionet_assets.models.on_card import OnCard, agreement, opened
     from laionet_assets.models.preparing import ResizedCenter
+    from laionet_assets.pictures.admission import decodes_alike
     from laionet_assets.pictures.processes import are_worth_it
     from laionet_assets.pictures.stream import available_cores
     from laionet_assets.predictors import predict_stream
@@ -253,7 +256,7 @@ def decoded_by_device(bench: Bench) -> None:
     cores, device = available_cores(), bench.work.device
     shape = ResizedCenter(256, 224, 3)
     with bench.section("decoding by the device"):
-        files = [np.frombuffer(data, dtype=np.uint8) for data in bench.work.files]
+        files = [np.frombuffer(data, dtype=np.uint8) for data in bench.work.files if decodes_alike(data)]
         decoder = OnCard(shape, torch.device(device))
         taken, found = decoder.pixels(files)
         exact = np.stack([np.asarray(shape(opened(files[i]))) for i in taken])
@@ -283,8 +286,8 @@ def decoded_by_device(bench: Bench) -> None:
                 lambda count, model=model: list(
                     predict_stream(bench.work.pictures_of(count), [model], workers=cores, processes=are_worth_it(cores))
                 ),
-                first=256,
-                most=100_000,
+                first=cores * model.batch_pictures,
+                most=200_000,
             )
             bench.add(
                 f"{what}, decoded by the card: end to end",
@@ -298,15 +301,19 @@ def scaling(bench: Bench, numbers: Sequence[int]) -> None:
     """CPU rates on some cores, against as many processes of one core each."""
     with bench.section("scaling over cores"):
         bench.expect_time()
-        found = {cores: _on_cores(bench, [range(cores)])[0] for cores in numbers}
         most = max(numbers)
         alone = _on_cores(bench, [range(core, core + 1) for core in range(most)])
+        found: dict[int, dict[str, float]] = {}
+        with contextlib.suppress(Missing):  # fewer numbers of cores where time is short
+            for cores in sorted(numbers, reverse=True):
+                found[cores] = _on_cores(bench, [range(cores)])[0]
+                bench.expect_time()
         for what in found[most]:
             together = sum(each[what] for each in alone)
             share = found[most][what] / together
             bench.add(
                 f"{what} on the CPU",
-                ", ".join(f"{cores}: {per_second(rates[what])}" for cores, rates in found.items()),
+                ", ".join(f"{cores}: {per_second(rates[what])}" for cores, rates in sorted(found.items())),
                 floor=f"{most} single-core processes {per_second(together)}",
                 wanted=f"{WANTED_SHARE:.0%}: {'met' if share >= WANTED_SHARE else 'missed'}",
                 remarks=f"{share:.0%} of the single cores together",
@@ -318,17 +325,16 @@ def _on_cores(bench: Bench, sets: Sequence[range]) -> list[dict[str, float]]:
     available = sorted(os.sched_getaffinity(0))
     started = []
     for chosen in sets:
-        command = [sys.executable, "-m", "tests.bench.gpu", "--on-cores", str(len(chosen))]
+        cores = ",".join(str(available[i]) for i in chosen)
+        command = [sys.executable, "-m", "tests.bench.gpu", "--on-cores", cores]
         command += ["--folder", str(bench.work.folder), "--seconds", str(bench.seconds)]
         command += ["--real", str(bench.work.real)] if bench.work.real else []
-        cores = {available[i] for i in chosen}
         started.append(
             subprocess.Popen(
                 command,
                 stdout=subprocess.PIPE,
                 text=True,
                 env={**os.environ, "OMP_NUM_THREADS": str(len(chosen)), "CUDA_VISIBLE_DEVICES": ""},
-                preexec_fn=lambda cores=cores: os.sched_setaffinity(0, cores),
             )
         )
     answers = [process.communicate()[0].strip().splitlines() for process in started]

@@ -4,7 +4,7 @@ import io
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -120,27 +120,40 @@ def minilm_text(work: Work, device: str) -> Any:
 
 
 def rivals_of_text(encoder: Any, work: Work) -> TextRivals:
-    """The parts of an encoder, and what a user would write with its library: batches of 1,024, half on a card."""
+    """The parts of an encoder, and what a user would write with its library: batches of 1,024, half on a card. What a
+    part needs is loaded as it is first asked.
+    """
     import torch
+
+    from laionet_assets.models.tokens import Tokens
 
     tower, is_clip = encoder._tower, encoder.name.startswith("clip")
     device, dtype = encoder._device, torch.float16 if encoder._device.type == "cuda" else torch.float32
-    if is_clip:
-        import open_clip
 
-        own: Any = open_clip.get_tokenizer(CLIP)
-        model: Any = open_clip.create_model(CLIP).to(device, dtype).eval()
+    @cache
+    def own() -> Any:
+        if is_clip:
+            import open_clip
 
-        def peer_batch(texts: list[str]) -> Any:
-            return model.encode_text(own(texts).to(device), normalize=True)
-    else:
-        from transformers import AutoTokenizer, BertModel
+            return open_clip.get_tokenizer(CLIP)
+        from transformers import AutoTokenizer
 
-        own = AutoTokenizer.from_pretrained(work.folder / "minilm")
-        model = BertModel.from_pretrained(work.folder / "minilm").to(device, dtype).eval()
+        return AutoTokenizer.from_pretrained(work.folder / "minilm")
 
-        def peer_batch(texts: list[str]) -> Any:
-            return model(**own(texts, padding=True, truncation=True, max_length=256, return_tensors="pt").to(device))
+    @cache
+    def model() -> Any:
+        if is_clip:
+            import open_clip
+
+            return open_clip.create_model(CLIP).to(device, dtype).eval()
+        from transformers import BertModel
+
+        return BertModel.from_pretrained(work.folder / "minilm").to(device, dtype).eval()  # type: ignore[arg-type]
+
+    def peer_batch(texts: list[str]) -> Any:
+        if is_clip:
+            return model().encode_text(own()(texts).to(device), normalize=True)
+        return model()(**own()(texts, padding=True, truncation=True, max_length=256, return_tensors="pt").to(device))
 
     def peer(count: int) -> None:
         texts = work.captions_of(count)
@@ -148,16 +161,22 @@ def rivals_of_text(encoder: Any, work: Work) -> TextRivals:
             for start in range(0, count, 1_024):
                 peer_batch(texts[start : start + 1_024])
 
-    ready: dict[int, Any] = {}
+    block = 16_384 if device.type == "cuda" else 1_024
+
+    @cache
+    def whole() -> Tokens:
+        return tower.tokenizer.tokens(work.captions_of(block), threads=torch.get_num_threads())  # type: ignore[no-any-return]
+
+    def tokens(count: int) -> Tokens:
+        lengths = whole().lengths[:count]
+        return Tokens(whole().ids[: int(lengths.sum())], lengths)
 
     def forward(count: int) -> None:
-        if count not in ready:
-            ready.clear()
-            ready[count] = tower.tokenizer.tokens(work.captions_of(count), threads=torch.get_num_threads())
-        encoder._vectors(ready[count], torch.get_num_threads(), None)
+        for start in range(0, count, block):
+            encoder._vectors(tokens(min(block, count - start)), torch.get_num_threads(), None)
 
     return TextRivals(
-        own_tokenizer=lambda count: own(work.captions_of(count)),
+        own_tokenizer=lambda count: own()(work.captions_of(count)),
         tokenizer=lambda count: tower.tokenizer.tokens(work.captions_of(count), threads=torch.get_num_threads()),
         forward=forward,
         peer=peer,
@@ -216,25 +235,52 @@ def one_core_rates(work: Work, cores: int, seconds: float) -> dict[str, float]:
     torch.set_num_threads(cores)
     encoder, model = minilm_text(work, "cpu"), _timm(work, "tf_efficientnet_lite0", "cpu", "cpu")
     return {
-        "MiniLM-size text": _rate(lambda count: encoder.encode(work.captions_of(count)), 64 * cores, seconds),
-        "EfficientNet-Lite0": _rate(
+        "MiniLM-size text": steady_rate(
+            lambda count: encoder.encode(work.captions_of(count)), first=64 * cores, seconds=seconds
+        ),
+        "EfficientNet-Lite0": steady_rate(
             lambda count: list(
                 predict_stream(work.pictures_of(count), [model], workers=cores, processes=are_worth_it(cores))
             ),
-            8 * cores,
-            seconds,
+            first=8 * cores,
+            seconds=seconds,
         ),
     }
 
 
-def _rate(run: Callable[[int], Any], first: int, seconds: float) -> float:
-    run(first // 4)
-    start = time.perf_counter()
+def steady_rate(
+    run: Callable[[int], Any],
+    *,
+    first: int,
+    seconds: float,
+    most: int | None = None,
+    synchronize: Callable[[], None] = lambda: None,
+) -> float:
+    """Items a second of `run(items)` once it runs: many take so much longer than the first few, for about `seconds`.
+
+    What a call costs however many it is given, such as processes that start, is in both and does not count. Each is
+    run once before, unmeasured.
+    """
+
+    def timed(count: int) -> float:
+        synchronize()
+        start = time.perf_counter()
+        run(count)
+        synchronize()
+        return time.perf_counter() - start
+
     run(first)
-    count = int(max(first, first / (time.perf_counter() - start) * seconds))
-    start = time.perf_counter()
-    run(count)
-    return count / (time.perf_counter() - start)
+    few = timed(first)
+    count = int(first / few * seconds) if most is None else min(int(first / few * seconds), most)
+    if count < 2 * first:
+        return first / few
+    while True:
+        many = timed(count)
+        steady = many - few
+        if steady >= seconds / 2 or count == most:
+            return (count - first) / steady if steady > 0 else count / many
+        count = first + int((count - first) * min(8, max(2, seconds / max(steady, 1e-9))))
+        count = count if most is None else min(count, most)
 
 
 def _timm(work: Work, name: str, device: str, decode_on: str) -> Any:

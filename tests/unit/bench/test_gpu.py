@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.bench import gpu_work
 from tests.bench.gpu import LONGEST_SECONDS, Bench, scaling
-from tests.bench.gpu_work import Work
+from tests.bench.gpu_work import Work, steady_rate
 
 WITHOUT = """
 import runpy, sys
@@ -34,9 +35,49 @@ def test_what_there_is_no_time_for_is_a_row_and_the_rest_goes_on(tmp_path: Path)
     scaling(bench, [1])
     assert [(row[0], row[1], row[5]) for row in bench.rows] == [
         ("in time", "True", ""),
-        ("late", "not run", "left out after 330 s"),
-        ("scaling over cores", "not run", "left out after 330 s"),
+        ("late", "not run", "left out after 300 s"),
+        ("scaling over cores", "not run", "left out after 300 s"),
     ]
+
+
+@pytest.mark.parametrize(("start", "warm_up"), [(0.0, 0.0), (1.5, 0.0), (1.5, 9.0)])
+def test_a_rate_is_that_of_items_and_not_of_the_start(
+    start: float, warm_up: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, calls = 0.0, 0
+
+    def run(items: int) -> None:
+        nonlocal now, calls
+        now += start + items / 5_000 + (0 if calls else warm_up)
+        calls += 1
+
+    monkeypatch.setattr(gpu_work.time, "perf_counter", lambda: now)
+    assert steady_rate(run, first=64, seconds=4, most=50_000) == pytest.approx(5_000, rel=0.01)
+    assert now < 4 * (4 + start) + warm_up, "it takes about so long"
+    assert steady_rate(run, first=64, seconds=4) == pytest.approx(5_000, rel=0.01)
+
+
+def test_a_rate_of_no_more_than_the_first_is_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    def run(items: int) -> None:
+        nonlocal now
+        now += items / 50
+
+    monkeypatch.setattr(gpu_work.time, "perf_counter", lambda: now)
+    assert steady_rate(run, first=16, seconds=0.01, most=1_000) == pytest.approx(50)
+
+
+def test_what_ours_is_compared_with_costs_no_row_of_ours(tmp_path: Path) -> None:
+    bench = Bench(Work(tmp_path, None, device="cpu"), seconds=0.01, out=tmp_path / "table.md")
+
+    def failing(count: int) -> None:
+        raise RuntimeError("no such precision")
+
+    with bench.section("ours"):
+        bench.add("ours", "1", peer=bench.beside(failing, first=1, most=1))
+    assert bench.rows == [("ours", "1", "", "not measured (RuntimeError: no such precision)", "", "")]
+    assert "no such precision" in (tmp_path / "table.md").read_text(), "a row is kept as soon as it is there"
 
 
 @pytest.mark.slow
