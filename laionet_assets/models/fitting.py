@@ -22,6 +22,9 @@ class Batch(Protocol):
 
 B = TypeVar("B", bound=Batch)
 
+_NO_MEMORY = "_STATUS_ALLOC_FAILED"
+"""What cuBLAS and cuDNN say where torch, which keeps what it let go, has left them nothing."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -42,7 +45,7 @@ class Fitting:
     ) -> NDArray[np.float32]:
         """A row for each of a batch, by `function` of all of it, or of its parts where memory does not hold that.
 
-        Raises what `function` raises, and torch.OutOfMemoryError where a single item is too large.
+        Raises what `function` raises, that memory is short too where a single item is too large.
         """
         import torch
 
@@ -51,8 +54,8 @@ class Fitting:
             return self._halves(function, batch, size_of)
         try:
             return function(batch)
-        except torch.OutOfMemoryError:
-            if len(batch) < 2:
+        except RuntimeError as error:
+            if len(batch) < 2 or not (isinstance(error, torch.OutOfMemoryError) or _NO_MEMORY in str(error)):
                 raise
         self.most = max(size // 2, 1)
         _log.warning("%s", self.said())

@@ -13,14 +13,14 @@ from laionet_assets.models.fitting import Fitting
 class Card:
     """Squares of numbers, at most `holds` at a time."""
 
-    def __init__(self, holds: int) -> None:
-        self.holds = holds
+    def __init__(self, holds: int, error: type[Exception] = torch.OutOfMemoryError, says: str = "CUDA out of memory"):
+        self.holds, self.error, self.says = holds, error, says
         self.batches: list[int] = []
 
     def __call__(self, batch: Sequence[int]) -> np.ndarray:
         self.batches.append(len(batch))
         if len(batch) > self.holds:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise self.error(self.says)
         return np.array([[number * number] for number in batch], dtype=np.float32)
 
 
@@ -38,6 +38,20 @@ def test_one_that_does_not_is_computed_in_halves_and_said(caplog: pytest.LogCapt
     assert found.ravel().tolist() == [i * i for i in range(13)]
     assert fitting.said() == "predictor toy, pictures: out of memory, so that batches were halved, to 3 at most"
     assert fitting.said() in caplog.text
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+    ],
+)
+def test_so_is_one_that_leaves_the_libraries_nothing(says: str) -> None:
+    fitting = Fitting("toy")
+    found = fitting.compute(Card(4, RuntimeError, says), range(8))
+    assert found.ravel().tolist() == [i * i for i in range(8)]
+    assert fitting.most == 4
 
 
 def test_later_batches_are_no_larger() -> None:
