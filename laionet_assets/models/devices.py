@@ -27,9 +27,8 @@ def device_of(spec: ModelSpec) -> "torch.device":
     device = torch.device(automatic if spec.device == "auto" else spec.device)
     if not available[device.type] or (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()):
         raise spec.error(f"device {spec.device!r} is not to be had here; use device: auto or cpu")
-    if device.type == "cuda" and device.index is None:
-        return torch.device("cuda", torch.cuda.current_device())
-    return device
+    has_number = device.type != "cuda" or ":" in spec.device
+    return device if has_number else torch.device("cuda", torch.cuda.current_device())
 
 
 def precision_of(spec: ModelSpec, device: "torch.device") -> "torch.dtype":

@@ -205,8 +205,7 @@ def pictures(bench: Bench) -> None:
             forward = bench.beside(forward_alone(bench.work, model, images), first=model.batch_pictures, most=200_000)
             peer = ""
             if what == "ResNet-50":
-                loader = peer_loader(bench.work, what, cores)
-                found = bench.beside(loader, first=every_worker, most=20_000)
+                found = bench.beside(peer_loader(bench.work, cores), first=every_worker, most=20_000)
                 peer = f"DataLoader of {cores} processes {found}"
             bench.add(
                 f"{what}: end to end",

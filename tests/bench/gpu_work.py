@@ -148,7 +148,7 @@ def rivals_of_text(encoder: Any, work: Work) -> TextRivals:
             return open_clip.create_model(CLIP).to(device, dtype).eval()
         from transformers import BertModel
 
-        return BertModel.from_pretrained(work.folder / "minilm").to(device, dtype).eval()  # type: ignore[arg-type]
+        return BertModel.from_pretrained(work.folder / "minilm").to(device, dtype).eval()
 
     def peer_batch(texts: list[str]) -> Any:
         if is_clip:
@@ -165,7 +165,7 @@ def rivals_of_text(encoder: Any, work: Work) -> TextRivals:
 
     @cache
     def whole() -> Tokens:
-        return tower.tokenizer.tokens(work.captions_of(block), threads=torch.get_num_threads())  # type: ignore[no-any-return]
+        return tower.tokenizer.tokens(work.captions_of(block), threads=torch.get_num_threads())
 
     def tokens(count: int) -> Tokens:
         lengths = whole().lengths[:count]
@@ -193,15 +193,20 @@ def predictors() -> dict[str, Callable[[Work, str, str], Any]]:
     }
 
 
-def peer_loader(work: Work, what: str, cores: int) -> Callable[[int], Any]:
+def peer_loader(work: Work, cores: int) -> Callable[[int], Any]:
     """What a user would write for ResNet-50: a DataLoader of processes with timm's transform, batches of 256, half."""
     import timm
     import torch
     from PIL import Image
     from timm.data import create_transform, resolve_data_config
 
-    model: Any = timm.create_model("resnet50").to(work.device).eval()
-    transform: Any = create_transform(**resolve_data_config({}, model=model), is_training=False)
+    made: Any = timm.create_model("resnet50").eval()
+    transform: Any = create_transform(**resolve_data_config({}, model=made), is_training=False)
+
+    @cache
+    def model() -> Any:
+        return made.to(work.device)
+
     is_cuda = work.device == "cuda"
 
     class Pictures(torch.utils.data.Dataset[Any]):
@@ -220,7 +225,7 @@ def peer_loader(work: Work, what: str, cores: int) -> Callable[[int], Any]:
         )
         with torch.inference_mode(), torch.autocast(work.device, torch.float16, enabled=is_cuda):
             for batch in loader:
-                model(batch.to(work.device, non_blocking=True)).topk(5)
+                model()(batch.to(work.device, non_blocking=True)).topk(5)
 
     return run
 
