@@ -24,7 +24,7 @@ from laionet_assets.assets.failures import (
 )
 from laionet_assets.assets.partitions import PARTS
 from laionet_assets.assets.planning import is_stale, is_stale_by
-from laionet_assets.assets.publishing import Published, make, standing
+from laionet_assets.assets.publishing import Published, make, standing, tell_catalog
 from laionet_assets.assets.steps import Step
 from laionet_assets.assets.together import make_together
 from laionet_assets.assets.versions import Versions
@@ -112,6 +112,7 @@ def build_asset(step: Step, open_warehouse: OpenWarehouse, *, is_last: bool = Fa
                     refresh_catalog(opened)
             else:
                 published = standing(opened, step, part, log=context.log.info)
+                tell_catalog(opened, step)
                 status = AUDITED if published.is_audited_now else UP_TO_DATE
                 context.log.info("up to date: made of what is there now, by the code and settings of now")
         for outcome in published.outcomes:
@@ -146,11 +147,12 @@ def _several(
     with transient_faults_retried(), user_errors_shown(opened.lake.root):
         made: dict[PartKey, Published | Exception] = {}
         stale = []
-        versions = Versions(opened)
+        versions = Versions(opened, parts)
+        due = () if force else step.due(opened, parts)
         for part in parts:
             try:
                 step.look(opened, part)
-                if force or is_stale_by(versions, opened, step, part):
+                if force or is_stale_by(versions, due, opened, step, part):
                     stale.append(part)
             except Exception as error:
                 if is_of_every_part(error):
@@ -158,7 +160,9 @@ def _several(
                 made[part] = error
         if stale:
             made |= make_together(opened, step, stale, log=context.log.info)
-        made |= {part: standing(opened, step, part, log=context.log.info) for part in parts if part not in made}
+        if left := [part for part in parts if part not in made]:
+            made |= {part: standing(opened, step, part, log=context.log.info) for part in left}
+            tell_catalog(opened, step)
     seconds = round((time.monotonic() - started) / len(parts), 3)
     done: dict[PartKey, Published] = {}
     failures: dict[str, str] = {}

@@ -83,12 +83,15 @@ def stale_tasks(
 
 def is_stale(warehouse: Warehouse, step: Step, part: PartKey | None) -> bool:
     """Whether one table, or one part of it, has to be made, of what is published now of the tables that it reads."""
-    return is_stale_by(Versions(warehouse, part), warehouse, step, part)
+    versions = Versions(warehouse, [part] if part else None)
+    return is_stale_by(versions, step.due(warehouse, [part]), warehouse, step, part)
 
 
-def is_stale_by(versions: Versions, warehouse: Warehouse, step: Step, part: PartKey | None) -> bool:
-    """The same, by versions that are known."""
-    return not _is_current(warehouse, versions, step, part) or part in step.due(warehouse, [part])
+def is_stale_by(
+    versions: Versions, due: Collection[PartKey | None], warehouse: Warehouse, step: Step, part: PartKey | None
+) -> bool:
+    """The same, by versions that are known, and by what of the table is due."""
+    return part in due or not _is_current(warehouse, versions, step, part)
 
 
 class Tasks:

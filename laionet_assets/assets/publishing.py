@@ -90,7 +90,7 @@ def _fitting(
 
 
 def _make(warehouse: Warehouse, step: Step, part: PartKey | None, *, log: Callable[[str], None]) -> Published:
-    versions = Versions(warehouse, part)
+    versions = Versions(warehouse, [part] if part else None)
     missing = [name for name in sorted(step.model.dependencies) if versions.of(name, part) is None]
     if missing:
         where = f" for the part {part.key}" if part else ""
@@ -148,13 +148,14 @@ def work_on(
 
 def standing(warehouse: Warehouse, step: Step, part: PartKey | None, *, log: Callable[[str], None]) -> Published:
     """What is published, with what its audit found: audited again, as it is, if it was not yet audited by the rules of
-    now. What breaks a blocking one stays published; `is_published` is false then too. Memory is as for `make`.
+    now. What breaks a blocking one stays published; `is_published` is false then too. Memory is as for `make`. The
+    catalog is told by who asks, of many parts once.
     """
     return _fitting(warehouse, step, part, log, partial(_standing, step=step, part=part))
 
 
 def _standing(warehouse: Warehouse, step: Step, part: PartKey | None) -> Published:
-    version = warehouse.stamps(step.name, part)[part].version
+    version = warehouse.stamps(step.name, [part] if part else None)[part].version
     audit = kept_audit(warehouse, step.model, part, version)
     preview = ""
     if is_new := audit is None:
@@ -165,7 +166,6 @@ def _standing(warehouse: Warehouse, step: Step, part: PartKey | None) -> Publish
         audit = Audit(version, rows, outcomes)
         if not audit.blocks:
             keep_audit(warehouse, step.model, part, audit)
-    tell_catalog(warehouse, step)
     size = warehouse.lake.filesystem.size(warehouse.lake.current(step.model.table, part))
     return Published(version, not audit.blocks, audit.outcomes, audit.rows, size, preview, is_audited_now=is_new)
 

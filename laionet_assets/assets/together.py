@@ -46,7 +46,7 @@ def make_together(warehouse: Warehouse, step: Step, parts: Sequence[PartKey], *,
     stamps: dict[PartKey, Stamp] = {}
     labels: dict[PartKey, Mapping[str, str]] = {}
     with warehouse.with_one_connection() as looked_at:
-        versions = Versions(looked_at)
+        versions = Versions(looked_at, parts)
         for part in parts:
             missing = [name for name in sorted(step.model.dependencies) if versions.of(name, part) is None]
             if missing:

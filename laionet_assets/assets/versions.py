@@ -4,7 +4,7 @@ Belongs here: comparing the stamp of a published file with what a step would sta
 of code (`source_code`, `sqlmodels.parse`), declarations that codes make the same rows (`same_rows`).
 """
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,11 +24,11 @@ class Edit:
 
 
 class Versions:
-    """Versions of what is published, each table looked up once; with `part`, of partitioned tables that part alone."""
+    """Versions of what is published, each table looked up once; with `parts`, of partitioned tables those alone."""
 
-    def __init__(self, warehouse: Warehouse, part: PartKey | None = None) -> None:
+    def __init__(self, warehouse: Warehouse, parts: Collection[PartKey] | None = None) -> None:
         self._warehouse = warehouse
-        self._part = part
+        self._parts = parts
         self._known: dict[str, Mapping[PartKey | None, Stamp]] = {}
         self._of_all_parts: dict[str, str | None] = {}
         self._outside: dict[Hashable, str] = {}
@@ -135,7 +135,7 @@ class Versions:
 
     def _stamps(self, name: str) -> Mapping[PartKey | None, Stamp]:
         if name not in self._known:
-            self._known[name] = self._warehouse.stamps(name, self._part)
+            self._known[name] = self._warehouse.stamps(name, self._parts)
         return self._known[name]
 
     def _outside_of(self, step: Step, part: PartKey | None) -> str:

@@ -18,6 +18,8 @@ from laionet_assets.warehouse.table import PartKey
 
 INDEX_FILE = "index.parquet"
 JOURNAL_FILE = ".journal.jsonl"
+_PUBLISHED: dict[str, set[PartKey]] = {}
+"""By the location of a store: parts whose index this process has published."""
 _FOLDER = re.compile(r"source=[^/]+/part=[^/]+")
 _STAGED_NAME = re.compile(r"\.(shard-\d{5,}\.tar)\.(open|sealed)")
 
@@ -88,6 +90,7 @@ class PartFolder:
         pq.write_table(pa.table(columns), staged, compression="zstd")
         self.publish(staged, INDEX_FILE)
         staged.unlink(missing_ok=True)
+        _PUBLISHED.setdefault(self.lake.root, set()).add(self.part)
 
     def delete(self, shard: str) -> None:
         """Delete a published shard."""
@@ -113,6 +116,11 @@ class PartFolder:
             return Path(self.path(shard))
         self.lake.filesystem.get_file(self.path(shard), str(copy))
         return copy
+
+
+def published_here(lake: Lake) -> set[PartKey]:
+    """Parts of a store whose index this process has published since it was asked last."""
+    return _PUBLISHED.pop(lake.root, set())
 
 
 def is_part_folder(folder: str) -> bool:

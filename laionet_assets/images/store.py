@@ -14,6 +14,7 @@ may both store the picture, and the first in order is read.
 """
 
 import os
+import stat
 import tempfile
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,11 +33,14 @@ from laionet_assets.images.shards import (
     content_hash,
     damaged,
 )
-from laionet_assets.images.store_index import StoreIndex
+from laionet_assets.images.store_index import StoreIndex, look_again, read_index
 from laionet_assets.images.tombstones import removed_contents
-from laionet_assets.warehouse.lake import Lake
+from laionet_assets.warehouse.lake import Lake, folders
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import digest
+
+_TELLING = ("ETag", "etag", "size", "LastModified", "mtime", "created", "md5Hash", "generation")
+"""What filesystems of object stores tell of a file that changes with it."""
 
 
 class MissingImageError(StoreError):
@@ -68,7 +72,9 @@ class ImageStore:
     same time may pass it together by up to one shard each. `staging` is a local folder, used on object storage only:
     it needs room for the pictures of a part until they are committed, and must outlive the process for a fetch to
     resume.
-    What is visible is what was published when the store was opened, or at the last `refresh`.
+    What is visible is what was published when the store was opened, or at the last `refresh`. In a store of so many
+    parts that a look at all of them takes long, what other processes published may be seen some looks later; what is
+    asked for and not seen is looked for again (`store_index`).
     """
 
     def __init__(
@@ -88,7 +94,7 @@ class ImageStore:
 
     def parts(self) -> list[PartKey]:
         """Parts with a published index, sorted."""
-        return list(self._index_files())
+        return sorted(self._look())
 
     def folder(self, part: PartKey) -> PartFolder:
         """Where a part lies."""
@@ -101,7 +107,7 @@ class ImageStore:
 
     def contains(self, sha256: str) -> bool:
         """Whether the picture is stored, in any part."""
-        return self._index.find(sha256) is not None
+        return sha256 in self._index
 
     def __len__(self) -> int:
         """Pictures stored; one that two parts stored at the same time counts twice."""
@@ -119,7 +125,7 @@ class ImageStore:
                 return self._read(row)
         except FileNotFoundError:
             pass  # the shard was rewritten since the index was read
-        self.refresh()
+        self._look_again()
         row = self._index.find(sha256)
         if row is None:
             raise MissingImageError(f"{self.lake.root}: the picture {sha256} is not stored. Fetch it, or leave it out.")
@@ -131,8 +137,11 @@ class ImageStore:
         What is not stored, or was removed meanwhile, is left out: whoever needs every one compares, or asks `missing`
         first.
         """
+        wanted = None if sha256s is None else list(sha256s)
+        if wanted is None or self.missing(wanted):
+            self._look_again()
         index = self._index
-        asked = index.hashes() if sha256s is None else sha256s
+        asked = index.hashes() if wanted is None else wanted
         rows = sorted({row for sha256 in asked if (row := index.find(sha256)) is not None})
         within = range(len(index)) if part is None else index.rows_of(part)
         for span in index.spans(row for row in rows if row in within):
@@ -189,6 +198,11 @@ class ImageStore:
         """See what has been published since."""
         self.__dict__.pop("_index", None)
 
+    def _look_again(self) -> None:
+        """See what has been published since, also a moment ago by another process."""
+        look_again(self.lake)
+        self.refresh()
+
     def files(self) -> dict[str, dict[str, Any]]:
         """Every file at the location with its `size`, by relative path."""
         forget_listings(self.lake)
@@ -199,21 +213,35 @@ class ImageStore:
 
     @cached_property
     def _index(self) -> StoreIndex:
-        return StoreIndex.read(self.lake, self._index_files(), lambda part: self.folder(part).path(INDEX_FILE))
+        return read_index(self.lake, self._look, self._look_at, lambda part: self.folder(part).path(INDEX_FILE))
 
-    def _index_files(self) -> dict[PartKey, Hashable]:
-        """What tells the published index of each part from other states of it, by part, sorted."""
+    def _look(self) -> dict[PartKey, Hashable]:
+        """What tells the published index of each part from other states of it, by part."""
+        found: dict[PartKey, Hashable] = {}
         if not self.lake.is_local:
-            found: dict[str, Hashable] = {path: repr(info) for path, info in self.files().items()}
-        else:
-            root = Path(self.lake.root)
-            found = {
-                path.relative_to(root).as_posix(): (seen.st_ino, seen.st_mtime_ns, seen.st_size)
-                for path in root.glob(f"source=*/part=*/{INDEX_FILE}")
-                if path.is_file() and (seen := path.stat())
-            }
-        indexes = ((path.rpartition("/")[0], seen) for path, seen in found.items() if _is_index(path))
-        return dict(sorted((PartKey.of_folder(folder), seen) for folder, seen in indexes))
+            for path, info in self.files().items():
+                folder, _, name = path.rpartition("/")
+                if name == INDEX_FILE and is_part_folder(folder):
+                    found[PartKey.of_folder(folder)] = _state_of(info)
+            return found
+        for source in folders(self.lake.root, "source="):
+            for name in folders(f"{self.lake.root}/{source}", "part="):
+                part = PartKey.of_folder(f"{source}/{name}")
+                if (seen := self._look_at(part)) is not None:
+                    found[part] = seen
+        return found
+
+    def _look_at(self, part: PartKey) -> Hashable | None:
+        """The same of one part; None if it has no published index."""
+        path = self.folder(part).path(INDEX_FILE)
+        try:
+            if not self.lake.is_local:
+                forget_listings(self.lake)
+                return _state_of(self.lake.filesystem.info(path))
+            seen = os.stat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return (seen.st_ino, seen.st_mtime_ns, seen.st_size) if stat.S_ISREG(seen.st_mode) else None
 
     def _writer(self, part: PartKey, *, shard_bytes: int = SHARD_BYTES, removed: Collection[str] = ()) -> ShardWriter:
         return ShardWriter(
@@ -289,6 +317,6 @@ def _read_range(lake: Lake, path: str, offset: int, size_bytes: int) -> bytes:
         os.close(descriptor)
 
 
-def _is_index(path: str) -> bool:
-    folder, _, name = path.rpartition("/")
-    return name == INDEX_FILE and is_part_folder(folder)
+def _state_of(info: Mapping[str, Any]) -> Hashable:
+    """What an object store tells of one state of a file, however it was asked."""
+    return repr(sorted((key, value) for key, value in info.items() if key in _TELLING))

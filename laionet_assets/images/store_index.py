@@ -4,13 +4,17 @@ Belongs here: its rows in memory, and which indexes of parts have to be read for
 of pictures (`store`), how a part publishes its index (`part_folder`).
 
 A process opens the store again for every part that it works on. So it keeps the last index, and reads those indexes of
-parts again whose files changed since: thousands of small parts would else be read thousands of times.
+parts again whose files changed since: thousands of small parts would else be read thousands of times. What it has
+published itself it knows; for what other processes did it looks at all parts, which of 40,000 takes a sixth of a second
+and is not done again at once.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from laionet_assets.images.part_folder import published_here
 from laionet_assets.images.shards import ShardEntry, shard_number
 from laionet_assets.warehouse.lake import Lake
 from laionet_assets.warehouse.table import PartKey
@@ -21,8 +25,13 @@ if TYPE_CHECKING:
 
 _SPAN_BYTES = 8 * 1024 * 1024
 _NEAR_BYTES = 64 * 1024
-_LAST: dict[str, "StoreIndex"] = {}
-"""The index that was read last, by the location of its store."""
+MOST_SINCE = 20_000
+"""So many contents are kept beside those that are in order."""
+QUICK_SECONDS = 0.01
+LOOKS_APART = 20
+"""All parts of a store are looked at again each time the store is opened, unless that takes longer than
+`QUICK_SECONDS`: then after so many times what it took.
+"""
 
 
 @dataclass(frozen=True)
@@ -81,49 +90,34 @@ def _columns(rows: _Rows) -> "tuple[np.ndarray, ...]":
     return rows.hashes, rows.shards, rows.byte_offsets, rows.sizes, rows.extensions
 
 
-class StoreIndex:
-    """Where every picture lies: rows in the order of parts, shards and offsets, found by content."""
+class _Joined:
+    """Rows of several parts, one after the other in the order of parts, found by content."""
 
-    def __init__(self, files: Mapping[PartKey, Hashable], parts: "Sequence[_Rows]") -> None:
-        """`files`: what tells the index of each part from other states of it; `parts`: the rows of each."""
+    def __init__(self, parts: Mapping[PartKey, _Rows]) -> None:
         import numpy as np
 
-        self.files = files
-        self._parts = list(files)
-        self._rows = _Rows.joined(parts)
-        self._starts = np.cumsum([0, *map(len, parts)])
-        heads = self._rows.hashes[:, :8].copy().view(">u8").ravel().astype(np.uint64)
+        self.parts = list(parts)
+        self.rows = _Rows.joined(parts.values())
+        self.starts = np.cumsum([0, *map(len, parts.values())])
+        self._places = {part: place for place, part in enumerate(self.parts)}
+        heads = self.rows.hashes[:, :8].copy().view(">u8").ravel().astype(np.uint64)
         self._by_head = np.argsort(heads, kind="stable")
         self._heads = heads[self._by_head]
 
-    @classmethod
-    def read(cls, lake: Lake, files: Mapping[PartKey, Hashable], path_of: Callable[[PartKey], str]) -> "StoreIndex":
-        """The index of a store: the one that was read last, as far as its files are the same.
+    def __contains__(self, part: object) -> bool:
+        return part in self._places
 
-        `files`: what tells the index of each part from other states of it, in the order of parts; `path_of`: where the
-        index of a part lies.
-        """
-        last = _LAST.get(lake.root)
-        if last is not None and last.files == files:
-            return last
-        known = dict(zip(last.files.items(), last._rows_by_part(), strict=True)) if last is not None else {}
-        parts = [
-            rows if (rows := known.get((part, seen))) is not None else _Rows.of(lake.read_table(path_of(part)))
-            for part, seen in files.items()
-        ]
-        index = cls(files, parts)
-        _LAST.clear()
-        _LAST[lake.root] = index
-        return index
+    def rows_of(self, part: PartKey) -> range:
+        """Rows of a part; none of one that is not among them."""
+        place = self._places.get(part)
+        return range(0) if place is None else range(int(self.starts[place]), int(self.starts[place + 1]))
 
-    def _rows_by_part(self) -> Iterator[_Rows]:
-        return (self._rows[self._starts[at] : self._starts[at + 1]] for at in range(len(self._parts)))
+    def part_at(self, row: int) -> PartKey:
+        """The part of a row."""
+        return self.parts[int(self.starts.searchsorted(row, side="right")) - 1]
 
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def find(self, sha256: str) -> int | None:
-        """Row of a content, the first of several; None where it is not stored."""
+    def find(self, sha256: str) -> Iterator[int]:
+        """Rows of a content, in order."""
         import numpy as np
 
         wanted = bytes.fromhex(sha256)
@@ -131,21 +125,84 @@ class StoreIndex:
         at = int(np.searchsorted(self._heads, head))
         while at < len(self._heads) and self._heads[at] == head:
             row = int(self._by_head[at])
-            if self._rows.hashes[row].tobytes() == wanted:
-                return row
+            if self.rows.hashes[row].tobytes() == wanted:
+                yield row
             at += 1
-        return None
+
+
+class StoreIndex:
+    """Where every picture lies: rows in the order of parts, shards and offsets, found by content.
+
+    Whether a content is there is asked while parts are written, one after the other. So what was written since all rows
+    were put in order is kept beside them; they are put in order again when rows are asked for, or when that is much.
+    """
+
+    def __init__(
+        self,
+        files: Mapping[PartKey, Hashable],
+        joined: _Joined,
+        since: Mapping[PartKey, _Rows],
+        gone: Collection[PartKey] = (),
+    ) -> None:
+        """`files`: what tells the index of each part from other states of it. `since`: rows of those parts that
+        `joined` has not, or has otherwise; `gone`: those that it has and that are not there.
+        """
+        self.files = files
+        self._joined, self._since, self._gone = joined, since, gone
+        self._hashes_since = {each.tobytes() for rows in since.values() for each in rows.hashes}
+        if len(self._hashes_since) > MOST_SINCE:
+            self._put_in_order()
+
+    def with_others(
+        self, files: Mapping[PartKey, Hashable], looked_at: Iterable[PartKey], rows_of: Callable[[PartKey], _Rows]
+    ) -> "StoreIndex":
+        """The index of these files, which are the same but for some of the parts looked at."""
+        others = [part for part in looked_at if files.get(part) != self.files.get(part)]
+        if not others:
+            return self
+        since = {part: rows for part, rows in self._since.items() if part in files}
+        since |= {part: rows_of(part) for part in others if part in files}
+        gone = {part for part in (*self._gone, *others) if part in self._joined and part not in files}
+        return StoreIndex(files, self._joined, since, gone)
+
+    @property
+    def _all(self) -> _Joined:
+        """All rows, in order."""
+        if self._since or self._gone:
+            self._put_in_order()
+        return self._joined
+
+    def _put_in_order(self) -> None:
+        joined, since = self._joined, self._since
+        rows: dict[PartKey, _Rows] = {}
+        for part in sorted(self.files):
+            of_part = joined.rows_of(part)
+            rows[part] = since[part] if part in since else joined.rows[of_part.start : of_part.stop]
+        self._joined = _Joined(rows)
+        self._since, self._gone, self._hashes_since = {}, (), set()
+
+    def __len__(self) -> int:
+        return len(self._all.rows)
+
+    def __contains__(self, sha256: object) -> bool:
+        """Whether a content is stored."""
+        assert isinstance(sha256, str)
+        if bytes.fromhex(sha256) in self._hashes_since:
+            return True
+        parts = map(self._joined.part_at, self._joined.find(sha256))
+        return any(part not in self._gone and part not in self._since for part in parts)
+
+    def find(self, sha256: str) -> int | None:
+        """Row of a content, the first of several; None where it is not stored."""
+        return min(self._all.find(sha256), default=None)
 
     def hashes(self) -> Iterator[str]:
         """Contents, row by row."""
-        return (self._rows.hashes[row].tobytes().hex() for row in range(len(self)))
+        return (each.tobytes().hex() for each in self._all.rows.hashes)
 
     def rows_of(self, part: PartKey) -> range:
         """Rows of a part."""
-        if part not in self.files:
-            return range(0)
-        at = self._parts.index(part)
-        return range(int(self._starts[at]), int(self._starts[at + 1]))
+        return self._all.rows_of(part)
 
     def spans(self, rows: Iterable[int]) -> Iterator[list[int]]:
         """Rows in order, grouped so that a group is worth one read: one shard, near each other, a few megabytes."""
@@ -159,23 +216,81 @@ class StoreIndex:
             yield group
 
     def _is_near(self, first: int, last: int, row: int) -> bool:
-        offsets, sizes, shards = self._rows.byte_offsets, self._rows.sizes, self._rows.shards
+        rows, part_at = self._all.rows, self._all.part_at
+        offsets, sizes, shards = rows.byte_offsets, rows.sizes, rows.shards
         return bool(
-            self._part_at(last) == self._part_at(row)
+            part_at(last) == part_at(row)
             and shards[last] == shards[row]
             and offsets[row] - (offsets[last] + sizes[last]) <= _NEAR_BYTES
             and offsets[row] + sizes[row] - offsets[first] <= _SPAN_BYTES
         )
 
-    def _part_at(self, row: int) -> int:
-        return int(self._starts.searchsorted(row, side="right")) - 1
-
     def entry(self, row: int) -> tuple[PartKey, ShardEntry]:
         """The part and the place of a row."""
-        return self._parts[self._part_at(row)], ShardEntry(
-            sha256=self._rows.hashes[row].tobytes().hex(),
-            extension=self._rows.extensions[row].decode(),
-            shard=f"shard-{self._rows.shards[row]:05d}.tar",
-            byte_offset=int(self._rows.byte_offsets[row]),
-            size_bytes=int(self._rows.sizes[row]),
+        rows = self._all.rows
+        return self._all.part_at(row), ShardEntry(
+            sha256=rows.hashes[row].tobytes().hex(),
+            extension=rows.extensions[row].decode(),
+            shard=f"shard-{rows.shards[row]:05d}.tar",
+            byte_offset=int(rows.byte_offsets[row]),
+            size_bytes=int(rows.sizes[row]),
         )
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """The index that was read last, when all parts were looked at (by the monotonic clock), and how long that took."""
+
+    index: StoreIndex
+    at: float
+    seconds: float
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to look at all parts again."""
+        return self.seconds < QUICK_SECONDS or time.monotonic() - self.at > LOOKS_APART * self.seconds
+
+
+_LAST: dict[str, _Seen] = {}
+"""The index that was read last, by the location of its store."""
+
+
+def read_index(
+    lake: Lake,
+    look: Callable[[], Mapping[PartKey, Hashable]],
+    look_at: Callable[[PartKey], Hashable | None],
+    path_of: Callable[[PartKey], str],
+) -> StoreIndex:
+    """The index of a store: the one that was read last, as far as its files are the same.
+
+    `look` finds what tells the published index of each part from other states of it, `look_at` the same of one part
+    (None without one), `path_of` where it lies.
+    """
+
+    def rows_of(part: PartKey) -> _Rows:
+        return _Rows.of(lake.read_table(path_of(part)))
+
+    last, published, started = _LAST.get(lake.root), published_here(lake), time.monotonic()
+    if last is not None and not last.is_due:
+        if published:
+            seen = {part: look_at(part) for part in published}
+            files = {**last.index.files, **{part: state for part, state in seen.items() if state is not None}}
+            for part in seen:
+                if seen[part] is None:
+                    files.pop(part, None)
+            last = replace(last, index=last.index.with_others(files, published, rows_of))
+            _LAST[lake.root] = last
+        return last.index
+    files = look()
+    seconds = time.monotonic() - started
+    before = last.index if last is not None else StoreIndex({}, _Joined({}), {})
+    index = before.with_others(files, {*files, *before.files}, rows_of)
+    _LAST.clear()
+    _LAST[lake.root] = _Seen(index, started, seconds)
+    return index
+
+
+def look_again(lake: Lake) -> None:
+    """Have all parts of a store looked at again when its index is read next."""
+    if (last := _LAST.get(lake.root)) is not None:
+        _LAST[lake.root] = replace(last, seconds=0.0)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from laionet_assets.images.fetch.urls import BadUrl, parse_url
 from laionet_assets.warehouse.lake import Lake, replace
+from laionet_assets.warehouse.read_once import ReadOnce
 from laionet_assets.warehouse.warehouse import digest
 
 if TYPE_CHECKING:
@@ -55,13 +56,27 @@ def sample_key(source: str, sample_id: int) -> str:
 
 
 def read_tombstones(lake: Lake) -> list[Tombstone]:
-    """All tombstones of an image store (`ImageStore.lake`), sorted by kind and value."""
+    """All tombstones of an image store (`ImageStore.lake`), sorted by kind and value. Those of a local store are read
+    once a process, unless they change.
+    """
     path = tombstones_path(lake)
     if not lake.is_local:
         lake.filesystem.invalidate_cache()
     if not lake.filesystem.exists(path):
         return []
-    return [Tombstone(**row) for row in lake.read_table(path).to_pylist()]
+    return list(_READ(Path(path))) if lake.is_local else _rows_of(lake.read_table(path))
+
+
+def _rows_of(table: "pa.Table") -> list[Tombstone]:
+    return [Tombstone(**row) for row in table.to_pylist()]
+
+
+def _read(path: Path) -> list[Tombstone]:
+    """All tombstones of a local file, read in the calling thread alone (`Lake.read_table`)."""
+    return _rows_of(Lake(str(path.parent)).read_table(str(path)))
+
+
+_READ = ReadOnce(_read)
 
 
 def tombstones_digest(lake: Lake) -> str:

@@ -5,9 +5,9 @@ importing timm imports torch.
 """
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -71,11 +71,7 @@ def other_senses(wnids: Collection[str]) -> dict[str, list[tuple[str, str]]]:
     Another sense is another of the 21,843 synsets of ImageNet-21k with an equal lemma. 275 of the
     classes of ImageNet-1k have one (docs/method.md, 23).
     """
-    known = {synset.wnid: synset for synset in (*load_synsets("imagenet-21k"), *load_synsets(IMAGENET_1K))}
-    by_lemma: dict[str, set[str]] = {}
-    for synset in known.values():
-        for lemma in synset.lemmas:
-            by_lemma.setdefault(lemma, set()).add(synset.wnid)
+    known, by_lemma = _every_sense()
     found = {}
     for wnid in wnids:
         lemmas = known[wnid].lemmas if wnid in known else ()
@@ -83,6 +79,17 @@ def other_senses(wnids: Collection[str]) -> dict[str, list[tuple[str, str]]]:
         if others:
             found[wnid] = [(other, f"{known[other].name} which is {known[other].definition}") for other in others]
     return found
+
+
+@cache
+def _every_sense() -> tuple[Mapping[str, Synset], Mapping[str, set[str]]]:
+    """The synsets of ImageNet-21k and ImageNet-1k, and which of them have a lemma: read once, asked of every part."""
+    known = {synset.wnid: synset for synset in (*load_synsets("imagenet-21k"), *load_synsets(IMAGENET_1K))}
+    by_lemma: dict[str, set[str]] = {}
+    for synset in known.values():
+        for lemma in synset.lemmas:
+            by_lemma.setdefault(lemma, set()).add(synset.wnid)
+    return known, by_lemma
 
 
 def _synset(wnid: str, position: int, class_index: int | None, lemmas: tuple[str, ...], definition: str) -> Synset:

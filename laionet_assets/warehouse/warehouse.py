@@ -180,14 +180,18 @@ class Warehouse:
             connection.execute(f"create schema if not exists {identifier(table.schema)}")
             connection.execute(f"create or replace view {identifier(name)} as {select}")
 
-    def stamps(self, name: str, part: PartKey | None = None) -> dict[PartKey | None, Stamp]:
+    def stamps(self, name: str, parts: Collection[PartKey] | None = None) -> dict[PartKey | None, Stamp]:
         """Stamps of every published file of a table, by part (None for a table that is not partitioned).
 
-        With `part`, of a partitioned table that part alone is looked at.
+        With `parts`, of a partitioned table those alone are looked at.
         """
         table = self.table(name)
-        parts = self._published(table, part if table.is_partitioned else None)
-        files = {self.lake.current(table, each): each for each in parts}
+        published: Sequence[PartKey | None]
+        if parts is None or not table.is_partitioned:
+            published = self._published(table, None)
+        else:
+            published = [part for part in parts if self.has_part(name, part)]
+        files = {self.lake.current(table, each): each for each in published}
         found = self.stamps_of_files(files)
         return {part: found[path] for path, part in files.items() if path in found}
 

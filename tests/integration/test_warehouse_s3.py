@@ -58,7 +58,7 @@ def test_write_read_version_catalog_and_snapshot(warehouse: Warehouse, tmp_path:
     assert refresh_catalog(warehouse) is True
     filesystem = warehouse.lake.filesystem
     assert filesystem.exists(warehouse.catalog_path)
-    assert warehouse.stamps("core.sightings", B) == {B: warehouse.stamps("core.sightings")[B]}
+    assert warehouse.stamps("core.sightings", [B]) == {B: warehouse.stamps("core.sightings")[B]}
     assert warehouse.has_part("core.sightings", B) and not warehouse.has_part("core.sightings", PartKey("s", "c"))
     selects = {name: warehouse.select(name) for name in ("core.sightings", "raw.animals")}
     assert write_snapshot(warehouse, str(tmp_path / "all.duckdb"), selects) == {"core.sightings": 2, "raw.animals": 1}

@@ -6,6 +6,7 @@ from collections.abc import Set
 from pathlib import Path
 
 from laionet_assets.errors import UserError
+from laionet_assets.warehouse.read_once import ReadOnce
 
 _DIGEST = re.compile(r"[0-9a-f]{64}|[0-9a-f]{32}")
 _SHOWN_LINES = 10
@@ -34,8 +35,13 @@ def listed_hash(data: bytes | str, hashes: Set[str]) -> str | None:
 def read_blocklist(path: Path) -> frozenset[str]:
     """A text file of one SHA-256 or MD5 in hexadecimal a line; empty lines and what follows a `#` do not count.
 
-    Raises BlocklistError that names the wrong lines by number; what they hold is not shown, it may be an address.
+    It is read once a process, unless it changes. Raises BlocklistError that names the wrong lines by number; what they
+    hold is not shown, it may be an address.
     """
+    return _READ(path)
+
+
+def _read(path: Path) -> frozenset[str]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -49,3 +55,6 @@ def read_blocklist(path: Path) -> frozenset[str]:
             "digits); expected one a line"
         )
     return frozenset(value for value in hashes.values() if value)
+
+
+_READ = ReadOnce(_read)
