@@ -11,14 +11,16 @@ what is asked for.
 import os
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from laionet_assets.warehouse.lake import replace
+from laionet_assets.warehouse.looks import Looks
 from laionet_assets.warehouse.sql import literal
 from laionet_assets.warehouse.warehouse import ConnectionFactory, digest
 
@@ -31,6 +33,7 @@ ROW_GROUP = 20_480
 KEPT_DAYS = 30
 """An index that nobody looked into for so long goes, when another is made; and what a killed process left."""
 _FILES_AT_ONCE = 64
+_STATES = Looks[str]()
 _NUMBER = "(md5_number_lower(url) >> 1)::bigint"
 
 
@@ -48,8 +51,9 @@ class AddressIndex:
 
     @property
     def path(self) -> Path:
-        """The index of the files as they are now."""
-        return self.place / f"{digest(str(self.folder))}-{digest(*map(_state, self.files))}.parquet"
+        """The index of the files as they are; of many, as they were at the last look at them (`warehouse.looks`)."""
+        state = _STATES.at((self.folder, *self.files), lambda: digest(*map(_state, self.files)))
+        return self.place / f"{digest(str(self.folder))}-{state}.parquet"
 
     def files_with(self, urls: Collection[str]) -> set[int]:
         """Numbers of files that may have one of these addresses: all that have, and seldom another.
@@ -131,20 +135,38 @@ def _files_in(path: Path, addresses: "np.ndarray") -> set[int]:
     import pyarrow.parquet as pq
 
     found: set[int] = set()
-    with pq.ParquetFile(path) as file:
-        for group in _groups_with(file, addresses):
+    metadata, first, last = _bounds(path)
+    with pq.ParquetFile(path, metadata=metadata) as file:
+        for group in _groups_with(first, last, addresses):
             rows = file.read_row_group(group)
             is_asked = np.isin(rows["address"].to_numpy(), addresses)
             found.update(rows["file"].to_numpy()[is_asked].tolist())
     return found
 
 
-def _groups_with(file: "pq.ParquetFile", addresses: "np.ndarray") -> Iterator[int]:
+def _groups_with(first: "np.ndarray", last: "np.ndarray", addresses: "np.ndarray") -> list[int]:
     """Row groups, sorted by address, within whose bounds one of these addresses (sorted) lies."""
     import numpy as np
 
-    groups = (file.metadata.row_group(number).column(0).statistics for number in range(file.metadata.num_row_groups))
-    for number, bounds in enumerate(groups):
-        first = int(np.searchsorted(addresses, bounds.min))
-        if first < len(addresses) and addresses[first] <= bounds.max:
-            yield number
+    place = np.searchsorted(addresses, first)
+    is_within = place < len(addresses)
+    is_within[is_within] = addresses[place[is_within]] <= last[is_within]
+    return np.flatnonzero(is_within).tolist()
+
+
+def _bounds(path: Path) -> "tuple[pq.FileMetaData, np.ndarray, np.ndarray]":
+    """The footer of an index and the bounds of its row groups: of LAION-400M there are 20,000, and every part asks."""
+    seen = path.stat()
+    return _bounds_of(path, seen.st_ino, seen.st_size)
+
+
+@lru_cache(maxsize=4)
+def _bounds_of(path: Path, inode: int, size_bytes: int) -> "tuple[pq.FileMetaData, np.ndarray, np.ndarray]":
+    import numpy as np
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        metadata = file.metadata
+    groups = [metadata.row_group(number).column(0).statistics for number in range(metadata.num_row_groups)]
+    first, last = (np.array([getattr(each, side) for each in groups], np.int64) for side in ("min", "max"))
+    return metadata, first, last

@@ -6,10 +6,9 @@ of pictures (`store`), how a part publishes its index (`part_folder`).
 A process opens the store again for every part that it works on. So it keeps the last index, and reads those indexes of
 parts again whose files changed since: thousands of small parts would else be read thousands of times. What it has
 published itself it knows; for what other processes did it looks at all parts, which of 40,000 takes a sixth of a second
-and is not done again at once.
+and is not done again at once (`warehouse.looks`).
 """
 
-import time
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 from laionet_assets.images.part_folder import published_here
 from laionet_assets.images.shards import ShardEntry, shard_number
 from laionet_assets.warehouse.lake import Lake
+from laionet_assets.warehouse.looks import Look
 from laionet_assets.warehouse.table import PartKey
 
 if TYPE_CHECKING:
@@ -27,11 +27,6 @@ _SPAN_BYTES = 8 * 1024 * 1024
 _NEAR_BYTES = 64 * 1024
 MOST_SINCE = 20_000
 """So many contents are kept beside those that are in order."""
-QUICK_SECONDS = 0.01
-LOOKS_APART = 20
-"""All parts of a store are looked at again each time the store is opened, unless that takes longer than
-`QUICK_SECONDS`: then after so many times what it took.
-"""
 
 
 @dataclass(frozen=True)
@@ -237,22 +232,8 @@ class StoreIndex:
         )
 
 
-@dataclass(frozen=True)
-class _Seen:
-    """The index that was read last, when all parts were looked at (by the monotonic clock), and how long that took."""
-
-    index: StoreIndex
-    at: float
-    seconds: float
-
-    @property
-    def is_due(self) -> bool:
-        """Whether it is time to look at all parts again."""
-        return self.seconds < QUICK_SECONDS or time.monotonic() - self.at > LOOKS_APART * self.seconds
-
-
-_LAST: dict[str, _Seen] = {}
-"""The index that was read last, by the location of its store."""
+_LAST: dict[str, Look[StoreIndex]] = {}
+"""The index that was read last, by the location of its store, and the look at all parts that it is of."""
 
 
 def read_index(
@@ -270,23 +251,24 @@ def read_index(
     def rows_of(part: PartKey) -> _Rows:
         return _Rows.of(lake.read_table(path_of(part)))
 
-    last, published, started = _LAST.get(lake.root), published_here(lake), time.monotonic()
+    last, published = _LAST.get(lake.root), published_here(lake)
     if last is not None and not last.is_due:
+        index = last.found
         if published:
             seen = {part: look_at(part) for part in published}
-            files = {**last.index.files, **{part: state for part, state in seen.items() if state is not None}}
+            files = {**index.files, **{part: state for part, state in seen.items() if state is not None}}
             for part in seen:
                 if seen[part] is None:
                     files.pop(part, None)
-            last = replace(last, index=last.index.with_others(files, published, rows_of))
-            _LAST[lake.root] = last
-        return last.index
-    files = look()
-    seconds = time.monotonic() - started
-    before = last.index if last is not None else StoreIndex({}, _Joined({}), {})
+            index = index.with_others(files, published, rows_of)
+            _LAST[lake.root] = replace(last, found=index)
+        return index
+    looked = Look.now(look)
+    files = dict(looked.found)
+    before = last.found if last is not None else StoreIndex({}, _Joined({}), {})
     index = before.with_others(files, {*files, *before.files}, rows_of)
     _LAST.clear()
-    _LAST[lake.root] = _Seen(index, started, seconds)
+    _LAST[lake.root] = Look(index, looked.at, looked.seconds)
     return index
 
 
