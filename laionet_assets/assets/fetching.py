@@ -5,9 +5,9 @@ downloaded already, the server of the synthetic web. Does not belong here: how a
 and what becomes of each (`images.harvest`).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +23,8 @@ from laionet_assets.images.removals import Removals
 from laionet_assets.images.rules import Refusal, Rules
 from laionet_assets.settings import Settings, SettingsError, SourceSettings
 from laionet_assets.sources import AUTO, discover
-from laionet_assets.warehouse.sql import identifier, literal
+from laionet_assets.warehouse.looks import Looks
+from laionet_assets.warehouse.sql import identifier, literal, literals
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Warehouse, digest
 
@@ -47,6 +48,18 @@ NEEDS_CLEARANCE = Refusal(
 NOT_ON_THE_LIST = Refusal("not_cleared", "not among the addresses of images.fetch.cleared_by")
 
 
+_SIGNATURES = Looks[list[tuple[str, str]]]()
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """Addresses asked for and, of them, those in a list, as the list was in some state."""
+
+    state: str
+    asked: frozenset[str]
+    cleared: frozenset[str]
+
+
 class Fetching:
     """The settings of fetching, by source. Raises SettingsError if the fetcher cannot stand them."""
 
@@ -54,6 +67,7 @@ class Fetching:
         self._settings = settings
         self._fetch = settings.images.fetch
         self._sources = {source.name: source for source in settings.sources}
+        self._listed = _Listed("", frozenset(), frozenset())
         self._downloaded = [Path(settings.resolve(path)) for path in settings.images.downloaded]
         try:
             self._limits = self._policy(is_sample=not self._fetch.enabled)
@@ -157,8 +171,19 @@ class Fetching:
             return lambda url: allowed, True
         if fetch.cleared_by is None:
             return lambda url: NEEDS_CLEARANCE, False
-        cleared = _cleared(work, self._settings.resolve(fetch.cleared_by))
+        cleared = self._cleared(work, part, self._settings.resolve(fetch.cleared_by))
         return lambda url: allowed if url in cleared else NOT_ON_THE_LIST, False
+
+    def _cleared(self, work: Work, part: PartKey, path: str) -> frozenset[str]:
+        """Addresses in the list, of those that the part asks for; of the parts that are made with it they are looked
+        for in the list at once. Raises UserError if it cannot be read.
+        """
+        state = repr(self._cleared_by_signatures())
+        wanted = _asked(work, [part])
+        if state != self._listed.state or not wanted <= self._listed.asked:
+            asked = wanted | _asked(work, work.together)
+            self._listed = _Listed(state, asked, _listed(work.connection, asked, path))
+        return self._listed.cleared & wanted
 
     def _block_lists(self) -> tuple[frozenset[str], frozenset[str]]:
         paths = (self._fetch.blocked_urls, self._fetch.blocked_contents)
@@ -171,7 +196,10 @@ class Fetching:
         if self._fetch.cleared_by is None or self._fetch.uncleared:
             return []
         path = self._settings.resolve(self._fetch.cleared_by)
-        return [(file.path, file.signature) for file in discover("images.fetch.cleared_by", AUTO, path).files]
+        return _SIGNATURES.at(
+            path,
+            lambda: [(each.path, each.signature) for each in discover("images.fetch.cleared_by", AUTO, path).files],
+        )
 
     @contextmanager
     def _serve_sample(self, source: str, policy: FetchPolicy) -> Iterator[FetchPolicy]:
@@ -194,22 +222,39 @@ def _adapter_of(work: Work, part: PartKey) -> str:
     return str(rows[0][0])
 
 
-def _cleared(work: Work, path: str) -> frozenset[str]:
-    """Addresses asked for that are in the list. Raises UserError if it cannot be read."""
+def _asked(work: Work, parts: Sequence[PartKey]) -> frozenset[str]:
+    """Addresses that these parts ask for."""
+    table = work.warehouse.table("core.image_requests")
+    files = [work.warehouse.lake.current(table, part) for part in parts]
+    if not files:
+        return frozenset()
+    select = (
+        f"select distinct url from read_parquet({literals(files)}, hive_partitioning = false) where url is not null"
+    )
+    return frozenset(url for (url,) in work.connection.execute(select).fetchall())
+
+
+def _listed(connection: duckdb.DuckDBPyConnection, asked: Collection[str], path: str) -> frozenset[str]:
+    """Of the addresses asked for, those in the list. Raises UserError if it cannot be read."""
+    import pyarrow as pa
+
     listed = f"read_parquet({literal(path if not Path(path).is_dir() else f'{path}/*.parquet')})"
     try:
-        names = [row[0] for row in work.connection.execute(f"describe select * from {listed}").fetchall()]
+        names = [row[0] for row in connection.execute(f"describe select * from {listed}").fetchall()]
         columns = [name for name in names if name.lower() == "url"]
         if len(columns) != 1:
             raise UserError(
                 f"images.fetch.cleared_by: {path} has the columns {', '.join(names)}; expected one called url"
             )
-        rows = work.connection.execute(
-            "select distinct url from core.image_requests r "
+        connection.register("clearance_asked", pa.table({"url": pa.array(sorted(asked), pa.string())}))
+        rows = connection.execute(
+            "select url from clearance_asked "
             f"semi join (select {identifier(columns[0])} as url from {listed}) using (url)"
         ).fetchall()
     except (duckdb.IOException, duckdb.InvalidInputException) as error:
         raise UserError(
             f"images.fetch.cleared_by: {path}: {str(error).splitlines()[0]}; expected Parquet files with a column url"
         ) from None
+    finally:
+        connection.unregister("clearance_asked")
     return frozenset(row[0] for row in rows)

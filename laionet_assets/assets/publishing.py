@@ -5,7 +5,7 @@ then one rename puts it in place. A failed blocking check publishes nothing: wha
 file is kept aside. What the audit found is kept beside the table, for whoever asks for it while it is up to date.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -131,8 +131,10 @@ def work_on(
     stamp: Stamp,
     known_labels: Mapping[str, str],
     log: Callable[[str], None],
+    *,
+    together: Sequence[PartKey] = (),
 ) -> Work:
-    """What a step is given to make a table, or one part of it."""
+    """What a step is given to make a table, or one part of it (`together` with others)."""
     return Work(
         warehouse=warehouse,
         connection=connection,
@@ -143,6 +145,7 @@ def work_on(
         log=log,
         labels={name: code.label for name, code in stamp.codes},
         known_labels=known_labels,
+        together=together,
     )
 
 

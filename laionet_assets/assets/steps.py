@@ -33,7 +33,8 @@ class Work:
     `connection` is private to the work and sees the tables that the step reads (of the same part, where they are
     partitioned). `write_rows` writes the staged file. `stamp` says what it is made from and by; `labels` are those that
     the step's computations go by in the rows, `known_labels` those of the published rows. `told` is what the
-    materialization says of the work besides: which model ran where, in which precision, at what rate.
+    materialization says of the work besides: which model ran where, in which precision, at what rate. `together`: parts
+    that are made with this one, one after the other, so that what is costly can be asked once for all of them.
     """
 
     warehouse: Warehouse
@@ -46,6 +47,7 @@ class Work:
     labels: Mapping[str, str] = field(default_factory=dict)
     known_labels: Mapping[str, str] = field(default_factory=dict)
     told: dict[str, str] = field(default_factory=dict)
+    together: Sequence[PartKey] = ()
 
     def tell(self, model: str, text: str) -> None:
         """Say of a model where it ran, and how: in the log now, in the metadata of the materialization in the end."""

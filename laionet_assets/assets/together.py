@@ -130,7 +130,7 @@ def _at_once(
             for part in parts:
                 try:
                     works[part] = _write_one(
-                        warehouse, connection, step, part, staged[part], stamps[part], labels[part], log
+                        warehouse, connection, step, part, staged[part], stamps[part], labels[part], log, parts
                     )
                 except Exception as error:
                     if is_of_every_part(error) or isinstance(error, duckdb.OutOfMemoryException):
@@ -207,13 +207,14 @@ def _write_one(
     stamp: Stamp,
     known_labels: Mapping[str, str],
     log: Callable[[str], None],
+    together: Sequence[PartKey],
 ) -> Work:
     """Write the file of one part of a table that Python makes. The connection's views are then of this part; what is
     temporary goes with the cursor.
     """
     with connection.cursor() as cursor:
         warehouse.bind(cursor, step.model.dependencies, part)
-        work = work_on(warehouse, cursor, step, part, staged, stamp, known_labels, log)
+        work = work_on(warehouse, cursor, step, part, staged, stamp, known_labels, log, together=together)
         if step.write is None:
             work.write_rows([])
         else:
