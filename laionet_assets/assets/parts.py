@@ -36,6 +36,7 @@ from laionet_assets.warehouse.warehouse import Stamp, Warehouse
 REGISTER = "parts.json"
 SAMPLE = "sample://"
 RETIRED = Stamp.of("retired")
+RETIRED_TOGETHER = 500
 _REGISTERS: dict[Hashable, dict[PartKey, "RegisteredPart"]] = {}
 """The last register read, by its path and what tells its states apart."""
 
@@ -184,24 +185,32 @@ def retire_parts(warehouse: Warehouse, parts: Collection[PartKey]) -> dict[PartK
     """Empty every partitioned table of these parts, so that readers never miss a file. Returns the tables emptied, by
     part.
 
-    Parts whose file came back are left alone.
+    Parts whose file came back are left alone. The register is written after so many parts (`RETIRED_TOGETHER`): a
+    killed process leaves at most these to be emptied once more.
     """
     emptied: dict[PartKey, list[str]] = {}
-    for part in sorted(parts):
-        if load_register(warehouse)[part].is_present:
-            continue
-        emptied[part] = []
-        for name, table in sorted(warehouse.tables.items()):
-            if table.is_partitioned and not table.is_view and warehouse.lake.exists(table, part):
-                with warehouse.lake.stage(table, part) as staged:
-                    write_table(staged.path, table, [], stamps=RETIRED.metadata)
-                    warehouse.lake.publish(staged)
-                emptied[part].append(name)
+    ordered = sorted(parts)
+    for first in range(0, len(ordered), RETIRED_TOGETHER):
+        lot = ordered[first : first + RETIRED_TOGETHER]
+        emptied |= {part: _emptied(warehouse, part) for part in lot if not load_register(warehouse)[part].is_present}
         with warehouse.lake.turn(REGISTER):
             register = load_register(warehouse)
-            retired = replace(register[part], is_retired=True)
-            _save_register(warehouse, {**register, part: retired}.values())
+            left = [part for part in lot if part in emptied and not register[part].is_present]
+            retired = {part: replace(register[part], is_retired=True) for part in left}
+            _save_register(warehouse, {**register, **retired}.values())
     refresh_catalog(warehouse)
+    return emptied
+
+
+def _emptied(warehouse: Warehouse, part: PartKey) -> list[str]:
+    """Empty every partitioned table of a part. Returns their names."""
+    emptied = []
+    for name, table in sorted(warehouse.tables.items()):
+        if table.is_partitioned and not table.is_view and warehouse.lake.exists(table, part):
+            with warehouse.lake.stage(table, part) as staged:
+                write_table(staged.path, table, [], stamps=RETIRED.metadata)
+                warehouse.lake.publish(staged)
+            emptied.append(name)
     return emptied
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from laionet_assets.assets import parts
 from laionet_assets.assets.parts import PartSync, load_register, retire_parts, source_paths, sync_parts
 from laionet_assets.assets.pipeline import build_pipeline
 from laionet_assets.errors import UserError
@@ -96,6 +97,30 @@ def test_the_last_file_of_a_source_goes_away(world: World) -> None:
     assert keys(again.present) == ALL[1:] and not (again.problems or again.gone or again.sealed)
     world.write("one/cc12m")
     assert keys(world.look().present) == ALL
+
+
+def test_of_many_parts_that_went_away_the_register_is_written_some_times(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has all parts, so that written for each it would cost parts times parts."""
+    world.look()
+    for path in world.folder.glob("t*/**/*.tsv"):
+        path.unlink()
+    seen = world.look()
+    assert len(seen.gone) == 3
+    pipeline = build_pipeline(load_settings(world.folder / "laionet.yaml"))
+    written, write_small = [], pipeline.warehouse.lake.write_small
+
+    def counted(name: str, text: str) -> None:
+        written.append(name)
+        write_small(name, text)
+
+    monkeypatch.setattr(pipeline.warehouse.lake, "write_small", counted)
+    monkeypatch.setattr(parts, "RETIRED_TOGETHER", 2)
+    assert set(retire_parts(pipeline.warehouse, seen.gone)) == set(seen.gone)
+    assert written == ["parts.json"] * 2
+    register = load_register(pipeline.warehouse)
+    assert {key for key, part in register.items() if part.is_retired} == set(seen.gone)
 
 
 def test_a_source_that_cannot_be_looked_at_keeps_its_parts(world: World) -> None:
