@@ -27,7 +27,8 @@ from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import MissingTableError, SourceView, Stamp, Warehouse, how_to_make
 
 PARTS_TABLE = "raw.parts"
-KEPT_RECORDS = 20_000
+KEPT_RECORDS = 100_000
+"""About 7 kB each. Fewer than there are parts would be read again and again: 40,000 take a minute."""
 _RECORDS: dict[tuple[str, Stamp | None], PartRecord | None] = {}
 """The last records, or that there is none, by the file of raw.parts and its stamp."""
 

@@ -17,12 +17,12 @@ import os
 import stat
 import tempfile
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from laionet_assets.images.part_folder import INDEX_FILE, PartFolder, forget_listings, is_part_folder
+from laionet_assets.images.part_folder import INDEX_FILE, PartFolder, forget_listings, is_part_folder, written_here
 from laionet_assets.images.shard_writer import ShardWriter
 from laionet_assets.images.shards import (
     SHARD_BYTES,
@@ -36,11 +36,14 @@ from laionet_assets.images.shards import (
 from laionet_assets.images.store_index import StoreIndex, look_again, read_index
 from laionet_assets.images.tombstones import removed_contents
 from laionet_assets.warehouse.lake import Lake, folders
+from laionet_assets.warehouse.looks import Look
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import digest
 
 _TELLING = ("ETag", "etag", "size", "LastModified", "mtime", "created", "md5Hash", "generation")
 """What filesystems of object stores tell of a file that changes with it."""
+_USED: dict[str, Look[int]] = {}
+"""Size of all shards of a store with a quota, by its location."""
 
 
 class MissingImageError(StoreError):
@@ -298,7 +301,17 @@ class ImageStore:
         return sorted(PartKey.of_folder(folder) for folder in folders)
 
     def _room_bytes(self) -> int | None:
-        return None if self.quota_bytes is None else self.quota_bytes - self.used_bytes()
+        """What the quota leaves. Sizes of all files are looked at again when it is less than a shard, and else now and
+        then (`warehouse.looks`); what this process adds meanwhile counts.
+        """
+        if self.quota_bytes is None:
+            return None
+        written, last = written_here(self.lake), _USED.get(self.lake.root)
+        if last is None or last.is_due or self.quota_bytes - last.found - written < SHARD_BYTES:
+            last = Look.now(self.used_bytes)
+            written = 0
+        _USED[self.lake.root] = replace(last, found=last.found + written)
+        return self.quota_bytes - _USED[self.lake.root].found
 
 
 def _verified(path: str, entry: ShardEntry, data: bytes) -> bytes:

@@ -12,10 +12,12 @@ from laionet_assets.assets import build, publishing
 from laionet_assets.assets.batches import range_tags
 from laionet_assets.assets.build import NO_PREVIEW, asset_key, build_asset, table_name
 from laionet_assets.assets.partitions import PARTS
+from laionet_assets.assets.planning import Task
 from laionet_assets.assets.steps import Step, Work
 from laionet_assets.warehouse.catalog import open_catalog
 from laionet_assets.warehouse.resource import WarehouseResource
 from laionet_assets.warehouse.table import PartKey
+from laionet_assets.warehouse.warehouse import Warehouse
 from tests.unit.assets.world import A, B, World
 
 WARNED = """
@@ -169,6 +171,35 @@ def test_parts_made_together_tell_each_of_itself(tmp_path: Path) -> None:
         assert [
             event.materialization.metadata["status"].value for event in again.get_asset_materialization_events()
         ] == ["up to date"] * 2
+
+
+def test_parts_made_together_look_at_themselves_alone_and_ask_what_is_due_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lot of 100 parts among 40,000 would else look at 40,000 files of each table, and ask for each of its parts."""
+    world = World(tmp_path)
+    others = [PartKey("s", f"other-{number}") for number in range(20)]
+    world.contents = dict.fromkeys([A, B, *others], "x")
+    steps = {step.name: step for step in world.steps}
+    world.make([Task("raw.base", None), *(Task("core.part", part) for part in others)])
+    asked: list[Sequence[PartKey | None]] = []
+
+    def due(warehouse: Warehouse, parts: Sequence[PartKey | None]) -> set[PartKey | None]:
+        asked.append(parts)
+        return set()
+
+    looked: list[str] = []
+    looks_at = Warehouse._stamp_of_file
+    monkeypatch.setattr(Warehouse, "_stamp_of_file", lambda self, path: looked.append(path) or looks_at(self, path))
+    told: list[str] = []
+    monkeypatch.setattr(build, "tell", lambda warehouse, step: told.append(step.name))
+    with dg.DagsterInstance.ephemeral() as instance:
+        runs = Runs(world, instance)
+        step = replace(steps["core.part"], due=due)
+        assert runs.make("core.part", parts=[A, B], steps=[step]).success and asked == [[A, B]]
+        assert runs.make("core.part", parts=[A, B], steps=[step]).success and asked == [[A, B]] * 2
+    assert looked and not [path for path in looked if "other-" in path]
+    assert told == ["core.part"], "of those up to date the catalog is told once, not each"
 
 
 def test_a_warning_stands_until_the_table_is_made_again(tmp_path: Path) -> None:

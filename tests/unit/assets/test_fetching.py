@@ -3,13 +3,24 @@
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from laionet_assets.assets import fetching as module
 from laionet_assets.assets.fetching import SAMPLE_CONTACT, Fetching
+from laionet_assets.assets.publishing import work_on
+from laionet_assets.assets.steps import Step
 from laionet_assets.errors import UserError
 from laionet_assets.settings import Settings, SettingsError, load_settings
+from laionet_assets.sqlmodels.loader import load_project
+from laionet_assets.warehouse.lake import Lake, Staged
+from laionet_assets.warehouse.rows import write_table
+from laionet_assets.warehouse.table import PartKey
+from laionet_assets.warehouse.warehouse import Stamp, Warehouse, memory_connection
 from tests.unit.images.sets.test_webdataset import write_img2dataset
 
+PROJECT = load_project()
 CONFIG = """
 sources:
   - {{name: own, path: "sample://web"}}
@@ -108,3 +119,61 @@ def test_a_list_that_clears_is_followed_by_its_files(tmp_path: Path) -> None:
     first = made.outside("web")
     (tmp_path / "relaion" / "part-1.parquet").write_bytes(b"2")
     assert made.outside("web") != first
+
+
+def test_a_list_that_clears_is_asked_once_for_parts_made_together_and_again_when_it_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list of Re-LAION has two billion addresses: read for each of 40,000 parts, it would be read for years."""
+    made, table = fetching(tmp_path, f"{ENABLED}, cleared_by: relaion"), PROJECT.tables["core.image_requests"]
+    warehouse = Warehouse(Lake(str(tmp_path / "lake")), PROJECT.tables, memory_connection, tmp_path / "docs")
+    parts = [PartKey("web", f"part-{number}") for number in range(6)]
+
+    def publish(part: PartKey, *urls: str) -> None:
+        rows = [
+            {"source": part.source, "part": part.part, "sample_id": number, "url": url, "recipes": ["r"]}
+            | {"is_neighbour": False, "is_removed": False}
+            for number, url in enumerate(urls)
+        ]
+        with warehouse.lake.stage(table, part) as staged:
+            write_table(staged.path, table, rows, stamps=Stamp.of(repr(urls)).metadata)
+            warehouse.lake.publish(staged)
+
+    def listed(*urls: str) -> None:
+        (tmp_path / "relaion").mkdir(exist_ok=True)
+        pq.write_table(pa.table({"URL": pa.array(urls, pa.string())}), tmp_path / "relaion" / "part-0.parquet")
+
+    asked: list[int] = []
+    look = module._listed
+    monkeypatch.setattr(
+        module, "_listed", lambda connection, urls, path: asked.append(1) or look(connection, urls, path)
+    )
+
+    def cleared(part: PartKey, together: list[PartKey]) -> frozenset[str]:
+        with warehouse.connect() as connection:
+            work = work_on(
+                warehouse,
+                connection,
+                Step(model=PROJECT.models["core.images"], write=None),
+                part,
+                Staged(tmp_path / "staged", ""),
+                Stamp.of("v"),
+                {},
+                print,
+                together=together,
+            )
+            return made._cleared(work, part, str(tmp_path / "relaion"))
+
+    for number, part in enumerate(parts):
+        publish(part, f"http://{number}", "http://all", "http://none")
+    listed(*(f"http://{number}" for number in range(0, 6, 2)), "http://all")
+    expected = [{"http://all"} | ({f"http://{number}"} if number % 2 == 0 else set()) for number in range(6)]
+    assert [cleared(part, parts) for part in parts] == expected and len(asked) == 1
+    listed("http://0", "http://1")
+    assert [cleared(part, parts) for part in parts[:2]] == [{"http://0"}, {"http://1"}] and len(asked) == 2
+    publish(parts[2], "http://1", "http://new")
+    listed("http://0", "http://1", "http://new")
+    assert cleared(parts[2], []) == {"http://1", "http://new"} and len(asked) == 3, "made alone"
+    assert cleared(parts[1], []) == {"http://1"} and len(asked) == 4
+    publish(parts[1], "http://1", "http://other")
+    assert cleared(parts[1], []) == {"http://1"} and len(asked) == 5, "it asks for another address now"

@@ -7,12 +7,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
+import pytest
 
+from laionet_assets.images import tombstones
 from laionet_assets.images.removal_list import Removal
 from laionet_assets.images.removals import remove
 from laionet_assets.images.shards import content_hash
 from laionet_assets.images.store import ImageStore
 from laionet_assets.images.tombstones import read_tombstones, sample_key, tombstones_table, url_hash
+from laionet_assets.warehouse import read_once
 from tests.unit.images.parts import PART
 from tests.unit.images.removing import URL, put
 
@@ -52,3 +55,21 @@ def test_two_processes_that_remove_at_once_both_leave_their_tombstones(tmp_path:
     processes = [subprocess.Popen([sys.executable, "-c", script, str(tmp_path), source]) for source in ("a", "b")]
     assert [process.wait(timeout=60) for process in processes] == [0, 0]
     assert len(read_tombstones(ImageStore(str(tmp_path)).lake)) == 20
+
+
+def test_they_are_read_once_and_again_when_there_is_one_more(
+    store: ImageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every part asks for them several times."""
+    monkeypatch.setattr(read_once, "SETTLED_SECONDS", -1.0)
+    remove(store, [Removal("sample", "web/1", "r")])
+    rows, read = tombstones._rows_of, list[int]()
+    monkeypatch.setattr(tombstones, "_rows_of", lambda table: read.append(len(table)) or rows(table))
+    for number in range(1, 4):
+        found = [[tombstone.value for tombstone in read_tombstones(store.lake)] for _ in range(5)]
+        assert found == [[f"web/{each}" for each in range(1, number + 1)]] * 5
+        remove(store, [Removal("sample", f"web/{number + 1}", "r")])
+    if store.lake.is_local:
+        assert read == [1, 2, 3]
+    read_tombstones(store.lake).clear()
+    assert len(read_tombstones(store.lake)) == 4, "what is given is the caller's own"

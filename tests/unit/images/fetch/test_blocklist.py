@@ -1,4 +1,5 @@
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -34,3 +35,15 @@ def test_wrong_lines_are_named_and_not_shown(tmp_path: Path) -> None:
     assert "secret" not in str(error.value)
     with pytest.raises(BlocklistError, match="expected a text file of hashes"):
         read_blocklist(tmp_path / "nothing.txt")
+
+
+def test_what_is_added_to_a_list_counts_for_the_next_part(tmp_path: Path) -> None:
+    path, more = tmp_path / "list.txt", tmp_path / "more.txt"
+    path.write_text(f"{'ab' * 32}\n")
+    assert read_blocklist(path) == read_blocklist(path) == {"ab" * 32}
+    more.write_text(f"{'cd' * 32}\n")
+    os.utime(more, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns))
+    os.replace(more, path)
+    assert read_blocklist(path) == {"cd" * 32}
+    path.write_text(f"{'ef' * 32}\n")
+    assert read_blocklist(path) == {"ef" * 32}
