@@ -146,20 +146,20 @@ def _several(
     key, started = asset_key(step.name), time.monotonic()
     with transient_faults_retried(), user_errors_shown(opened.lake.root):
         made: dict[PartKey, Published | Exception] = {}
-        stale = []
+        stale: dict[PartKey, None] = {}  # in order, and looked up for each part
         versions = Versions(opened, parts)
         due = () if force else step.due(opened, parts)
         for part in parts:
             try:
                 step.look(opened, part)
                 if force or is_stale_by(versions, due, opened, step, part):
-                    stale.append(part)
+                    stale[part] = None
             except Exception as error:
                 if is_of_every_part(error):
                     raise
                 made[part] = error
         if stale:
-            made |= make_together(opened, step, stale, log=context.log.info)
+            made |= make_together(opened, step, list(stale), log=context.log.info)
         if left := [part for part in parts if part not in made]:
             made |= {part: standing(opened, step, part, log=context.log.info) for part in left}
             tell(opened, step)
