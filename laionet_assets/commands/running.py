@@ -218,7 +218,7 @@ def _execute(
                 with _no_longer_than(longest, parts, names), history_kept_open(instance):
                     _execute_run(defs, instance, parts, names, listen, tally, force=force)
                 asked = {Task(name, part) for part in parts for name in names}
-                told = asked & {*tally.done, *tally.failures}
+                told = {task for task in asked if task in tally.done or task in tally.failures}
                 tried |= told if len(parts) > 1 and told else asked
             left = [task for task in left if task not in tried]
             if times_overtaken < MOST_TIMES_OVERTAKEN and (again := _overtaken(pipeline, {*left, *tally.unmade}, plan)):
