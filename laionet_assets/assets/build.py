@@ -24,7 +24,7 @@ from laionet_assets.assets.failures import (
 )
 from laionet_assets.assets.partitions import PARTS
 from laionet_assets.assets.planning import is_stale, is_stale_by
-from laionet_assets.assets.publishing import Published, make, standing, tell
+from laionet_assets.assets.publishing import Published, make, standing, tell_catalog
 from laionet_assets.assets.steps import Step
 from laionet_assets.assets.together import make_together
 from laionet_assets.assets.versions import Versions
@@ -112,7 +112,7 @@ def build_asset(step: Step, open_warehouse: OpenWarehouse, *, is_last: bool = Fa
                     refresh_catalog(opened)
             else:
                 published = standing(opened, step, part, log=context.log.info)
-                tell(opened, step)
+                tell_catalog(opened, step)
                 status = AUDITED if published.is_audited_now else UP_TO_DATE
                 context.log.info("up to date: made of what is there now, by the code and settings of now")
         for outcome in published.outcomes:
@@ -162,7 +162,7 @@ def _several(
             made |= make_together(opened, step, list(stale), log=context.log.info)
         if left := [part for part in parts if part not in made]:
             made |= {part: standing(opened, step, part, log=context.log.info) for part in left}
-            tell(opened, step)
+            tell_catalog(opened, step)
     seconds = round((time.monotonic() - started) / len(parts), 3)
     done: dict[PartKey, Published] = {}
     failures: dict[str, str] = {}

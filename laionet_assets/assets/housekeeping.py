@@ -25,7 +25,6 @@ from laionet_assets.assets.build import asset_key, table_name
 from laionet_assets.assets.pipeline import Pipeline
 from laionet_assets.assets.steps import Step
 from laionet_assets.assets.workers import UNFINISHED, bury_dead_runs, end_overdue_runs
-from laionet_assets.warehouse.catalog import tell_untold
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Stamp
 
@@ -51,8 +50,6 @@ def keep_house(pipeline: Pipeline, instance: dg.DagsterInstance, *, now: float |
         done.append(f"run {run_id[:8]} took longer than refresh.longest_run_hours: ended")
     if reported := report_published(pipeline, instance):
         done.append(f"{reported} tables and parts are published and were not known to Dagster so: reported to it")
-    if pipeline.warehouse.lake.is_local and tell_untold(pipeline.warehouse):
-        done.append("the catalog is told of parts that were published since it was written last")
     if forgotten := forget_old_runs(instance, older_than=now - refresh.keep_runs_days * 86_400):
         done.append(f"{forgotten} runs older than refresh.keep_runs_days ({refresh.keep_runs_days}): forgotten")
     return done

@@ -26,7 +26,6 @@ from laionet_assets.images.store import ImageStore
 from laionet_assets.images.tombstones import read_tombstones, tombstones_digest, url_hash
 from laionet_assets.settings import Settings
 from laionet_assets.sqlmodels.loader import Project
-from laionet_assets.warehouse.catalog import tell_untold
 from laionet_assets.warehouse.sql import identifier, literals
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Warehouse, digest
@@ -313,9 +312,7 @@ def _forget_superseded(warehouse: Warehouse) -> None:
 
     The one place that does so. It comes last, when every table has been made again without it.
     """
-    tell_untold(warehouse, at_once=True)
     warehouse.lake.forget_superseded()
-    tell_untold(warehouse, at_once=True)  # of what was published in between, of which it named the generation before
 
 
 def _follow_removals(project: Project) -> list[str]:

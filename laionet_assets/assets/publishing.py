@@ -21,7 +21,7 @@ from laionet_assets.quality.data_docs import DocsTarget
 from laionet_assets.quality.validate import Outcome, validate
 from laionet_assets.sqlmodels.binding import assert_columns, create_macros, produced_columns
 from laionet_assets.sqlmodels.loader import Model
-from laionet_assets.warehouse.catalog import tell_catalog
+from laionet_assets.warehouse.catalog import refresh_catalog
 from laionet_assets.warehouse.lake import Staged
 from laionet_assets.warehouse.rows import BLOB
 from laionet_assets.warehouse.sql import identifier, literals
@@ -118,7 +118,7 @@ def _make(warehouse: Warehouse, step: Step, part: PartKey | None, *, log: Callab
         warehouse.lake.publish(staged)
         keep_audit(warehouse, step.model, part, Audit(version, rows, outcomes))
         step.after_publish(work)
-        tell(warehouse, step, connection)
+        tell_catalog(warehouse, step, connection)
     return Published(version, True, outcomes, rows, size, preview, told=work.told)
 
 
@@ -173,10 +173,10 @@ def _standing(warehouse: Warehouse, step: Step, part: PartKey | None) -> Publish
     return Published(version, not audit.blocks, audit.outcomes, audit.rows, size, preview, is_audited_now=is_new)
 
 
-def tell(warehouse: Warehouse, step: Step, connection: duckdb.DuckDBPyConnection | None = None) -> None:
+def tell_catalog(warehouse: Warehouse, step: Step, connection: duckdb.DuckDBPyConnection | None = None) -> None:
     """On object storage each look costs many requests: the catalog is written at the end of a run."""
     if warehouse.lake.is_local:
-        tell_catalog(warehouse, step.name, connection=connection)
+        refresh_catalog(warehouse, [step.name], connection=connection)
 
 
 def _assert_same_parts(warehouse: Warehouse, step: Step) -> None:

@@ -18,7 +18,7 @@ import duckdb
 from laionet_assets.assets.audits import Audit, keep_audit
 from laionet_assets.assets.failures import is_of_every_part
 from laionet_assets.assets.lot_audits import PartAudit, audit_lot
-from laionet_assets.assets.publishing import AUDITED, Published, make, tell, work_on
+from laionet_assets.assets.publishing import AUDITED, Published, make, tell_catalog, work_on
 from laionet_assets.assets.steps import Step, Work
 from laionet_assets.assets.versions import Versions
 from laionet_assets.sqlmodels.binding import assert_columns, create_macros, produced_columns
@@ -64,7 +64,7 @@ def make_together(warehouse: Warehouse, step: Step, parts: Sequence[PartKey], *,
     ready = list(labels)
     if ready:
         made.update(_by_halves(warehouse, step, ready, stamps, labels, log))
-        tell(warehouse, step)
+        tell_catalog(warehouse, step)
     return made
 
 

@@ -2,12 +2,10 @@
 
 Its views name the generations of files that were current when it was built, so whoever has it open sees one state of
 all tables and never a torn file; whenever a table is published, a copy of it gets the views that changed and takes its
-place. A view names every file of its table, so that of many parts not each is told at once (`tell_catalog`).
+place.
 """
 
-import os
 import tempfile
-import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -20,13 +18,6 @@ from laionet_assets.warehouse.table import Table
 from laionet_assets.warehouse.warehouse import MissingTableError, Warehouse, digest
 
 CATALOG_COMMENT = "laionet catalog"
-SMALL_BYTES = 4_000_000
-"""A catalog of up to so many bytes, of some hundred parts a table, is told of all that is published at once."""
-BYTES_A_SECOND = 1_000_000
-"""A larger one is told of parts after a second for so many bytes: with 40,000 parts, to tell it of one table takes four
-seconds.
-"""
-_UNTOLD = ".untold"
 
 
 def refresh_catalog(
@@ -42,7 +33,7 @@ def refresh_catalog(
     what is published is read inside the turn, so nobody's table is lost.
     """
     opened = nullcontext(connection) if connection is not None else warehouse.connect()
-    with warehouse.lake.turn("catalog"), _told(warehouse, names), opened as connection:
+    with warehouse.lake.turn("catalog"), opened as connection:
         known = _signatures_of(warehouse.catalog_path, connection)
         looked_at = warehouse.tables.keys() if names is None or known is None else set(names)
         selects = _catalog_selects(warehouse, connection, looked_at)
@@ -71,66 +62,6 @@ def refresh_catalog(
             statements.append(f"comment on table {catalog} is {literal(CATALOG_COMMENT)}")
             connection.execute(";\n".join([*statements, "commit"]))
     return True
-
-
-def tell_catalog(warehouse: Warehouse, name: str, *, connection: duckdb.DuckDBPyConnection | None = None) -> None:
-    """Have the catalog say what is published of a table, and of those that it was not told of before: at once, unless
-    it is large, the table is made by part and the catalog was written a moment ago. Then who tells it next does so, or
-    `tell_untold`.
-    """
-    if warehouse.table(name).is_partitioned and not _is_due(warehouse.catalog_path):
-        note = Path(warehouse.lake.root) / _UNTOLD / name
-        note.parent.mkdir(exist_ok=True)
-        note.touch()
-        return
-    refresh_catalog(warehouse, {name, *_untold(warehouse)}, connection=connection)
-
-
-def tell_untold(warehouse: Warehouse, *, at_once: bool = False) -> bool:
-    """Have the catalog say what it was not told of yet: when its time has come, or `at_once`. Returns whether it was
-    told something.
-    """
-    names = _untold(warehouse)
-    if not names or not (at_once or _is_due(warehouse.catalog_path)):
-        return False
-    refresh_catalog(warehouse, names)
-    return True
-
-
-def _is_due(catalog: str) -> bool:
-    """Whether a local catalog may be told of parts again: its size says what that costs."""
-    try:
-        seen = os.stat(catalog)
-    except FileNotFoundError:
-        return True
-    seconds_ago = time.time() - seen.st_mtime
-    return seen.st_size <= SMALL_BYTES or not 0 <= seconds_ago < seen.st_size / BYTES_A_SECOND
-
-
-def _untold(warehouse: Warehouse) -> list[str]:
-    """Tables that were published since the catalog was told of them, sorted."""
-    if not warehouse.lake.is_local:
-        return []
-    notes = Path(warehouse.lake.root) / _UNTOLD
-    names = sorted(note.name for note in notes.iterdir()) if notes.is_dir() else []
-    return [name for name in names if name in warehouse.tables]
-
-
-@contextmanager
-def _told(warehouse: Warehouse, names: Collection[str] | None) -> Iterator[None]:
-    """Within the block, the catalog is told of these tables (of all, without them): what is published after its begin
-    is noted anew. If it fails, they are noted again.
-    """
-    told = [name for name in _untold(warehouse) if names is None or name in names]
-    notes = Path(warehouse.lake.root) / _UNTOLD
-    for name in told:
-        (notes / name).unlink(missing_ok=True)
-    try:
-        yield
-    except BaseException:
-        for name in told:
-            (notes / name).touch()
-        raise
 
 
 @contextmanager

@@ -5,16 +5,13 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from laionet_assets.warehouse import catalog
-from laionet_assets.warehouse.catalog import refresh_catalog, tell_catalog, tell_untold
+from laionet_assets.warehouse.catalog import refresh_catalog
 from laionet_assets.warehouse.database import new_database
 from laionet_assets.warehouse.table import Column, PartKey
 from laionet_assets.warehouse.warehouse import Warehouse
@@ -155,67 +152,6 @@ def test_of_what_is_not_looked_at_the_catalog_says_what_it_said(warehouse: Wareh
     assert rows(path, views) == [("core.sightings",)]
     assert refresh_catalog(warehouse) is True
     assert rows(path, "select n from core.sightings order by n") == [(1,), (2,)]
-
-
-def test_a_large_catalog_is_told_of_many_parts_once(
-    warehouse: Warehouse, write: Write, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It names every file of a table: told of each of 40,000 parts, it would be written for weeks."""
-    states = set()
-
-    def publish(parts: Sequence[PartKey]) -> None:
-        for part in parts:
-            write("core.sightings", f"select 's' as source, '{part.part}' as part, 1::int as n", part)
-            tell_catalog(warehouse, "core.sightings")
-            states.add(Path(warehouse.catalog_path).stat().st_mtime_ns)
-
-    def seen() -> int:
-        (count,) = rows(warehouse.catalog_path, "select count(*) from core.sightings")[0]
-        return int(str(count))
-
-    parts = [PartKey("s", f"p{number}") for number in range(12)]
-    publish(parts[:3])
-    assert (seen(), len(states)) == (3, 3), "a small one is told of each at once"
-    states.clear()
-    monkeypatch.setattr(catalog, "SMALL_BYTES", 0)
-    monkeypatch.setattr(catalog, "BYTES_A_SECOND", 1)
-    publish(parts[3:6])
-    assert (seen(), len(states)) == (3, 1), "it was written a moment ago"
-    assert not tell_untold(warehouse)
-    write("raw.animals", "select 'cat' as animal, 4::int as legs")
-    tell_catalog(warehouse, "raw.animals")
-    assert rows(warehouse.catalog_path, "select animal from raw.animals") == [("cat",)]
-    assert seen() == 6, "with a table over all parts it is told of what it was not told before"
-    publish(parts[6:7])
-    assert seen() == 6
-    assert tell_untold(warehouse, at_once=True) and seen() == 7 and not tell_untold(warehouse, at_once=True)
-    publish(parts[7:8])
-    assert seen() == 7
-    os.utime(warehouse.catalog_path, (0, 0))
-    assert tell_untold(warehouse) and seen() == 8, "its time has come"
-    publish(parts[8:9])
-    assert refresh_catalog(warehouse) and seen() == 9 and not tell_untold(warehouse, at_once=True)
-
-
-def test_what_a_catalog_could_not_be_told_is_told_later(
-    warehouse: Warehouse, write: Write, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write("core.sightings", "select 's' as source, 'a' as part, 1::int as n", A)
-    tell_catalog(warehouse, "core.sightings")
-    monkeypatch.setattr(catalog, "SMALL_BYTES", 0)
-    monkeypatch.setattr(catalog, "BYTES_A_SECOND", 1)
-    write("core.sightings", "select 's' as source, 'b' as part, 2::int as n", B)
-    tell_catalog(warehouse, "core.sightings")
-
-    @contextmanager
-    def broken() -> Iterator[duckdb.DuckDBPyConnection]:
-        raise duckdb.OutOfMemoryException("full")
-        yield
-
-    with pytest.raises(duckdb.OutOfMemoryException):
-        tell_untold(replace(warehouse, connect=broken), at_once=True)
-    assert tell_untold(warehouse, at_once=True)
-    assert rows(warehouse.catalog_path, "select n from core.sightings order by n") == [(1,), (2,)]
 
 
 def test_what_was_published_before_a_column_was_documented_is_seen_without_it(
