@@ -23,7 +23,6 @@ from laionet_assets.images.removals import Removals
 from laionet_assets.images.rules import Refusal, Rules
 from laionet_assets.settings import Settings, SettingsError, SourceSettings
 from laionet_assets.sources import AUTO, discover
-from laionet_assets.warehouse.looks import Looks
 from laionet_assets.warehouse.sql import identifier, literal, literals
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import Warehouse, digest
@@ -46,9 +45,6 @@ NEEDS_CLEARANCE = Refusal(
     "images.fetch.uncleared",
 )
 NOT_ON_THE_LIST = Refusal("not_cleared", "not among the addresses of images.fetch.cleared_by")
-
-
-_SIGNATURES = Looks[list[tuple[str, str]]]()
 
 
 @dataclass(frozen=True)
@@ -196,10 +192,7 @@ class Fetching:
         if self._fetch.cleared_by is None or self._fetch.uncleared:
             return []
         path = self._settings.resolve(self._fetch.cleared_by)
-        return _SIGNATURES.at(
-            path,
-            lambda: [(each.path, each.signature) for each in discover("images.fetch.cleared_by", AUTO, path).files],
-        )
+        return [(file.path, file.signature) for file in discover("images.fetch.cleared_by", AUTO, path).files]
 
     @contextmanager
     def _serve_sample(self, source: str, policy: FetchPolicy) -> Iterator[FetchPolicy]:

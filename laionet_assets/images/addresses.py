@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from laionet_assets.warehouse.lake import replace
-from laionet_assets.warehouse.looks import Looks
 from laionet_assets.warehouse.sql import literal
 from laionet_assets.warehouse.warehouse import ConnectionFactory, digest
 
@@ -33,7 +32,6 @@ ROW_GROUP = 20_480
 KEPT_DAYS = 30
 """An index that nobody looked into for so long goes, when another is made; and what a killed process left."""
 _FILES_AT_ONCE = 64
-_STATES = Looks[str]()
 _NUMBER = "(md5_number_lower(url) >> 1)::bigint"
 
 
@@ -51,9 +49,8 @@ class AddressIndex:
 
     @property
     def path(self) -> Path:
-        """The index of the files as they are; of many, as they were at the last look at them (`warehouse.looks`)."""
-        state = _STATES.at((self.folder, *self.files), lambda: digest(*map(_state, self.files)))
-        return self.place / f"{digest(str(self.folder))}-{state}.parquet"
+        """The index of the files as they are now."""
+        return self.place / f"{digest(str(self.folder))}-{digest(*map(_state, self.files))}.parquet"
 
     def files_with(self, urls: Collection[str]) -> set[int]:
         """Numbers of files that may have one of these addresses: all that have, and seldom another.

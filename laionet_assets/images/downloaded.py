@@ -6,7 +6,6 @@ addresses may be taken over and their results (`harvest`), the layout of the fol
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,6 @@ from laionet_assets.images.fetch.policy import FetchPolicy
 from laionet_assets.images.sets.img2dataset import Img2Dataset, open_img2dataset
 from laionet_assets.images.sets.items import ImageSetError, Labels
 from laionet_assets.images.sets.webdataset import WebDataset
-from laionet_assets.warehouse.looks import Looks
 from laionet_assets.warehouse.warehouse import ConnectionFactory
 
 if TYPE_CHECKING:
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
 Folder = Img2Dataset | WebDataset
 """A folder that img2dataset wrote."""
 KEY = "images.downloaded"
-_OPENED = Looks[Folder]()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +77,11 @@ class Downloaded:
 
 
 def open_folders(paths: Sequence[Path]) -> tuple[Folder, ...]:
-    """Open the folders of `images.downloaded`, without labels. Of many files, those that a look at the folder found a
-    while ago (`warehouse.looks`).
+    """Open the folders of `images.downloaded`, without labels.
 
     Raises ImageSetError if one is missing, is not laid out as img2dataset does, or does not keep addresses.
     """
-    return tuple(_OPENED.at((i, path), partial(_open, f"{KEY}[{i}]", path)) for i, path in enumerate(paths))
+    return tuple(_open(f"{KEY}[{i}]", path) for i, path in enumerate(paths))
 
 
 def _open(name: str, path: Path) -> Folder:

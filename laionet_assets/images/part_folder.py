@@ -7,7 +7,6 @@ writes one (`shard_writer`).
 import json
 import re
 import tempfile
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +18,6 @@ from laionet_assets.warehouse.table import PartKey
 
 INDEX_FILE = "index.parquet"
 JOURNAL_FILE = ".journal.jsonl"
-_PUBLISHED: dict[str, set[PartKey]] = {}
-"""By the location of a store: parts whose index this process has published."""
-_WRITTEN: Counter[str] = Counter()
-"""By the location of a store: bytes that this process has added to shards under a quota."""
 _FOLDER = re.compile(r"source=[^/]+/part=[^/]+")
 _STAGED_NAME = re.compile(r"\.(shard-\d{5,}\.tar)\.(open|sealed)")
 
@@ -93,7 +88,6 @@ class PartFolder:
         pq.write_table(pa.table(columns), staged, compression="zstd")
         self.publish(staged, INDEX_FILE)
         staged.unlink(missing_ok=True)
-        _PUBLISHED.setdefault(self.lake.root, set()).add(self.part)
 
     def delete(self, shard: str) -> None:
         """Delete a published shard."""
@@ -119,21 +113,6 @@ class PartFolder:
             return Path(self.path(shard))
         self.lake.filesystem.get_file(self.path(shard), str(copy))
         return copy
-
-
-def published_here(lake: Lake) -> set[PartKey]:
-    """Parts of a store whose index this process has published since it was asked last."""
-    return _PUBLISHED.pop(lake.root, set())
-
-
-def note_written(lake: Lake, size_bytes: int) -> None:
-    """Count what is added to the shards of a store."""
-    _WRITTEN[lake.root] += size_bytes
-
-
-def written_here(lake: Lake) -> int:
-    """Bytes that this process has added to the shards of a store since it was asked last."""
-    return _WRITTEN.pop(lake.root, 0)
 
 
 def is_part_folder(folder: str) -> bool:

@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from laionet_assets.full_disk import free
-from laionet_assets.images.part_folder import JOURNAL_FILE, PartFolder, note_written, read_journal
+from laionet_assets.images.part_folder import JOURNAL_FILE, PartFolder, read_journal
 from laionet_assets.images.part_lock import lock_part, unlock_part
 from laionet_assets.images.sets.tars import BLOCK_BYTES
 from laionet_assets.images.shards import (
@@ -303,7 +303,6 @@ class ShardWriter:
                     mend="raise images.quota",
                 )
             self._room_bytes -= needed
-            note_written(self.folder.lake, needed)
         if not self._open:
             name = self._next_name()
             self._open = _OpenShard(name, self.folder.staged_path(name, "open"))

@@ -17,12 +17,12 @@ import os
 import stat
 import tempfile
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from laionet_assets.images.part_folder import INDEX_FILE, PartFolder, forget_listings, is_part_folder, written_here
+from laionet_assets.images.part_folder import INDEX_FILE, PartFolder, forget_listings, is_part_folder
 from laionet_assets.images.shard_writer import ShardWriter
 from laionet_assets.images.shards import (
     SHARD_BYTES,
@@ -33,17 +33,11 @@ from laionet_assets.images.shards import (
     content_hash,
     damaged,
 )
-from laionet_assets.images.store_index import StoreIndex, look_again, read_index
+from laionet_assets.images.store_index import StoreIndex, read_index
 from laionet_assets.images.tombstones import removed_contents
 from laionet_assets.warehouse.lake import Lake, folders
-from laionet_assets.warehouse.looks import Look
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import digest
-
-_TELLING = ("ETag", "etag", "size", "LastModified", "mtime", "created", "md5Hash", "generation")
-"""What filesystems of object stores tell of a file that changes with it."""
-_USED: dict[str, Look[int]] = {}
-"""Size of all shards of a store with a quota, by its location."""
 
 
 class MissingImageError(StoreError):
@@ -75,9 +69,7 @@ class ImageStore:
     same time may pass it together by up to one shard each. `staging` is a local folder, used on object storage only:
     it needs room for the pictures of a part until they are committed, and must outlive the process for a fetch to
     resume.
-    What is visible is what was published when the store was opened, or at the last `refresh`. In a store of so many
-    parts that a look at all of them takes long, what other processes published may be seen some looks later; what is
-    asked for and not seen is looked for again (`store_index`).
+    What is visible is what was published when the store was opened, or at the last `refresh`.
     """
 
     def __init__(
@@ -97,7 +89,7 @@ class ImageStore:
 
     def parts(self) -> list[PartKey]:
         """Parts with a published index, sorted."""
-        return sorted(self._look())
+        return list(self._index_files())
 
     def folder(self, part: PartKey) -> PartFolder:
         """Where a part lies."""
@@ -128,7 +120,7 @@ class ImageStore:
                 return self._read(row)
         except FileNotFoundError:
             pass  # the shard was rewritten since the index was read
-        self._look_again()
+        self.refresh()
         row = self._index.find(sha256)
         if row is None:
             raise MissingImageError(f"{self.lake.root}: the picture {sha256} is not stored. Fetch it, or leave it out.")
@@ -140,11 +132,8 @@ class ImageStore:
         What is not stored, or was removed meanwhile, is left out: whoever needs every one compares, or asks `missing`
         first.
         """
-        wanted = None if sha256s is None else list(sha256s)
-        if wanted is None or self.missing(wanted):
-            self._look_again()
         index = self._index
-        asked = index.hashes() if wanted is None else wanted
+        asked = index.hashes() if sha256s is None else sha256s
         rows = sorted({row for sha256 in asked if (row := index.find(sha256)) is not None})
         within = range(len(index)) if part is None else index.rows_of(part)
         for span in index.spans(row for row in rows if row in within):
@@ -201,11 +190,6 @@ class ImageStore:
         """See what has been published since."""
         self.__dict__.pop("_index", None)
 
-    def _look_again(self) -> None:
-        """See what has been published since, also a moment ago by another process."""
-        look_again(self.lake)
-        self.refresh()
-
     def files(self) -> dict[str, dict[str, Any]]:
         """Every file at the location with its `size`, by relative path."""
         forget_listings(self.lake)
@@ -216,35 +200,24 @@ class ImageStore:
 
     @cached_property
     def _index(self) -> StoreIndex:
-        return read_index(self.lake, self._look, self._look_at, lambda part: self.folder(part).path(INDEX_FILE))
+        return read_index(self.lake, self._index_files(), lambda part: self.folder(part).path(INDEX_FILE))
 
-    def _look(self) -> dict[PartKey, Hashable]:
-        """What tells the published index of each part from other states of it, by part."""
-        found: dict[PartKey, Hashable] = {}
+    def _index_files(self) -> dict[PartKey, Hashable]:
+        """What tells the published index of each part from other states of it, by part, sorted."""
         if not self.lake.is_local:
-            for path, info in self.files().items():
-                folder, _, name = path.rpartition("/")
-                if name == INDEX_FILE and is_part_folder(folder):
-                    found[PartKey.of_folder(folder)] = _state_of(info)
-            return found
-        for source in folders(self.lake.root, "source="):
-            for name in folders(f"{self.lake.root}/{source}", "part="):
-                part = PartKey.of_folder(f"{source}/{name}")
-                if (seen := self._look_at(part)) is not None:
-                    found[part] = seen
-        return found
-
-    def _look_at(self, part: PartKey) -> Hashable | None:
-        """The same of one part; None if it has no published index."""
-        path = self.folder(part).path(INDEX_FILE)
-        try:
-            if not self.lake.is_local:
-                forget_listings(self.lake)
-                return _state_of(self.lake.filesystem.info(path))
-            seen = os.stat(path)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        return (seen.st_ino, seen.st_mtime_ns, seen.st_size) if stat.S_ISREG(seen.st_mode) else None
+            seen = ((*path.rpartition("/"), repr(info)) for path, info in self.files().items())
+            named = [
+                (folder, state) for folder, _, name, state in seen if name == INDEX_FILE and is_part_folder(folder)
+            ]
+        else:
+            root = self.lake.root
+            parts = [
+                f"{source}/{part}"
+                for source in folders(root, "source=")
+                for part in folders(f"{root}/{source}", "part=")
+            ]
+            named = [(part, state) for part in parts if (state := _state_of(f"{root}/{part}/{INDEX_FILE}")) is not None]
+        return dict(sorted((PartKey.of_folder(folder), state) for folder, state in named))
 
     def _writer(self, part: PartKey, *, shard_bytes: int = SHARD_BYTES, removed: Collection[str] = ()) -> ShardWriter:
         return ShardWriter(
@@ -301,17 +274,7 @@ class ImageStore:
         return sorted(PartKey.of_folder(folder) for folder in folders)
 
     def _room_bytes(self) -> int | None:
-        """What the quota leaves. Sizes of all files are looked at again when it is less than a shard, and else now and
-        then (`warehouse.looks`); what this process adds meanwhile counts.
-        """
-        if self.quota_bytes is None:
-            return None
-        written, last = written_here(self.lake), _USED.get(self.lake.root)
-        if last is None or last.is_due or self.quota_bytes - last.found - written < SHARD_BYTES:
-            last = Look.now(self.used_bytes)
-            written = 0
-        _USED[self.lake.root] = replace(last, found=last.found + written)
-        return self.quota_bytes - _USED[self.lake.root].found
+        return None if self.quota_bytes is None else self.quota_bytes - self.used_bytes()
 
 
 def _verified(path: str, entry: ShardEntry, data: bytes) -> bytes:
@@ -330,6 +293,10 @@ def _read_range(lake: Lake, path: str, offset: int, size_bytes: int) -> bytes:
         os.close(descriptor)
 
 
-def _state_of(info: Mapping[str, Any]) -> Hashable:
-    """What an object store tells of one state of a file, however it was asked."""
-    return repr(sorted((key, value) for key, value in info.items() if key in _TELLING))
+def _state_of(path: str) -> Hashable | None:
+    """What tells one state of a local file from another; None where there is no such file."""
+    try:
+        seen = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return (seen.st_ino, seen.st_mtime_ns, seen.st_size) if stat.S_ISREG(seen.st_mode) else None

@@ -4,19 +4,16 @@ Belongs here: its rows in memory, and which indexes of parts have to be read for
 of pictures (`store`), how a part publishes its index (`part_folder`).
 
 A process opens the store again for every part that it works on. So it keeps the last index, and reads those indexes of
-parts again whose files changed since: thousands of small parts would else be read thousands of times. What it has
-published itself it knows; for what other processes did it looks at all parts, which of 40,000 takes a sixth of a second
-and is not done again at once (`warehouse.looks`).
+parts again whose files changed since: thousands of small parts would else be read thousands of times. Nor are all rows
+put in order again for each.
 """
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from laionet_assets.images.part_folder import published_here
 from laionet_assets.images.shards import ShardEntry, shard_number
 from laionet_assets.warehouse.lake import Lake
-from laionet_assets.warehouse.looks import Look
 from laionet_assets.warehouse.table import PartKey
 
 if TYPE_CHECKING:
@@ -232,47 +229,17 @@ class StoreIndex:
         )
 
 
-_LAST: dict[str, Look[StoreIndex]] = {}
-"""The index that was read last, by the location of its store, and the look at all parts that it is of."""
+_LAST: dict[str, StoreIndex] = {}
+"""The index that was read last, by the location of its store."""
 
 
-def read_index(
-    lake: Lake,
-    look: Callable[[], Mapping[PartKey, Hashable]],
-    look_at: Callable[[PartKey], Hashable | None],
-    path_of: Callable[[PartKey], str],
-) -> StoreIndex:
+def read_index(lake: Lake, files: Mapping[PartKey, Hashable], path_of: Callable[[PartKey], str]) -> StoreIndex:
     """The index of a store: the one that was read last, as far as its files are the same.
 
-    `look` finds what tells the published index of each part from other states of it, `look_at` the same of one part
-    (None without one), `path_of` where it lies.
+    `files`: what tells the published index of each part from other states of it; `path_of`: where it lies.
     """
-
-    def rows_of(part: PartKey) -> _Rows:
-        return _Rows.of(lake.read_table(path_of(part)))
-
-    last, published = _LAST.get(lake.root), published_here(lake)
-    if last is not None and not last.is_due:
-        index = last.found
-        if published:
-            seen = {part: look_at(part) for part in published}
-            files = {**index.files, **{part: state for part, state in seen.items() if state is not None}}
-            for part in seen:
-                if seen[part] is None:
-                    files.pop(part, None)
-            index = index.with_others(files, published, rows_of)
-            _LAST[lake.root] = replace(last, found=index)
-        return index
-    looked = Look.now(look)
-    files = dict(looked.found)
-    before = last.found if last is not None else StoreIndex({}, _Joined({}), {})
-    index = before.with_others(files, {*files, *before.files}, rows_of)
+    before = _LAST.get(lake.root) or StoreIndex({}, _Joined({}), {})
+    index = before.with_others(files, {*files, *before.files}, lambda part: _Rows.of(lake.read_table(path_of(part))))
     _LAST.clear()
-    _LAST[lake.root] = Look(index, looked.at, looked.seconds)
+    _LAST[lake.root] = index
     return index
-
-
-def look_again(lake: Lake) -> None:
-    """Have all parts of a store looked at again when its index is read next."""
-    if (last := _LAST.get(lake.root)) is not None:
-        _LAST[lake.root] = replace(last, seconds=0.0)

@@ -35,7 +35,7 @@ class ReadOnce(Generic[Read]):
         self._kept.pop(path, None)
         if before is not None and before == _state(path) and _is_settled(path):
             while len(self._kept) >= MOST_FILES:
-                self._kept.pop(next(iter(self._kept)))
+                self._kept.pop(next(iter(self._kept)), None)
             self._kept[path] = (before, found)
         return found
 
@@ -43,7 +43,8 @@ class ReadOnce(Generic[Read]):
 def _state(path: Path) -> Hashable | None:
     """What tells one state of a file from another; None where there is none."""
     try:
-        seen = os.stat(path)
+        with path.open("rb") as file:  # on NFS a name may be known from before, what is open is looked at
+            seen = os.fstat(file.fileno())
     except OSError:
         return None
     return seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns

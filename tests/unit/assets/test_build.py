@@ -192,7 +192,7 @@ def test_parts_made_together_look_at_themselves_alone_and_ask_what_is_due_once(
     looks_at = Warehouse._stamp_of_file
     monkeypatch.setattr(Warehouse, "_stamp_of_file", lambda self, path: looked.append(path) or looks_at(self, path))
     told: list[str] = []
-    monkeypatch.setattr(build, "tell", lambda warehouse, step: told.append(step.name))
+    monkeypatch.setattr(build, "tell_catalog", lambda warehouse, step: told.append(step.name))
     with dg.DagsterInstance.ephemeral() as instance:
         runs = Runs(world, instance)
         step = replace(steps["core.part"], due=due)

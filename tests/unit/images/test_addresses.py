@@ -18,7 +18,6 @@ from laionet_assets.images.addresses import AddressIndex
 from laionet_assets.images.downloaded import Downloaded, open_folders
 from laionet_assets.images.fetch.policy import FetchPolicy
 from laionet_assets.images.sets.items import ImageSetError
-from laionet_assets.warehouse import looks
 from laionet_assets.warehouse.warehouse import memory_connection
 
 
@@ -73,52 +72,28 @@ def test_it_is_made_anew_when_a_file_changed_and_one_before_is_kept(tmp_path: Pa
     assert set((tmp_path / "kept").iterdir()) == set(paths[1:]) and len(set(paths)) == 3
 
 
-def test_of_many_files_all_are_looked_at_once_and_bounds_are_read_once(
+def test_of_many_parts_that_look_addresses_up_one_reads_the_bounds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A folder of LAION-400M has 41,000 files, and 41,000 parts look addresses up in it."""
-    monkeypatch.setattr(looks, "QUICK_SECONDS", -1.0)
-    monkeypatch.setattr(looks, "LOOKS_APART", 1e12)
-    folder, states, footers = tmp_path / "web", [], []
+    folder, footers = tmp_path / "web", []
     folder.mkdir()
     for number in range(20):
         write(folder, number, [f"http://{number}"])
-    state, bounds = addresses._state, addresses._bounds_of.__wrapped__
-    monkeypatch.setattr(addresses, "_state", lambda file: states.append(file) or state(file))
+    bounds = addresses._bounds_of.__wrapped__
     monkeypatch.setattr(addresses, "_bounds_of", lru_cache(lambda *key: footers.append(key) or bounds(*key)))
-    policy = FetchPolicy(contact="a@b.example")
-    found = []
-    for number in range(10):
-        downloaded = Downloaded.of_folders(
-            open_folders([folder]), policy, place=tmp_path / "kept", connect=memory_connection
-        )
-        found += [each.url for each in downloaded.find({f"http://{number}"})]
-    assert found == [f"http://{number}" for number in range(10)]
-    assert len(states) == 20 and len(footers) == 1
-
-
-def test_a_file_more_is_found_by_the_next_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = [0.0]
-    monkeypatch.setattr(looks, "QUICK_SECONDS", -1.0)
-    monkeypatch.setattr(looks.time, "monotonic", lambda: clock[-1])
 
     def find(url: str) -> list[str]:
-        clock.append(clock[-1] + 1)
-        downloaded = Downloaded.of_folders(
-            open_folders([folder]),
-            FetchPolicy(contact="a@b.example"),
-            place=tmp_path / "kept",
-            connect=memory_connection,
-        )
+        policy = FetchPolicy(contact="a@b.example")
+        place = tmp_path / "kept"
+        downloaded = Downloaded.of_folders(open_folders([folder]), policy, place=place, connect=memory_connection)
         return [each.url for each in downloaded.find({url})]
 
-    folder = tmp_path / "web"
-    folder.mkdir()
-    write(folder, 0, ["http://0"])
-    assert find("http://0") == ["http://0"]
+    assert [find(f"http://{number}") for number in range(10)] == [[f"http://{number}"] for number in range(10)]
+    assert len(footers) == 1
     write(folder, 0, ["http://0", "http://more"])
-    write(folder, 1, ["http://1"])
-    assert (find("http://1"), find("http://more")) == (["http://1"], ["http://more"])
+    write(folder, 20, ["http://20"])
+    assert (find("http://20"), find("http://more")) == (["http://20"], ["http://more"]) and len(footers) == 2
 
 
 def test_what_nobody_used_for_a_month_goes(tmp_path: Path) -> None:

@@ -13,15 +13,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from laionet_assets.images import store as store_module
 from laionet_assets.images import store_index
 from laionet_assets.images.leftovers import leftovers
-from laionet_assets.images.part_folder import published_here
 from laionet_assets.images.removal_list import Removal
 from laionet_assets.images.removals import remove
 from laionet_assets.images.shards import CorruptShardError, RemovedContentError, StoreFullError, content_hash
 from laionet_assets.images.store import ImageStore, MissingImageError
-from laionet_assets.warehouse import looks
 from laionet_assets.warehouse.table import PartKey
 from tests.unit.images.parts import picture
 
@@ -234,29 +231,6 @@ def test_what_others_store_meanwhile_counts_from_the_next_shard(tmp_path: Path) 
     assert store.used_bytes() <= 40_000
 
 
-def test_of_many_parts_sizes_are_looked_at_once_until_the_quota_is_near(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(looks, "QUICK_SECONDS", -1.0)
-    monkeypatch.setattr(looks, "LOOKS_APART", 1e12)
-    monkeypatch.setattr(store_module, "SHARD_BYTES", 20_000)
-    counted: list[int] = []
-    used_bytes = ImageStore.used_bytes
-    monkeypatch.setattr(ImageStore, "used_bytes", lambda self: counted.append(1) or used_bytes(self))
-    parts = [PartKey("web", f"part-{number}") for number in range(100)]
-    with pytest.raises(StoreFullError, match="quota leaves"):
-        for number, part in enumerate(parts):
-            put(ImageStore(str(tmp_path), quota_bytes=200_000), part, number)
-            assert len(counted) == 1 or used_bytes(ImageStore(str(tmp_path))) > 160_000
-    store = ImageStore(str(tmp_path))
-    assert 180_000 < used_bytes(store) <= 200_000 and len(store) > 10
-    full = len(store)
-    remove(store, [Removal("sha256", name(number), "r") for number in range(10)])
-    for number in range(200, 210):
-        put(ImageStore(str(tmp_path), quota_bytes=200_000), PartKey("web", f"part-{number}"), number)
-    assert len(ImageStore(str(tmp_path))) == full, "what was deleted leaves room"
-
-
 def test_a_fetch_to_object_storage_resumes_from_its_local_staging(tmp_path: Path) -> None:
     location = f"memory://bucket-{uuid.uuid4().hex}/images"
     store = ImageStore(location, staging=tmp_path)
@@ -346,16 +320,12 @@ class StoreMachine(RuleBasedStateMachine):
         shutil.rmtree(self.root)
 
 
-class OneLookMachine(StoreMachine):
-    """The same where all parts are looked at once, and contents are put in order seldom: what this process does itself
-    it sees.
-    """
+class SeldomInOrderMachine(StoreMachine):
+    """The same where contents are put in order again after a few."""
 
     def __init__(self) -> None:
         super().__init__()
         self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(looks, "QUICK_SECONDS", -1.0)
-        self.patch.setattr(looks, "LOOKS_APART", 1e12)
         self.patch.setattr(store_index, "MOST_SINCE", 4)
 
     def teardown(self) -> None:
@@ -363,78 +333,10 @@ class OneLookMachine(StoreMachine):
         super().teardown()
 
 
-TestStoreMachine, TestOneLookMachine = StoreMachine.TestCase, OneLookMachine.TestCase
-TestStoreMachine.settings = TestOneLookMachine.settings = settings(
+TestStoreMachine, TestSeldomInOrderMachine = StoreMachine.TestCase, SeldomInOrderMachine.TestCase
+TestStoreMachine.settings = TestSeldomInOrderMachine.settings = settings(
     max_examples=12, stateful_step_count=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )
-
-
-class Counted:
-    """A store that counts how often all parts are looked at, and how often one is."""
-
-    def __init__(self, location: str, patch: pytest.MonkeyPatch) -> None:
-        self.location, self.looks, self.parts = location, 0, 0
-        look, look_at = ImageStore._look, ImageStore._look_at
-
-        def counted(store: ImageStore) -> object:
-            self.looks += 1
-            found = look(store)
-            self.parts -= len(found)
-            return found
-
-        def counted_at(store: ImageStore, part: PartKey) -> object:
-            self.parts += 1
-            return look_at(store, part)
-
-        patch.setattr(ImageStore, "_look", counted)
-        patch.setattr(ImageStore, "_look_at", counted_at)
-        patch.setattr(looks, "QUICK_SECONDS", -1.0)
-        patch.setattr(looks, "LOOKS_APART", 1e12)
-
-    def open(self) -> ImageStore:
-        return ImageStore(self.location)
-
-
-def test_of_many_parts_written_one_after_the_other_all_are_looked_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A process opens it for every part: of 40,000 parts, 40,000 looks each time."""
-    counted = Counted(str(tmp_path), monkeypatch)
-    parts = [PartKey("web", f"part-{number}") for number in range(30)]
-    for number, part in enumerate(parts):
-        assert put(counted.open(), part, number, 1_000) == [True, number == 0]
-    assert counted.looks == 1 and counted.parts <= 2 * len(parts)
-    store = counted.open()
-    assert [store.read(name(number)) for number in range(30)] == [picture(number) for number in range(30)]
-    assert sum(1 for _ in store.iterate(list(map(name, range(30))))) == 30 and counted.looks == 1
-
-
-def test_what_another_process_did_is_seen_where_it_is_asked_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    counted = Counted(str(tmp_path), monkeypatch)
-    put(counted.open(), A, 1, 2)
-    put(counted.open(), B, 3)
-
-    def meanwhile(*numbers: int) -> None:
-        """Another process puts pictures into a part: this one is not told."""
-        put(counted.open(), PartKey("other", f"part-{numbers[0]}"), *numbers)
-        published_here(counted.open().lake)
-
-    assert counted.open().contains(name(1))
-    looked = counted.looks
-    meanwhile(4, 5)
-    store = counted.open()
-    assert not store.contains(name(4)), "it would be stored twice, which is what two writers at once do"
-    assert store.read(name(4)) == picture(4) and counted.looks == looked + 1
-    meanwhile(6, 7)
-    assert {image.sha256 for image in counted.open().iterate([name(6), name(1)])} == {name(6), name(1)}
-    meanwhile(8, 9)
-    assert dict(counted.open().contents([name(8), name(2)])) == {name(8): picture(8), name(2): picture(2)}
-    meanwhile(10, 11)
-    assert {image.sha256 for image in counted.open().iterate()} == {name(number) for number in range(1, 12)}
-    meanwhile(12)
-    assert PartKey("other", "part-12") in counted.open().parts()
 
 
 def test_files_that_are_none_of_ours_stop_nothing(tmp_path: Path) -> None:
