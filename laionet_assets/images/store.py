@@ -206,7 +206,7 @@ class ImageStore:
         """What tells the published index of each part from other states of it, by part, sorted."""
         if not self.lake.is_local:
             seen = ((*path.rpartition("/"), repr(info)) for path, info in self.files().items())
-            named = [
+            named: list[tuple[str, Hashable]] = [
                 (folder, state) for folder, _, name, state in seen if name == INDEX_FILE and is_part_folder(folder)
             ]
         else:

@@ -145,13 +145,11 @@ class StoreIndex:
         if len(self._hashes_since) > MOST_SINCE:
             self._put_in_order()
 
-    def with_others(
-        self, files: Mapping[PartKey, Hashable], looked_at: Iterable[PartKey], rows_of: Callable[[PartKey], _Rows]
-    ) -> "StoreIndex":
-        """The index of these files, which are the same but for some of the parts looked at."""
-        others = [part for part in looked_at if files.get(part) != self.files.get(part)]
-        if not others:
+    def with_others(self, files: Mapping[PartKey, Hashable], rows_of: Callable[[PartKey], _Rows]) -> "StoreIndex":
+        """The index of these files; `rows_of` reads those that are other ones."""
+        if files == self.files:
             return self
+        others = [part for part in {*files, *self.files} if files.get(part) != self.files.get(part)]
         since = {part: rows for part, rows in self._since.items() if part in files}
         since |= {part: rows_of(part) for part in others if part in files}
         gone = {part for part in (*self._gone, *others) if part in self._joined and part not in files}
@@ -238,8 +236,9 @@ def read_index(lake: Lake, files: Mapping[PartKey, Hashable], path_of: Callable[
 
     `files`: what tells the published index of each part from other states of it; `path_of`: where it lies.
     """
-    before = _LAST.get(lake.root) or StoreIndex({}, _Joined({}), {})
-    index = before.with_others(files, {*files, *before.files}, lambda part: _Rows.of(lake.read_table(path_of(part))))
+    last = _LAST.get(lake.root)
+    before = last if last is not None else StoreIndex({}, _Joined({}), {})
+    index = before.with_others(files, lambda part: _Rows.of(lake.read_table(path_of(part))))
     _LAST.clear()
     _LAST[lake.root] = index
     return index

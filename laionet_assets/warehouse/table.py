@@ -4,6 +4,7 @@ Belongs here: the description of a table and of a part. The yml that it is read 
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote, unquote
 
 from laionet_assets.warehouse.sql import identifier
@@ -35,8 +36,9 @@ class PartKey:
         return f"source={quote(self.source, safe='')}/part={quote(self.part, safe='')}"
 
     @classmethod
+    @lru_cache(maxsize=100_000)
     def of_folder(cls, folder: str) -> "PartKey":
-        """The inverse of `folder`."""
+        """The inverse of `folder`. Kept: whoever looks at many parts does so again and again."""
         source, part = folder.split("/")
         return cls(unquote(source.removeprefix("source=")), unquote(part.removeprefix("part=")))
 

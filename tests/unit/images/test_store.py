@@ -320,7 +320,7 @@ class StoreMachine(RuleBasedStateMachine):
         shutil.rmtree(self.root)
 
 
-class SeldomInOrderMachine(StoreMachine):
+class OftenInOrderMachine(StoreMachine):
     """The same where contents are put in order again after a few."""
 
     def __init__(self) -> None:
@@ -333,8 +333,8 @@ class SeldomInOrderMachine(StoreMachine):
         super().teardown()
 
 
-TestStoreMachine, TestSeldomInOrderMachine = StoreMachine.TestCase, SeldomInOrderMachine.TestCase
-TestStoreMachine.settings = TestSeldomInOrderMachine.settings = settings(
+TestStoreMachine, TestOftenInOrderMachine = StoreMachine.TestCase, OftenInOrderMachine.TestCase
+TestStoreMachine.settings = TestOftenInOrderMachine.settings = settings(
     max_examples=12, stateful_step_count=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )
 
@@ -372,3 +372,21 @@ def test_files_that_are_none_of_ours_stop_nothing(tmp_path: Path) -> None:
         writer.add(b"another", "jpg")
         assert writer.commit().images == 1
     assert (folder / ".nfs000001").read_bytes() == (tmp_path / "backup/old/index.parquet").read_bytes() == b"stray"
+
+
+def test_of_many_parts_written_one_after_the_other_contents_are_put_in_order_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process opens the store for every part, and asks of every picture whether it is there."""
+    in_order: list[int] = []
+    put_in_order = store_index.StoreIndex._put_in_order
+    monkeypatch.setattr(
+        store_index.StoreIndex, "_put_in_order", lambda index: in_order.append(1) or put_in_order(index)
+    )
+    parts = [PartKey("web", f"part-{number}") for number in range(30)]
+    for number, part in enumerate(parts):
+        assert put(ImageStore(str(tmp_path)), part, number, 1_000) == [True, number == 0]
+    assert not in_order
+    store = ImageStore(str(tmp_path))
+    assert [store.read(name(number)) for number in range(30)] == [picture(number) for number in range(30)]
+    assert len(in_order) == 1
