@@ -36,7 +36,7 @@ from tests.integration.conftest import Project, make_due
 from tests.integration.graph import BY_PART, downstream, upstream
 from tests.unit.images.sets.test_webdataset import write_tar
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).parents[2]
 PROJECT = load_project()
