@@ -35,7 +35,7 @@ from laionet_assets.images.shards import (
 )
 from laionet_assets.images.store_index import StoreIndex, read_index
 from laionet_assets.images.tombstones import removed_contents
-from laionet_assets.warehouse.lake import Lake, folders
+from laionet_assets.warehouse.lake import Lake, part_folders
 from laionet_assets.warehouse.table import PartKey
 from laionet_assets.warehouse.warehouse import digest
 
@@ -211,12 +211,8 @@ class ImageStore:
             ]
         else:
             root = self.lake.root
-            parts = [
-                f"{source}/{part}"
-                for source in folders(root, "source=")
-                for part in folders(f"{root}/{source}", "part=")
-            ]
-            named = [(part, state) for part in parts if (state := _state_of(f"{root}/{part}/{INDEX_FILE}")) is not None]
+            states = ((part, _state_of(f"{root}/{part}/{INDEX_FILE}")) for part in part_folders(root))
+            named = [(part, state) for part, state in states if state is not None]
         return dict(sorted((PartKey.of_folder(folder), state) for folder, state in named))
 
     def _writer(self, part: PartKey, *, shard_bytes: int = SHARD_BYTES, removed: Collection[str] = ()) -> ShardWriter:

@@ -40,12 +40,13 @@ class ConnectionsAhead:
     def _take(self, config: dict[str, Any]) -> duckdb.DuckDBPyConnection:
         with self._turn:
             closing, self._closing = self._closing, []
-            if (is_ready := self._next is not None and self._next[0] == config) or self._next is None:
-                waiting, self._next = self._next, (config, self._thread.submit(self._open, config))
+            ready = None
+            if self._next is None or self._next[0] == config:
+                ready, self._next = self._next, (config, self._thread.submit(self._open, config))
         for each in closing:
             each.result()
-        if is_ready and waiting is not None and waiting[1].exception() is None:
-            return waiting[1].result()
+        if ready is not None and ready[1].exception() is None:
+            return ready[1].result()
         return self._open(config)  # what kept it from being opened ahead may be over
 
     def close(self) -> None:

@@ -239,14 +239,17 @@ class Lake:
 
 def _local_parts(folder: str) -> Iterator[str]:
     """The folders `source=.../part=...` of a table that have a published file."""
-    for source in folders(folder, "source="):
-        for part in folders(f"{folder}/{source}", "part="):
-            if os.path.exists(f"{folder}/{source}/{part}/{DATA_FILE}"):
-                yield f"{source}/{part}"
+    return (part for part in part_folders(folder) if os.path.exists(f"{folder}/{part}/{DATA_FILE}"))
 
 
-def folders(folder: str, prefix: str) -> list[str]:
-    """Names within a local folder that begin so; none where it is not there."""
+def part_folders(folder: str) -> Iterator[str]:
+    """The folders `source=.../part=...` within a local folder; none where it is not there."""
+    for source in _folders(folder, "source="):
+        for part in _folders(f"{folder}/{source}", "part="):
+            yield f"{source}/{part}"
+
+
+def _folders(folder: str, prefix: str) -> list[str]:
     try:
         with os.scandir(folder) as entries:
             return [entry.name for entry in entries if entry.name.startswith(prefix)]
